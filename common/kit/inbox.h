@@ -1,0 +1,50 @@
+#ifndef KIT_INBOX_H
+#define KIT_INBOX_H
+/*
+ * A consumer is a row of a table (rulings.md 8 and 9).
+ *
+ * INBOX_EFFECT: messages of a partition in batches of up to `batch_max` in one transaction, which first records
+ * (consumer, event id) in `inbox`; what was recorded before is skipped.  If a batch fails it is replayed one
+ * by one.  fn answering -E_retry_later parks the message in `inbox_retry` (later messages of that key queue
+ * behind it, the partition goes on); any other error but E_unavailable/E_timeout dead-letters it to
+ * <topic>.dlq with the reason.  INBOX_BULK: fn_batch gets the batch, no dedupe.
+ * The offset is stored after the commit.
+ */
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "proto/names.h"
+
+struct svc;
+struct db_tx;
+struct inbox;
+
+enum inbox_mode { INBOX_EFFECT, INBOX_BULK };
+
+struct msg { /* a CloudEvent, in the batch's arena */
+    struct svc *svc;
+    struct arena *arena;
+    const char *topic, *key;
+    const char *event_id, *type; /* ce_id; short type */
+    const char *time, *traceparent, *request_id, *actor;
+    const char *payload;
+    size_t len;
+    int32_t partition;
+    int64_t offset;
+};
+struct consumer {
+    const char *name;          /* "webhooks-out.fanout": group id and inbox consumer name */
+    const char *const *topics; /* NULL-ended */
+    const char *topic;         /* or a single one */
+    enum inbox_mode mode;
+    unsigned batch_max, batch_ms;
+    int (*fn)(struct msg *m, struct db_tx *tx, struct err *err);
+    int (*fn_batch)(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);
+    void (*committed)(struct svc *svc, size_t n); /* after the commit of a batch, or NULL */
+    const char *doc;
+};
+/* One thread a consumer row. */
+int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret, struct err *err)
+    MUST_CHECK;
+void inbox_stop(struct inbox *i);
+extern const char inbox_schema_sql[]; /* inbox (partitioned by day), inbox_retry */
+#endif

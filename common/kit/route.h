@@ -1,0 +1,114 @@
+#ifndef KIT_ROUTE_H
+#define KIT_ROUTE_H
+/*
+ * What is served is an array of these; OpenAPI is printed from the same array.
+ *
+ * Phases, in this order, none skippable by a handler: accept and limits, request id and trace, match,
+ * authenticate, scope, (rate limit), idempotency key syntax, decode and validate the query names and the
+ * JSON body, HANDLER, conditional answer (ETag), log and metrics.  A handler's negative result becomes
+ * problem+json (RFC 9457) in one place.
+ */
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/kit/token.h"
+#include "proto/entity.h"
+#include "proto/names.h"
+
+struct svc;
+struct req;
+struct res;
+
+enum method { GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, METHODS_MAX_ };
+const char *method_name(enum method m);
+
+struct param_def { /* a query parameter; names ending in "[]" match name[...] */
+    const char *name;
+    const char *type; /* JSON Schema type in the document: "integer", "string" */
+    int64_t min, max;
+    const char *doc;
+};
+enum route_flag {
+    ROUTE_PUBLIC = 1 << 0,    /* no credential needed; a credential that is sent must still be valid */
+    ROUTE_IDEMPOTENT = 1 << 1,/* takes Idempotency-Key */
+    ROUTE_ETAG = 1 << 2,      /* the handler sets res etag; GET answers 304, writes take If-Match */
+    ROUTE_LIST = 1 << 3,      /* out is a page of `out` */
+    ROUTE_INTERNAL = 1 << 4,  /* on the ops listener only; asks CMS365_INTERNAL_TOKEN unless PUBLIC; not in the document */
+    ROUTE_MERGE = 1 << 5,     /* the body is a merge patch */
+    ROUTE_NO_BODY = 1 << 6,   /* any body is refused */
+};
+struct route {
+    enum method method;
+    const char *path; /* "/api/v2/posts/{id}" */
+    int (*fn)(struct req *req, struct res *res, struct err *err);
+    const char *scope;              /* scope name; NULL: any valid credential (or none, if PUBLIC) */
+    const struct entity_def *entity; /* in and out are this entity unless said otherwise */
+    const struct shape *in, *out;
+    const struct param_def *query;  /* ends at .name NULL; other names are 400.  NULL: none */
+    unsigned flags;
+    unsigned cost;
+    int status;                     /* of success: 200 if 0 */
+    const int *errors;              /* documented error statuses beyond the common ones, 0-ended */
+    const char *op_id, *doc;
+    const void *ctx;                /* for table-driven handlers */
+};
+
+struct query_arg { /* decoded, in order of appearance */
+    const char *name, *value;
+};
+struct req {
+    struct svc *svc;
+    struct arena *arena;
+    const struct route *route;
+    enum method method;
+    const char *path;         /* as sent */
+    const char *raw_query;    /* as sent, "" if none */
+    const char *params[4];    /* decoded path values, in template order */
+    const struct query_arg *args;
+    size_t nargs;
+    const json_t *body;       /* decoded JSON object or array; NULL if none */
+    const char *raw_body;
+    size_t raw_body_n;
+    const char *content_type; /* "" if none */
+    struct principal who;
+    const char *idempotency_key; /* NULL: none */
+    const char *request_id, *traceparent;
+    const char *client_addr;
+    int64_t now_us;
+    struct http_req *http; /* opaque here; req_header reads it */
+};
+const char *req_header(const struct req *req, const char *name);
+const char *req_arg(const struct req *req, const char *name); /* first value or NULL */
+/* Path value as an id; E_not_found if it is not one. */
+int req_id(const struct req *req, size_t param, int64_t *ret, struct err *err) MUST_CHECK;
+
+struct res {
+    struct arena *arena;
+    int status;               /* 0: the route's */
+    struct buf body;          /* the handler writes here */
+    const char *content_type; /* NULL: application/json */
+    const char *etag;         /* with quotes, or NULL */
+    int64_t modified_s;       /* Last-Modified, 0: none */
+    const char *location;
+    const char *link;         /* Link header */
+    const char *cache_control; /* NULL: "private, no-cache" for credentials, "public, no-cache"… */
+    struct { const char *name, *value; } extra[8];
+    size_t nextra;
+    const struct err_list *faults; /* E_validation: problem `errors` */
+};
+void res_header(struct res *res, const char *name, const char *value);
+/* {"data":<tree>} for cold paths. */
+void res_json(struct res *res, const json_t *data);
+/* RFC 9110 §13.2.2 on a current representation.  For reads answers 304 itself afterwards; a handler that
+ * writes calls this first.  `version` is compared with If-Match's version part (rulings.md 20). */
+int req_precondition(const struct req *req, int64_t version, struct err *err) MUST_CHECK;
+bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
+                          size_t *ret_n); /* parsed If-Match; false: header absent */
+
+/* Finds the row for a path; for tests and the OpenAPI printer. */
+struct routes;
+struct routes *routes_new(struct arena *a, const struct route *const *tables, struct err *err);
+const struct route *routes_match(const struct routes *r, enum method m, const char *path,
+                                 const char **params, unsigned *ret_allowed);
+#endif
