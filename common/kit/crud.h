@@ -31,6 +31,7 @@
 #include "proto/entity.h"
 
 struct crud;
+struct shape_row;
 
 /* Hooks of a program that has something to add.  All may be NULL. */
 struct crud_hooks {
@@ -44,7 +45,6 @@ enum crud_flag {
     CRUD_COUNTS = 1 << 0,   /* keeps `counts` in the writing statement (crud_counts_schema_sql) */
     CRUD_READ_ONLY = 1 << 1, /* routes: list and get only */
 };
-struct shape_row;
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks);
 /* Its rows: list, create, get, patch, put, delete, restore; ends at .path NULL. */
