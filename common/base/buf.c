@@ -1,0 +1,184 @@
+#include "common/base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+void buf_init(struct buf *b, struct arena *a, size_t cap_first, size_t max_bytes)
+{
+    assert(max_bytes < SIZE_MAX / 4);
+    if (cap_first > max_bytes)
+        cap_first = max_bytes;
+    *b = (struct buf){ .arena = a, .cap = cap_first, .max = max_bytes };
+    b->data = arena_raw(a, cap_first + 1);
+    b->data[0] = '\0';
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->overflow = false;
+    b->data[0] = '\0';
+}
+
+static void grow(struct buf *b, size_t want) __attribute__((noinline));
+static void grow(struct buf *b, size_t want)
+{
+    size_t cap = b->cap < 32 ? 64 : 2 * b->cap;
+    char *data;
+
+    if (cap < want)
+        cap = want;
+    if (cap > b->max)
+        cap = b->max;
+    data = arena_raw(b->arena, cap + 1);
+    memcpy(data, b->data, b->len + 1);
+    b->data = data;
+    b->cap = cap;
+}
+
+char *buf_room(struct buf *b, size_t n)
+{
+    if (n > b->cap - b->len) {
+        if (n > b->max - b->len) {
+            b->overflow = true;
+            return NULL;
+        }
+        grow(b, b->len + n);
+    }
+    return b->data + b->len;
+}
+
+void buf_put(struct buf *b, const void *data, size_t n)
+{
+    char *p;
+
+    if (n > b->max - b->len) {
+        n = b->max - b->len;
+        b->overflow = true;
+    }
+    p = buf_room(b, n);
+    if (!p || !n)
+        return;
+    memcpy(p, data, n);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+void buf_puts(struct buf *b, const char *s)
+{
+    buf_put(b, s, strlen(s));
+}
+
+void buf_putc(struct buf *b, char c)
+{
+    char *p = buf_room(b, 1);
+
+    if (!p)
+        return;
+    p[0] = c;
+    p[1] = '\0';
+    b->len++;
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    size_t left = b->cap - b->len;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(b->data + b->len, left + 1, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        abort();
+    if ((size_t)n > left) {
+        size_t want = (size_t)n;
+
+        b->data[b->len] = '\0';
+        if (want > b->max - b->len) {
+            want = b->max - b->len;
+            b->overflow = true;
+        }
+        if (want > left)
+            grow(b, b->len + want);
+        va_start(ap, fmt);
+        (void)vsnprintf(b->data + b->len, want + 1, fmt, ap);
+        va_end(ap);
+        n = (int)want;
+    }
+    b->len += (size_t)n;
+}
+
+void buf_put_i64(struct buf *b, int64_t v)
+{
+    char digits[24], *p = digits + sizeof(digits);
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do {
+        *--p = (char)('0' + u % 10);
+        u /= 10;
+    } while (u);
+    if (v < 0)
+        *--p = '-';
+    buf_put(b, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+/* Whether any of 8 bytes is < 0x20, '"' or '\\': the classic zero-byte test, three times. */
+static bool word_needs_escape(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
+
+    return (((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) &
+           high;
+}
+
+static size_t plain_prefix(const char *s, size_t n)
+{
+    size_t i = 0;
+
+    for (uint64_t w; n - i >= sizeof(w); i += sizeof(w)) {
+        memcpy(&w, s + i, sizeof(w));
+        if (word_needs_escape(w))
+            break;
+    }
+    while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+        i++;
+    return i;
+}
+
+/* As PostgreSQL's escape_json, because the same rows are also written by to_json. */
+static void put_escape(struct buf *b, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char letter[0x20] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
+    };
+    char esc[6] = { '\\', (char)c };
+
+    if (c >= 0x20) {
+        buf_put(b, esc, 2);
+    } else if (letter[c]) {
+        esc[1] = letter[c];
+        buf_put(b, esc, 2);
+    } else {
+        memcpy(esc + 1, "u00", 3);
+        esc[4] = hex[c >> 4];
+        esc[5] = hex[c & 15];
+        buf_put(b, esc, 6);
+    }
+}
+
+void buf_put_json_string(struct buf *b, const char *s, size_t n)
+{
+    buf_putc(b, '"');
+    for (size_t i = 0; i < n;) {
+        size_t plain = plain_prefix(s + i, n - i);
+
+        buf_put(b, s + i, plain);
+        i += plain;
+        if (i < n)
+            put_escape(b, (unsigned char)s[i++]);
+    }
+    buf_putc(b, '"');
+}
