@@ -3,22 +3,26 @@
 /*
  * Incoming HTTP/1.1: libmicrohttpd driven by one event loop a core, a fiber a request.
  *
- * httpd knows nothing of routes.  `head` is called once the header is read: it sets req->body_max or
- * refuses (fills res, returns false) before any body is taken.  `serve` runs in a fiber with the whole
- * body.  `done` is called after the response was sent or the client left, on the loop, then the arena
- * goes.  A request whose fiber never parks is answered in the same MHD call, without suspending
- * (rulings.md 2).
+ * httpd knows nothing of routes.  `head` is called once the header is read: it sets req->body_max
+ * or refuses (fills res, returns false) before any body is taken.  `serve` runs in a fiber with the
+ * whole body.  `done` is called after the response was sent or the client left, on the loop, then
+ * the arena goes.  A request whose fiber never parks is answered in the same MHD call, without
+ * suspending (rulings.md 2).
  *
- * Refused here, with a minimal problem+json and close: Content-Length with Transfer-Encoding, missing
- * or second Host, header over header_bytes_max (431), target over target_bytes_max (414), body over
- * body_max (413), NUL or control bytes in the target.
+ * Refused here, with a minimal problem+json and close: Content-Length with Transfer-Encoding,
+ * missing or second Host, header over header_bytes_max (431), target over target_bytes_max (414),
+ * body over body_max (413), NUL or control bytes in the target.
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"
 #include "common/base/loop.h"
 
-enum { header_bytes_max = 32 * 1024, target_bytes_max = 8 * 1024, httpd_headers_max = 100,
-       response_headers_max = 24 };
+enum {
+    header_bytes_max = 32 * 1024,
+    target_bytes_max = 8 * 1024,
+    httpd_headers_max = 100,
+    response_headers_max = 24
+};
 
 struct http_header {
     const char *name, *value;
@@ -43,7 +47,8 @@ struct http_res {
     size_t body_n;
     bool close;
 };
-const char *http_header(const struct http_req *req, const char *name); /* NULL; several are joined by ", " */
+const char *http_header(const struct http_req *req,
+                        const char *name); /* NULL; several are joined by ", " */
 size_t http_header_count(const struct http_req *req, const char *name);
 /* Borrowed strings; asserts on overflow of the table. */
 void http_res_header(struct http_res *res, const char *name, const char *value);
@@ -51,7 +56,11 @@ void http_res_header(struct http_res *res, const char *name, const char *value);
 struct httpd_ops {
     bool (*head)(struct http_req *req, struct http_res *res, void *ctx);
     void (*serve)(struct http_req *req, struct http_res *res, void *ctx);
-    void (*done)(struct http_req *req, const struct http_res *res, void *ctx); /* may be NULL */
+    /* May be NULL.  Called once for each request that `head` saw or `refuse` answered. */
+    void (*done)(struct http_req *req, const struct http_res *res, void *ctx);
+    /* Words the answer to what httpd itself refuses; runs on the loop, must not wait.  NULL: a
+     * minimal problem+json. */
+    void (*refuse)(struct http_req *req, struct http_res *res, const struct err *why, void *ctx);
 };
 struct httpd_conf {
     const char *listen; /* "127.0.0.1:8080", "[::]:8080" */
@@ -60,11 +69,16 @@ struct httpd_conf {
     unsigned idle_timeout_s;
     const struct httpd_ops *ops;
     void *ctx;
-    void (*loop_start)(struct loop *l, void *ctx), (*loop_stop)(struct loop *l, void *ctx); /* may be NULL */
+    void (*loop_start)(struct loop *l, void *ctx),
+        (*loop_stop)(struct loop *l, void *ctx); /* may be NULL */
 };
 struct httpd;
 /* Starts the loop threads and listens.  E_config names a busy or bad address. */
 int httpd_start(const struct httpd_conf *conf, struct httpd **ret, struct err *err) MUST_CHECK;
+unsigned httpd_port(const struct httpd *h); /* the one bound, when `listen` said port 0 */
+/* From now on each response says Connection: close, so that the gateway lets go of its idle
+ * connections; the listener still accepts. */
+void httpd_drain(struct httpd *h);
 /* Stops accepting, lets requests in flight finish (their responses say Connection: close) for at
  * most drain_ms, answers 503 to the rest, joins. */
 void httpd_stop(struct httpd *h, unsigned drain_ms);

@@ -30,13 +30,16 @@ struct param_def { /* a query parameter; names ending in "[]" match name[...] */
     const char *doc;
 };
 enum route_flag {
-    ROUTE_PUBLIC = 1 << 0,    /* no credential needed; a credential that is sent must still be valid */
+    ROUTE_PUBLIC = 1 << 0,    /* no credential needed; a credential that is sent must still be valid, and have
+                               * the scope.  With a scope it is a content read: CMS365_PUBLIC_READ=false
+                               * asks a credential after all */
     ROUTE_IDEMPOTENT = 1 << 1,/* takes Idempotency-Key */
     ROUTE_ETAG = 1 << 2,      /* the handler sets res etag; GET answers 304, writes take If-Match */
     ROUTE_LIST = 1 << 3,      /* out is a page of `out` */
     ROUTE_INTERNAL = 1 << 4,  /* on the ops listener only; asks CMS365_INTERNAL_TOKEN unless PUBLIC; not in the document */
     ROUTE_MERGE = 1 << 5,     /* the body is a merge patch */
     ROUTE_NO_BODY = 1 << 6,   /* any body is refused */
+    ROUTE_RAW_BODY = 1 << 7,  /* a body of any media type, not decoded (raw_body) */
 };
 struct route {
     enum method method;
@@ -52,6 +55,8 @@ struct route {
     const int *errors;              /* documented error statuses beyond the common ones, 0-ended */
     const char *op_id, *doc;
     const void *ctx;                /* for table-driven handlers */
+    const char *produces;           /* media type of the answer; NULL: application/json */
+    size_t body_max;                /* bytes; 0: CMS365_BODY_BYTES_MAX */
 };
 
 struct query_arg { /* decoded, in order of appearance */
@@ -106,9 +111,14 @@ int req_precondition(const struct req *req, int64_t version, struct err *err) MU
 bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
                           size_t *ret_n); /* parsed If-Match; false: header absent */
 
-/* Finds the row for a path; for tests and the OpenAPI printer. */
+/* Which of `types` (NULL-ended, best first) the Accept header prefers; NULL: none of them. */
+const char *req_accept(const struct req *req, const char *const *types);
+
+/* Finds the row for a path.  A literal segment wins over "slug:{slug}", which wins over "{id}"; HEAD takes
+ * GET's row.  NULL with *ret_allowed 0: no such path; else a bit 1 << method for each that there is.
+ * Values are decoded in the arena. */
 struct routes;
 struct routes *routes_new(struct arena *a, const struct route *const *tables, struct err *err);
-const struct route *routes_match(const struct routes *r, enum method m, const char *path,
-                                 const char **params, unsigned *ret_allowed);
+const struct route *routes_match(const struct routes *r, struct arena *a, enum method m,
+                                 const char *path, const char **params, unsigned *ret_allowed);
 #endif

@@ -45,6 +45,9 @@ struct svc_def {
     const struct svc_verb *verbs;        /* ends at .name NULL, or NULL */
     const struct migration *migrations;  /* ends at .version 0 */
     const struct db_stmt *const *fast;   /* DB_FAST statements, NULL-ended, or NULL */
+    /* Before anything is opened, also for --contract: composes routes and statements that tables give, by
+     * setting svc->routes and svc->fast (in svc->arena).  Or NULL. */
+    int (*prepare)(struct svc *svc, struct err *err);
     int (*init)(struct svc *svc, struct err *err);  /* after connections, before serving; or NULL */
     void (*done)(struct svc *svc);                  /* or NULL */
 };
@@ -60,7 +63,10 @@ struct svc {
     struct tokens *tokens;
     struct outbox *outbox;
     struct workers *workers;
-    void *state;              /* the program's own, set by init */
+    const struct route *const *routes;   /* the definition's, or what prepare made */
+    const struct db_stmt *const *fast;
+    void *state;              /* the program's own, set by prepare or init */
+    struct svc_private *priv; /* svc.c's own */
 };
 int svc_main(const struct svc_def *def, int argc, char **argv);
 bool svc_stopping(const struct svc *svc);

@@ -1,0 +1,115 @@
+#ifndef IO_HTTPD_INTERNAL_H
+#define IO_HTTPD_INTERNAL_H
+/*
+ * What httpd's three files share: httpd.c (sockets, loop threads, start and stop), httpd_req.c (one
+ * request from its first line to its release), httpd_linger.c (closing politely under an upload).
+ */
+#include "common/base/fiber.h"
+#include "common/io/httpd.h"
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+
+enum {
+    httpd_pool_bytes = header_bytes_max + 8 * 1024, /* libmicrohttpd's memory of one connection */
+    httpd_spare_arenas_max = 64,
+    httpd_body_first_bytes = 16 * 1024,
+    httpd_discard_bytes_max = 64 * 1024,       /* read and dropped to keep a refused connection */
+    httpd_overrun_bytes_max = 1 * 1024 * 1024, /* the same, of a chunked body past body_max */
+    httpd_linger_bytes_max = 16 * 1024 * 1024,
+    httpd_linger_ms = 2000,
+    httpd_lingers_max = 32,
+};
+
+struct httpd_loop {
+    struct httpd *h;
+    struct loop *loop;
+    struct MHD_Daemon *mhd;
+    pthread_t thread;
+    bool threaded; /* the thread exists */
+    int listen_fd;
+    struct watch watch;    /* MHD's own epoll */
+    struct timer timeout;  /* MHD's next connection timeout */
+    struct timer patience; /* of stopping */
+    struct deferred run;
+    bool in_run, again, stopping, gave_up;
+    struct arena *spare[httpd_spare_arenas_max];
+    size_t nspare, nlinger;
+    struct httpd_conn *live; /* requests between first line and release */
+    /* Written by the loop, read by httpd_stats. */
+    uint64_t requests, suspended, refused;
+    size_t connections, in_flight;
+};
+
+struct httpd {
+    struct httpd_conf conf;
+    char *listen;
+    unsigned port;
+    bool draining;
+    size_t nloops;
+    struct httpd_loop loops[];
+};
+
+enum req_state {
+    REQ_HEAD,    /* first line seen */
+    REQ_BODY,    /* head accepted (or refused with a body short enough to drop) */
+    REQ_PARKED,  /* suspended in MHD, fiber waits */
+    REQ_READY,   /* answer is there, MHD not told */
+    REQ_SENDING, /* queued */
+};
+struct httpd_conn {
+    struct http_req req;
+    struct http_res res;
+    struct httpd_loop *l;
+    struct MHD_Connection *mhd;
+    char *target;
+    struct http_header *headers;
+    size_t nheaders;
+    enum req_state state;
+    bool seen;      /* head or refuse was called: done is owed */
+    bool refused;   /* res is final; whatever body comes is dropped */
+    bool serving;   /* a fiber has it */
+    bool mhd_done;  /* MHD has completed the request */
+    bool abandoned; /* stopping lost patience with the fiber */
+    bool linger;    /* answered under an unread body */
+    char *body;     /* malloc'd: realloc moves large ones by page table */
+    size_t body_cap, overrun;
+    uint64_t body_expected; /* Content-Length; 0 with chunked */
+    struct httpd_conn *next, **link;
+};
+
+/* What is known of a TCP connection for its life. */
+struct httpd_peer {
+    char text[INET6_ADDRSTRLEN];
+    int fd;
+};
+
+void *httpd_on_line(void *cls, const char *uri, struct MHD_Connection *mhd);
+enum MHD_Result httpd_on_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *data,
+                                size_t *data_n, void **slot);
+void httpd_on_completed(void *cls, struct MHD_Connection *mhd, void **slot,
+                        enum MHD_RequestTerminationCode why);
+void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
+                         enum MHD_ConnectionNotificationCode what);
+
+/* MHD has something to do: runs it before the loop sleeps. */
+void httpd_kick(struct httpd_loop *l);
+/* Answers a parked request 503 though its fiber goes on. */
+void httpd_abandon(struct httpd_conn *c);
+/* A request was released; stopping may be over. */
+void httpd_released(struct httpd_loop *l);
+/* Takes a duplicate of the socket and reads what the client still sends, so that closing does not
+ * reset the connection under the answer (RFC 9112 §9.6). */
+void httpd_linger(struct httpd_loop *l, int fd);
+
+static inline void httpd_count(uint64_t *counter)
+{
+    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED); /* one writer */
+}
+static inline void httpd_level(size_t *gauge, bool up)
+{
+    __atomic_store_n(gauge, up ? *gauge + 1 : *gauge - 1, __ATOMIC_RELAXED);
+}
+#endif

@@ -1,0 +1,482 @@
+#include "common/io/httpd_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+
+/* --- what the server sees of a request -----------------------------------------------------------
+ */
+
+const char *http_header(const struct http_req *req, const char *name)
+{
+    const struct httpd_conn *c = req->conn;
+    const char *found = NULL;
+    for (size_t i = 0; i < c->nheaders; i++) {
+        if (!str_ieq(c->headers[i].name, name))
+            continue;
+        found = found ? arena_printf(req->arena, "%s, %s", found, c->headers[i].value)
+                      : c->headers[i].value;
+    }
+    return found;
+}
+
+size_t http_header_count(const struct http_req *req, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < req->conn->nheaders; i++)
+        n += str_ieq(req->conn->headers[i].name, name);
+    return n;
+}
+
+void http_res_header(struct http_res *res, const char *name, const char *value)
+{
+    assert(res->nheaders < response_headers_max);
+    res->headers[res->nheaders++] = (struct http_header){ .name = name, .value = value };
+}
+
+/* --- life of a request ---------------------------------------------------------------------------
+ */
+
+static struct arena *arena_take(struct httpd_loop *l)
+{
+    return l->nspare ? l->spare[--l->nspare] : arena_new();
+}
+
+static void arena_give(struct httpd_loop *l, struct arena *a)
+{
+    if (l->nspare == httpd_spare_arenas_max) {
+        arena_free(a);
+        return;
+    }
+    arena_reset(a);
+    l->spare[l->nspare++] = a;
+}
+
+/* Both MHD and the fiber are through with it. */
+static void release(struct httpd_conn *c)
+{
+    struct httpd_loop *l = c->l;
+    if (c->seen && l->h->conf.ops->done)
+        l->h->conf.ops->done(&c->req, &c->res, l->h->conf.ctx);
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    free(c->body);
+    arena_give(l, c->req.arena); /* c lived in there */
+    httpd_released(l);
+}
+
+void *httpd_on_line(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    struct httpd_loop *l = cls;
+    struct arena *a = arena_take(l);
+    struct httpd_conn *c = arena_alloc(a, sizeof *c);
+    c->req.arena = a;
+    c->req.conn = c;
+    c->req.start_us = clock_mono_us();
+    c->l = l;
+    c->mhd = mhd;
+    c->target = arena_strdup(a, uri);
+    c->next = l->live;
+    c->link = &l->live;
+    if (c->next)
+        c->next->link = &c->next;
+    l->live = c;
+    httpd_count(&l->requests);
+    return c;
+}
+
+void httpd_on_completed(void *cls, struct MHD_Connection *mhd, void **slot,
+                        enum MHD_RequestTerminationCode why)
+{
+    struct httpd_conn *c = *slot;
+    (void)cls;
+    (void)why;
+    if (!c)
+        return;
+    *slot = NULL;
+    c->mhd_done = true;
+    if (c->linger) {
+        const union MHD_ConnectionInfo *i =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (i)
+            httpd_linger(c->l, i->connect_fd);
+    }
+    if (!c->serving)
+        release(c);
+}
+
+void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
+                         enum MHD_ConnectionNotificationCode what)
+{
+    struct httpd_loop *l = cls;
+    struct httpd_peer *p = *slot;
+    httpd_level(&l->connections, what == MHD_CONNECTION_NOTIFY_STARTED);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        free(p);
+        *slot = NULL;
+        return;
+    }
+    p = calloc(1, sizeof *p);
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!p)
+        abort();
+    if (i && i->client_addr) {
+        const struct sockaddr *sa = i->client_addr;
+        bool six = sa->sa_family == AF_INET6;
+        const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+        if (six && IN6_IS_ADDR_V4MAPPED(a6))
+            inet_ntop(AF_INET, &a6->s6_addr[12], p->text, sizeof p->text);
+        else if (six)
+            inet_ntop(AF_INET6, a6, p->text, sizeof p->text);
+        else
+            inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, p->text,
+                      sizeof p->text);
+    }
+    *slot = p;
+}
+
+/* --- answering -----------------------------------------------------------------------------------
+ */
+
+static const char abandoned_body[] = "{\"type\":\"about:blank\",\"title\":\"The service is "
+                                     "temporarily unavailable\",\"status\":503}";
+
+static enum MHD_Result queue(struct httpd_conn *c)
+{
+    static const struct http_header abandoned_headers[] = {
+        { "Content-Type",  "application/problem+json" },
+        { "Cache-Control", "no-store"                 },
+        { "Retry-After",   "1"                        },
+    };
+    const struct http_res *res = &c->res;
+    const struct http_header *headers = res->headers;
+    size_t nheaders = res->nheaders, body_n = res->body_n;
+    const char *body = res->body;
+    if (c->abandoned) { /* res is still the fiber's */
+        headers = abandoned_headers;
+        nheaders = ARRAY_LEN(abandoned_headers);
+        body = abandoned_body;
+        body_n = sizeof abandoned_body - 1;
+    }
+    struct MHD_Response *r = MHD_create_response_from_buffer(
+        body_n, (void *)(uintptr_t)(body ? body : ""), MHD_RESPMEM_PERSISTENT);
+    if (!r)
+        return MHD_NO;
+    for (size_t i = 0; i < nheaders; i++)
+        MHD_add_response_header(r, headers[i].name, headers[i].value);
+    if (c->abandoned || c->linger || (!c->serving && res->close) ||
+        __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED))
+        MHD_add_response_header(r, "Connection", "close");
+    c->state = REQ_SENDING;
+    enum MHD_Result rc = MHD_queue_response(
+        c->mhd, c->abandoned ? 503U : (unsigned)(res->status ? res->status : 500), r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static void minimal_problem(struct httpd_conn *c, const struct err *why)
+{
+    struct http_res *res = &c->res;
+    res->status = err_http(why->code);
+    res->body =
+        arena_printf(c->req.arena, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d}",
+                     err_title(why->code), res->status);
+    res->body_n = strlen(res->body);
+    http_res_header(res, "Content-Type", "application/problem+json");
+    http_res_header(res, "Cache-Control", "no-store");
+    if (why->retry_after_s)
+        http_res_header(res, "Retry-After", arena_printf(c->req.arena, "%u", why->retry_after_s));
+}
+
+static void refuse(struct httpd_conn *c, const struct err *why)
+{
+    const struct httpd_conf *conf = &c->l->h->conf;
+    httpd_count(&c->l->refused);
+    c->refused = true;
+    c->res = (struct http_res){ .close = true };
+    if (conf->ops->refuse) {
+        c->seen = true;
+        conf->ops->refuse(&c->req, &c->res, why, conf->ctx);
+    } else {
+        minimal_problem(c, why);
+    }
+}
+
+static void fiber_main(void *p)
+{
+    struct httpd_conn *c = p;
+    struct httpd_loop *l = c->l;
+    l->h->conf.ops->serve(&c->req, &c->res, l->h->conf.ctx);
+    c->serving = false;
+    httpd_level(&l->in_flight, false);
+    if (c->mhd_done) { /* abandoned, and its answer is gone already */
+        release(c);
+    } else if (c->state == REQ_PARKED) {
+        c->state = REQ_READY;
+        MHD_resume_connection(c->mhd);
+        httpd_kick(l);
+    }
+}
+
+static enum MHD_Result serve(struct httpd_conn *c)
+{
+    struct httpd_loop *l = c->l;
+    c->req.body = c->body ? c->body : "";
+    c->serving = true;
+    httpd_level(&l->in_flight, true);
+    if (!fiber_spawn(l->loop, fiber_main, c)) {
+        struct err e;
+        c->serving = false;
+        httpd_level(&l->in_flight, false);
+        err_set(&e, E_unavailable, "Too many requests are being served.");
+        e.retry_after_s = 1;
+        refuse(c, &e);
+        return queue(c);
+    }
+    if (!c->serving)
+        return queue(c); /* never parked, so never suspended: rulings.md 2 */
+    c->state = REQ_PARKED;
+    httpd_count(&l->suspended);
+    MHD_suspend_connection(c->mhd);
+    return MHD_YES;
+}
+
+void httpd_abandon(struct httpd_conn *c)
+{
+    if (c->state != REQ_PARKED)
+        return;
+    c->abandoned = true;
+    c->state = REQ_READY;
+    MHD_resume_connection(c->mhd);
+    httpd_kick(c->l);
+}
+
+/* --- reading -------------------------------------------------------------------------------------
+ */
+
+struct header_walk {
+    struct httpd_conn *c;
+    size_t n, bytes;
+    char *out; /* NULL: the counting pass */
+    bool bad;
+};
+
+static bool is_token(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char ch = (unsigned char)s[i];
+        bool alnum = (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z');
+        if (!alnum && (!ch || !strchr("!#$%&'*+-.^_`|~", ch)))
+            return false;
+    }
+    return n > 0;
+}
+
+static char *copy_out(struct header_walk *w, const char *s, size_t n)
+{
+    char *at = w->out;
+    memcpy(at, s, n);
+    at[n] = '\0';
+    w->out += n + 1;
+    return at;
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_n,
+                                 const char *value, size_t value_n)
+{
+    struct header_walk *w = cls;
+    (void)kind;
+    if (!value)
+        value = "", value_n = 0;
+    if (!w->out) {
+        w->n++;
+        w->bytes += key_n + value_n + 2;
+        w->bad |= !is_token(key, key_n) || strlen(value) != value_n;
+        for (size_t i = 0; i < value_n && !w->bad; i++)
+            w->bad = ((unsigned char)value[i] < 32 && value[i] != '\t') || value[i] == 127;
+        return MHD_YES;
+    }
+    struct http_header *h = &w->c->headers[w->c->nheaders++];
+    h->name = copy_out(w, key, key_n);
+    h->value = copy_out(w, value, value_n);
+    return MHD_YES;
+}
+
+/* Copies the header: its strings outlive MHD's when a client leaves while the fiber is parked. */
+static int take_headers(struct httpd_conn *c, struct err *err)
+{
+    struct header_walk w = { .c = c };
+    MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, &w);
+    if (w.bad)
+        return err_set(err, E_invalid, "A header field is malformed.");
+    if (w.n > httpd_headers_max || w.bytes > header_bytes_max)
+        return err_set(err, E_headers_too_large, "At most %d header fields and %d bytes are taken.",
+                       httpd_headers_max, header_bytes_max);
+    if (!w.n)
+        return 0;
+    c->headers = arena_alloc(c->req.arena, w.n * sizeof *c->headers);
+    w.out = arena_raw(c->req.arena, w.bytes);
+    MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, &w);
+    return 0;
+}
+
+/* Path and query of the target, which may be in absolute form (RFC 9112 §3.2). */
+static int take_target(struct httpd_conn *c, struct err *err)
+{
+    char *s = c->target;
+    if (strlen(s) > target_bytes_max)
+        return err_set(err, E_uri_too_long, "At most %d bytes are taken.", target_bytes_max);
+    for (const char *p = s; *p; p++) {
+        if ((unsigned char)*p <= 32 || *p == 127)
+            return err_set(err, E_invalid, "The request target has a control character or space.");
+    }
+    bool plain = str_starts(s, "http://");
+    if (plain || str_starts(s, "https://")) {
+        char *slash = strpbrk(s + (plain ? 7 : 8), "/?");
+        s = !slash          ? arena_strdup(c->req.arena, "/")
+            : *slash == '?' ? arena_printf(c->req.arena, "/%s", slash)
+                            : slash;
+    }
+    char *q = strchr(s, '?');
+    if (q)
+        *q = '\0';
+    c->req.path = s;
+    c->req.query = q ? q + 1 : "";
+    return 0;
+}
+
+/* Framing that two parsers could read in two ways is refused (RFC 9112 §6.3, rulings.md 22). */
+static int check_framing(struct httpd_conn *c, const char *version, bool *ret_body, struct err *err)
+{
+    const struct http_req *req = &c->req;
+    size_t hosts = http_header_count(req, "Host");
+    size_t lengths = http_header_count(req, "Content-Length");
+    const char *coding = http_header(req, "Transfer-Encoding");
+    if (hosts > 1 || (hosts == 0 && str_eq(version, "HTTP/1.1")))
+        return err_set(err, E_invalid, "A request has exactly one Host header.");
+    if (coding && lengths)
+        return err_set(err, E_invalid,
+                       "Content-Length and Transfer-Encoding must not come together.");
+    if (coding && !str_ieq(coding, "chunked"))
+        return err_set(err, E_invalid, "The only transfer coding is chunked.");
+    if (lengths > 1 ||
+        (lengths && !str_to_u64(http_header(req, "Content-Length"), INT64_MAX, &c->body_expected)))
+        return err_set(err, E_invalid, "Content-Length is not one number.");
+    *ret_body = coding || c->body_expected;
+    return 0;
+}
+
+static int head_ok(struct httpd_conn *c, const char *version, bool *ret_body, struct err *err)
+{
+    int rc = take_headers(c, err);
+    if (!rc)
+        rc = take_target(c, err);
+    if (!rc)
+        rc = check_framing(c, version, ret_body, err);
+    return rc;
+}
+
+static int too_large(const struct httpd_conn *c, struct err *err)
+{
+    return err_set(err, E_too_large, "The body may have %zu bytes at most.", c->req.body_max);
+}
+
+static enum MHD_Result on_head(struct httpd_conn *c, const char *method, const char *version)
+{
+    const struct httpd_conf *conf = &c->l->h->conf;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const struct httpd_peer *peer = info ? info->socket_context : NULL;
+    struct err err = { 0 };
+    bool body = true;
+    c->req.method = arena_strdup(c->req.arena, method);
+    c->req.peer = peer ? arena_strdup(c->req.arena, peer->text) : "";
+    c->req.path = c->req.query = c->req.body = "";
+    c->state = REQ_BODY;
+    if (head_ok(c, version, &body, &err)) {
+        refuse(c, &err);
+    } else {
+        c->seen = true;
+        if (!conf->ops->head(&c->req, &c->res, conf->ctx)) {
+            httpd_count(&c->l->refused);
+            c->refused = true;
+        } else if (c->body_expected > c->req.body_max) {
+            too_large(c, &err);
+            refuse(c, &err);
+        }
+    }
+    if (!c->refused || !body)
+        return MHD_YES;
+    /* A small body is dropped and the connection kept; a client that asked first, or would send
+     * much, is told now. */
+    if (!c->res.close && c->body_expected && c->body_expected <= httpd_discard_bytes_max &&
+        !http_header(&c->req, "Expect"))
+        return MHD_YES;
+    c->linger = true;
+    return queue(c);
+}
+
+static void grow_body(struct httpd_conn *c, size_t need)
+{
+    size_t cap = c->body_cap ? c->body_cap : httpd_body_first_bytes;
+    if (!c->body_cap && c->body_expected && c->body_expected < cap)
+        cap = (size_t)c->body_expected + 1;
+    while (cap < need + 1)
+        cap *= 2;
+    if (c->body_expected && cap > c->body_expected + 1)
+        cap = (size_t)c->body_expected + 1;
+    char *p = realloc(c->body, cap);
+    if (!p)
+        abort();
+    c->body = p;
+    c->body_cap = cap;
+}
+
+static enum MHD_Result on_body(struct httpd_conn *c, const char *data, size_t *n)
+{
+    struct err err;
+    if (!c->refused && c->req.body_n + *n > c->req.body_max) {
+        too_large(c, &err);
+        refuse(c, &err); /* chunked: MHD takes an answer after the body only */
+    }
+    if (c->refused) {
+        c->overrun += *n;
+        *n = 0;
+        return c->overrun > httpd_overrun_bytes_max ? MHD_NO : MHD_YES;
+    }
+    if (c->req.body_n + *n + 1 > c->body_cap)
+        grow_body(c, c->req.body_n + *n);
+    memcpy(c->body + c->req.body_n, data, *n);
+    c->req.body_n += *n;
+    c->body[c->req.body_n] = '\0';
+    *n = 0;
+    return MHD_YES;
+}
+
+enum MHD_Result httpd_on_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *data,
+                                size_t *data_n, void **slot)
+{
+    struct httpd_conn *c = *slot;
+    (void)cls;
+    (void)url; /* the target as sent is in c */
+    assert(c && c->mhd == mhd);
+    switch (c->state) {
+    case REQ_HEAD:
+        return on_head(c, method, version);
+    case REQ_BODY:
+        if (*data_n)
+            return on_body(c, data, data_n);
+        return c->refused ? queue(c) : serve(c);
+    case REQ_READY:
+        return queue(c);
+    case REQ_PARKED:
+    case REQ_SENDING:
+        break;
+    }
+    return MHD_NO;
+}
