@@ -1,0 +1,166 @@
+#ifndef IO_DB_INTERNAL_H
+#define IO_DB_INTERNAL_H
+/*
+ * What the db_*.c files share; nobody else includes it.
+ *
+ *   db.c       a program's pools: db_new, db_query, statistics
+ *   db_conn.c  one connection: opening, preparing, running a statement, waiting for its socket
+ *   db_fast.c  the pipelined connection of a loop
+ *   db_pool.c  the borrowed connections of a loop, and the one of a plain thread
+ *   db_tx.c    transactions and sessions
+ *   db_rows.c  parameters, results, and what an SQLSTATE means
+ */
+#include "common/base/fiber.h"
+#include "common/io/db.h"
+
+#include <postgresql/libpq-fe.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    db_loops_max = 64,
+    db_prepared_max = 512, /* names a connection; more statements are sent unnamed */
+    db_prepared_slots = 1024,
+    db_reopen_first_ms = 10,
+    db_reopen_most_ms = 500,
+    db_guard_ms = 1000, /* beyond statement_timeout before the client gives the server up */
+    db_sqlstate_len = 5,
+};
+
+struct db_rows {
+    PGresult *res;
+};
+
+struct db_params {
+    int n;
+    const char *const *v;
+};
+
+struct db_counters {
+    atomic_uint_fast64_t statements, errors, reconnects, waits;
+    atomic_size_t borrowed, open;
+};
+
+struct db_loop;
+
+/* One connection.  With `loop` set, waiting parks the fiber; without, it blocks the thread. */
+struct db_conn {
+    PGconn *pg;
+    struct db_counters *count;
+    unsigned statement_timeout_ms;
+    struct loop *loop;
+    struct watch watch;
+    struct timer timer;
+    struct fiber *waiter;
+    bool timed_out; /* the last wait ended by its timer */
+    bool broken;    /* of no use any more: close it */
+    char sqlstate[db_sqlstate_len +
+                  1];     /* of the last statement that failed; "" if the server sent none */
+    struct db_loop *home; /* borrowed ones */
+    struct db_conn *next; /* among the idle */
+    bool idle;
+    size_t nprepared;
+    char *prepared[db_prepared_slots]; /* names, open addressing */
+};
+
+/* A DB_FAST statement under way; it lives on the stack of the fiber that waits for it. */
+struct db_fast {
+    const struct db_stmt *stmt;
+    const struct db_params *params;
+    struct fiber *fiber;
+    int64_t at_us; /* when it was sent, or began to wait for a connection */
+    unsigned sent; /* how often */
+    PGresult *res;
+    int result; /* when res is NULL */
+    struct err *err;
+    struct db_fast *next;
+};
+struct db_fastq {
+    struct db_fast *head, **tail;
+};
+
+/* A fiber that waits for a borrowed connection. */
+struct db_waiter {
+    struct fiber *fiber;
+    struct db_conn *conn; /* handed over, or NULL: may open one, or too late */
+    bool may_open;
+    struct db_loop *home;
+    struct timer timer;
+    struct db_waiter *next;
+};
+
+struct db_loop {
+    struct db *db;
+    struct loop *loop;
+
+    struct db_conn *fast; /* NULL: closed or being opened */
+    bool opening;
+    struct db_fastq sent, waiting;
+    struct deferred flush, open;
+    struct timer guard;
+
+    struct db_conn *idle;
+    size_t nopen, share;
+    struct db_waiter *wait_head, **wait_tail;
+};
+
+/* The connection of a plain thread. */
+struct db_thread {
+    struct db *db;
+    struct db_conn *conn;
+    struct db_thread *prev, *next;
+};
+
+struct db {
+    struct arena *arena; /* the copy of conf */
+    struct db_conf conf;
+    pthread_mutex_t mu; /* loops, workers, threads */
+    struct workers *workers;
+    struct db_loop *loops[db_loops_max];
+    atomic_size_t nloops;
+    pthread_key_t key;
+    struct db_thread *threads;
+    struct db_counters count;
+};
+
+/* db_rows.c */
+void db_params_make(struct arena *a, const struct db_val *v, size_t n, struct db_params *ret);
+struct db_rows *db_rows_make(struct arena *a, PGresult *res); /* takes res */
+/* Fills *err by the result (NULL: the connection failed) and its SQLSTATE; returns -err->code. */
+int db_error(PGconn *pg, const PGresult *res, const char *stmt, char sqlstate[db_sqlstate_len + 1],
+             struct err *err);
+bool db_state_is_loss(const char *sqlstate);  /* the server ended the connection */
+bool db_state_is_stale(const char *sqlstate); /* what was prepared on it is of no use any more */
+bool db_state_is_rerun(const char *sqlstate); /* 40001, 40P01 */
+
+/* db_conn.c */
+int conn_open(const struct db_conf *conf, struct db_counters *count, struct db_conn **ret,
+              struct err *err) MUST_CHECK;
+void conn_close(struct db_conn *c);
+void conn_close_off_loop(struct db_conn *c); /* its loop has ended */
+bool conn_is_prepared(const struct db_conn *c, const char *name);
+int conn_prepare(struct db_conn *c, const struct db_stmt *s, struct err *err) MUST_CHECK;
+/* Runs one statement, waiting for its end.  *ret is a good result. */
+int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p, PGresult **ret,
+             struct err *err) MUST_CHECK;
+/* BEGIN and the statement in one round trip; *ret_begun says whether a transaction is open. */
+int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p,
+                   PGresult **ret, struct err *err) MUST_CHECK;
+/* Statements without parameters, as one text; no time limit of the client's. */
+int conn_script(struct db_conn *c, const char *sql, struct err *err) MUST_CHECK;
+bool conn_alive(struct db_conn *c); /* of an idle one: has the server closed it? */
+
+/* db_fast.c */
+void fast_init(struct db_loop *dl);
+int fast_query(struct db_loop *dl, struct arena *a, const struct db_stmt *s,
+               const struct db_params *p, struct db_rows **ret, struct err *err) MUST_CHECK;
+
+/* db_pool.c */
+void pool_init(struct db_loop *dl, size_t share);
+struct db_loop *db_loop_here(struct db *db); /* NULL outside a fiber */
+struct workers *db_workers(struct db *db);
+int db_borrow(struct db *db, struct db_conn **ret, struct err *err) MUST_CHECK;
+void db_return(struct db *db, struct db_conn *c);
+void pool_drop_idle(struct db_conn *c); /* the server has closed it */
+void db_thread_end(void *thread);       /* destructor of a thread's value of db->key */
+#endif

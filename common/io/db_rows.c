@@ -1,0 +1,274 @@
+#include "common/base/buf.h"
+#include "common/base/str.h"
+#include "common/io/db_internal.h"
+
+#include <assert.h>
+
+/* --- parameters --------------------------------------------------------------------------------
+ */
+
+enum { i64_text_bytes = 21, array_bytes_max = 64 * 1024 * 1024 };
+
+static const char *i64_text(struct arena *a, int64_t v)
+{
+    /* snprintf costs more than the rest of a fast read's preparation. */
+    char tmp[i64_text_bytes], *p = tmp + sizeof(tmp);
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    *--p = '\0';
+    do
+        *--p = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        *--p = '-';
+    size_t n = (size_t)(tmp + sizeof(tmp) - p);
+    char *out = arena_raw(a, n);
+    memcpy(out, p, n);
+    return out;
+}
+
+static void put_element(struct buf *b, const char *s)
+{
+    if (!s) {
+        buf_puts(b, "NULL");
+        return;
+    }
+    buf_putc(b, '"');
+    for (size_t n; *s; s += n) {
+        n = strcspn(s, "\"\\");
+        buf_put(b, s, n);
+        if (s[n]) {
+            buf_putc(b, '\\');
+            buf_putc(b, s[n++]);
+        }
+    }
+    buf_putc(b, '"');
+}
+
+static const char *array_text(struct arena *a, const struct db_val *v)
+{
+    struct buf b;
+    buf_init(&b, a, 16 + v->n * 16, array_bytes_max);
+    buf_putc(&b, '{');
+    for (size_t i = 0; i < v->n; i++) {
+        if (i > 0)
+            buf_putc(&b, ',');
+        if (v->type == DBV_I64S)
+            buf_put_i64(&b, ((const int64_t *)v->list)[i]);
+        else
+            put_element(&b, ((const char *const *)v->list)[i]);
+    }
+    buf_putc(&b, '}');
+    assert(!b.overflow);
+    return b.data;
+}
+
+void db_params_make(struct arena *a, const struct db_val *v, size_t n, struct db_params *ret)
+{
+    assert(n <= UINT16_MAX);
+    const char **out = n > 0 ? arena_raw(a, n * sizeof(*out)) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        switch (v[i].type) {
+        case DBV_NULL:
+            out[i] = NULL;
+            break;
+        case DBV_I64:
+            out[i] = i64_text(a, v[i].i64);
+            break;
+        case DBV_BOOL:
+            out[i] = v[i].i64 ? "t" : "f";
+            break;
+        case DBV_TEXT:
+            out[i] = v[i].text;
+            break;
+        case DBV_TEXTS:
+        case DBV_I64S:
+            out[i] = array_text(a, &v[i]);
+            break;
+        }
+    }
+    ret->n = (int)n;
+    ret->v = out;
+}
+
+/* --- results -----------------------------------------------------------------------------------
+ */
+
+static void clear_result(void *res)
+{
+    PQclear(res);
+}
+
+struct db_rows *db_rows_make(struct arena *a, PGresult *res)
+{
+    struct db_rows *r = arena_alloc(a, sizeof(*r));
+    r->res = res;
+    arena_defer(a, clear_result, res);
+    return r;
+}
+
+size_t db_nrows(const struct db_rows *r)
+{
+    return (size_t)PQntuples(r->res);
+}
+
+size_t db_ncols(const struct db_rows *r)
+{
+    return (size_t)PQnfields(r->res);
+}
+
+size_t db_affected(const struct db_rows *r)
+{
+    int64_t n;
+    return str_to_i64(PQcmdTuples(r->res), 0, INT64_MAX, &n) ? (size_t)n : 0;
+}
+
+const char *db_col_name(const struct db_rows *r, size_t col)
+{
+    assert(col < db_ncols(r));
+    return PQfname(r->res, (int)col);
+}
+
+bool db_is_null(const struct db_rows *r, size_t row, size_t col)
+{
+    assert(row < db_nrows(r) && col < db_ncols(r));
+    return PQgetisnull(r->res, (int)row, (int)col);
+}
+
+const char *db_cell(const struct db_rows *r, size_t row, size_t col, size_t *ret_len)
+{
+    assert(row < db_nrows(r) && col < db_ncols(r));
+    if (ret_len)
+        *ret_len = (size_t)PQgetlength(r->res, (int)row, (int)col);
+    return PQgetvalue(r->res, (int)row, (int)col);
+}
+
+const char *db_str(const struct db_rows *r, size_t row, size_t col)
+{
+    return db_is_null(r, row, col) ? NULL : PQgetvalue(r->res, (int)row, (int)col);
+}
+
+int64_t db_get_i64(const struct db_rows *r, size_t row, size_t col)
+{
+    int64_t v;
+    return str_to_i64(db_cell(r, row, col, NULL), INT64_MIN, INT64_MAX, &v) ? v : 0;
+}
+
+bool db_get_bool(const struct db_rows *r, size_t row, size_t col)
+{
+    return db_cell(r, row, col, NULL)[0] == 't';
+}
+
+/* Reads one element of an array's text and moves *s past it and a following comma. */
+static const char *take_element(struct arena *a, const char **s)
+{
+    const char *p = *s;
+    char *out, *o;
+    if (*p != '"') {
+        size_t n = strcspn(p, ",}");
+        *s = p + n + (p[n] == ',');
+        return n == 4 && memcmp(p, "NULL", 4) == 0 ? NULL : arena_strndup(a, p, n);
+    }
+    const char *end = p + 1;
+    while (*end && *end != '"')
+        end += *end == '\\' && end[1] ? 2 : 1;
+    o = out = arena_raw(a, (size_t)(end - p));
+    for (p++; p < end; p++) {
+        if (*p == '\\')
+            p++;
+        *o++ = *p;
+    }
+    *o = '\0';
+    end += *end == '"';
+    *s = end + (*end == ',');
+    return out;
+}
+
+size_t db_get_texts(struct arena *a, const struct db_rows *r, size_t row, size_t col,
+                    const char ***ret)
+{
+    const char *s =
+        strchr(db_cell(r, row, col, NULL), '{'); /* "[0:1]={a,b}" has bounds before it */
+    size_t most = 0, n = 0;
+    *ret = NULL;
+    if (!s || s[1] == '}')
+        return 0;
+    for (const char *p = s; *p; p++)
+        most += *p == ',';
+    const char **out = arena_alloc(a, (most + 1) * sizeof(*out));
+    for (s++; *s && *s != '}'; n++)
+        out[n] = take_element(a, &s);
+    *ret = out;
+    return n;
+}
+
+/* --- what an SQLSTATE means --------------------------------------------------------------------
+ */
+
+static bool state_is(const char *state, const char *const *list)
+{
+    for (; *list; list++)
+        if (str_starts(state, *list))
+            return true;
+    return false;
+}
+
+bool db_state_is_loss(const char *state)
+{
+    /* Connection exceptions; the server shuts down or is not up yet; a primary became a replica. */
+    static const char *const loss[] = { "08", "57P", "25006", "25P03", NULL };
+    return state_is(state, loss);
+}
+
+bool db_state_is_stale(const char *state)
+{
+    /* "cached plan must not change result type" after a migration; a name the server forgot. */
+    static const char *const stale[] = { "0A000", "26000", NULL };
+    return state_is(state, stale);
+}
+
+bool db_state_is_rerun(const char *state)
+{
+    static const char *const rerun[] = { "40001", "40P01", NULL };
+    return state_is(state, rerun);
+}
+
+static int map_state(const char *state, struct err *err)
+{
+    static const char *const busy[] = { "40001", "40P01", "53", NULL };
+    static const char *const late[] = { "57014", "55P03", NULL };
+    static const char *const taken[] = { "23505", "23P01", NULL };
+    static const char *const wrong[] = { "23502", "23503", "23514", NULL };
+    if (state_is(state, taken))
+        return err_set(err, E_conflict, "A value that must be unique is taken.");
+    if (state_is(state, wrong))
+        return err_set(err, E_validation, "A value is missing, out of range or refers to nothing.");
+    int rc;
+    if (state_is(state, late))
+        rc = err_set(err, E_timeout, "The database took too long.");
+    else if (*state == '\0' || db_state_is_loss(state) || state_is(state, busy))
+        rc = err_set(err, E_unavailable, "The database is not available.");
+    else
+        return err_set(err, E_internal, "The database refused the operation.");
+    err->retry_after_s = 1;
+    return rc;
+}
+
+int db_error(PGconn *pg, const PGresult *res, const char *stmt, char sqlstate[db_sqlstate_len + 1],
+             struct err *err)
+{
+    const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+    const char *text = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    snprintf(sqlstate, db_sqlstate_len + 1, "%s", state ? state : "");
+    int rc = map_state(sqlstate, err);
+    if (rc == -E_conflict || rc == -E_validation) {
+        const char *at = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+        if (!at)
+            at = PQresultErrorField(res, PG_DIAG_COLUMN_NAME);
+        snprintf(err->pointer, sizeof(err->pointer), "%s", at ? at : "");
+    }
+    if (!text)
+        text = pg ? PQerrorMessage(pg) : "";
+    err_detail(err, "%s: %.*s (%s)", *sqlstate ? sqlstate : "connection", (int)strcspn(text, "\n"),
+               text, stmt ? stmt : "-");
+    return rc;
+}
