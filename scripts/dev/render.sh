@@ -1,0 +1,168 @@
+# shellcheck shell=bash
+# Writes the stack's files below $RUN from deploy/ and the secrets.  Sourced after lib.sh.
+#
+# As root, what the servers only read (bin, conf, env) belongs to root and their group; what they write
+# (data, log, tmp, sock) belongs to them.  Nothing points into the checkout: the servers' user may not be able to read it.
+
+CHANGED=() # files that put() wrote anew
+
+put() { # FILE: standard input becomes the file, if it differs
+    local tmp=$1.new
+    (umask 077 && cat >"$tmp") || die "cannot write $1: is the disk full?"
+    if cmp -s "$tmp" "$1"; then
+        rm -f "$tmp"
+        return
+    fi
+    ! is_root || { chgrp "$RUN_USER" "$tmp" && chmod 640 "$tmp"; }
+    mv -f "$tmp" "$1"
+    CHANGED+=("$1")
+}
+
+fill() { # FILE: its text with @NAME@ filled in
+    sed -e "s|@RUN@|$RUN|g; s|@SOCK@|$SOCK|g; s|@PG_PORT@|$PG_PORT|g; s|@REDIS_PORT@|$REDIS_PORT|g" \
+        -e "s|@KAFKA_PORT@|$KAFKA_PORT|g; s|@CONTROLLER_PORT@|$CONTROLLER_PORT|g; s|@PG_BIN@|$(pg_bin)|g" \
+        -e "s|@KAFKA_JARS@|$(kafka_jars)|g; s|@KAFKA_HEAP_MB@|${CMS365_KAFKA_HEAP_MB:-512}|g" "$1"
+}
+
+# Named by what it must hold, so that a new version never mixes with an old one.
+kafka_jars() { echo "$CACHE/kafka-$(cksum <"$ROOT/deploy/kafka/jars.sha256" | cut -d' ' -f1)"; }
+
+make_dirs() {
+    case $RUN in *[!A-Za-z0-9/_.+-]*) die "the path '$RUN' has a character that the servers' files cannot carry: set CMS365_RUN_DIR to a plainer one" ;; esac
+    if is_root && ! id -u "$RUN_USER" >/dev/null 2>&1; then
+        useradd --system --user-group --no-create-home --home-dir /var/lib/cms365 --shell /usr/sbin/nologin "$RUN_USER" ||
+            die "cannot create the user $RUN_USER that the servers run as"
+    fi
+    mkdir -p "$RUN" "$(dirname "$ENV_FILE")" 2>/dev/null || die "cannot create $RUN: make its parent writable or set CMS365_RUN_DIR"
+    [ -w "$RUN" ] || die "$RUN is not writable for $(id -un): make it so or set CMS365_RUN_DIR"
+    local owned=("$RUN"/data "$RUN"/log "$RUN"/tmp "$SOCK") read_only=("$RUN"/{bin,conf,env} "$RUN"/conf/{gateway,programs.d})
+    [ "$SOCK" = "$RUN/sock" ] || [ ! -e "$SOCK" ] || [ -O "$SOCK" ] || [ "$(stat -c %U "$SOCK")" = "$RUN_USER" ] ||
+        die "$SOCK belongs to somebody else: set CMS365_RUN_DIR to a shorter path"
+    mkdir -p "${owned[@]}" "${read_only[@]}" "$RUN/secrets" "$RUN/replicas" "$RUN/setup"
+    chmod 700 "$RUN/secrets" "$RUN/setup"
+    if is_root; then
+        chown "root:$RUN_USER" "$RUN" "${read_only[@]}"
+        chmod 750 "$RUN" "${read_only[@]}"
+        chown "$RUN_USER:$RUN_USER" "${owned[@]}"
+        as_run test -x "$RUN" || die "user $RUN_USER cannot enter $RUN (a directory above it is closed): choose another CMS365_RUN_DIR"
+    else
+        chmod 700 "$RUN" "${read_only[@]}"
+    fi
+    chmod 700 "${owned[@]}"
+}
+
+make_secrets() {
+    local role
+    new_secret() { [ -s "$RUN/secrets/$1" ] || (umask 077 && { "${@:2}"; } >"$RUN/secrets/$1"); }
+    for role in postgres $(programs_rows | awk '{ print "cms365_" $3, "cms365_" $3 "_owner" }'); do
+        new_secret "db_$role" openssl rand -hex 24
+    done
+    new_secret secret_keys echo "k1:$(openssl rand -base64 32)"
+    new_secret internal_token openssl rand -hex 32
+    new_secret admin_password openssl rand -hex 12
+    new_secret kafka_id sh -c 'openssl rand -base64 16 | tr "+/" "-_" | tr -d "="'
+}
+
+render_servers() {
+    local d=$ROOT/deploy
+    fill "$d/local/supervisord.conf" | put "$RUN/conf/supervisord.conf"
+    fill "$d/local/postgresql.conf" | put "$RUN/conf/postgresql.conf"
+    fill "$d/local/pg_hba.conf" | put "$RUN/conf/pg_hba.conf"
+    fill "$d/local/redis.conf" | put "$RUN/conf/redis.conf"
+    fill "$d/kafka/kafka.properties" | put "$RUN/conf/kafka.properties"
+    fill "$d/kafka/log4j2.properties" | put "$RUN/conf/log4j2.properties"
+}
+
+render_gateway() { # [NAME-REPLICA to leave out]
+    local g=$RUN/conf/gateway f name r without=${1:-}
+    for f in nginx routes problems problem-pages; do put "$g/$f.conf" <"$ROOT/deploy/gateway/$f.conf"; done
+    put "$g/main.conf" <<END
+pid tmp/nginx.pid;
+error_log stderr warn;
+END
+    put "$g/site.conf" <<END
+listen 127.0.0.1:$BASE backlog=1024;
+access_log log/gateway.access.log json buffer=64k flush=1s;
+set \$problem_base ${CMS365_PUBLIC_URL:-http://127.0.0.1:$BASE}/problems/;
+set \$gateway_dir $RUN/tmp;
+END
+    for name in $(programs); do
+        echo "upstream $name {"
+        for ((r = 0; r < $(replicas "$name"); r++)); do
+            if [ "$name-$r" = "$without" ]; then
+                echo "    server 127.0.0.1:$(public_port "$name" $r) down;"
+            else
+                echo "    server 127.0.0.1:$(public_port "$name" $r) max_fails=1 fail_timeout=1s;"
+            fi
+        done
+        echo "    keepalive 64;"
+        echo "}"
+    done | put "$g/upstreams.conf"
+}
+
+# Settings of the stack, then those that the caller's environment or the file in CMS365_OVERRIDES says otherwise.
+render_settings() {
+    local -A set=(
+        [CMS365_ENV]=dev
+        [CMS365_PUBLIC_URL]=http://127.0.0.1:$BASE
+        [CMS365_REDIS_URL]=redis://127.0.0.1:$REDIS_PORT/0
+        [CMS365_KAFKA_BROKERS]=127.0.0.1:$KAFKA_PORT
+        [CMS365_SECRET_KEYS]=$(secret secret_keys)
+        [CMS365_INTERNAL_TOKEN]=$(secret internal_token)
+        [CMS365_AUTH_INTERNAL_URL]=http://127.0.0.1:$(ops_port auth 0)
+        [CMS365_EGRESS_ALLOW]=127.0.0.0/8,::1/128
+        [CMS365_TRUSTED_PROXIES]=127.0.0.1/32
+    )
+    local name value schema r
+    override() {
+        case $1 in
+            CMS365_PORT_BASE | CMS365_RUN_DIR | CMS365_CACHE_DIR | CMS365_OVERRIDES | CMS365_KAFKA_HEAP_MB) ;;    # ours
+            CMS365_URL | CMS365_ADMIN_* | CMS365_TEST_*) ;;                                                       # the caller's own
+            CMS365_LISTEN | CMS365_OPS_LISTEN | CMS365_DATABASE_URL* | CMS365_MIGRATE_DATABASE_URL*) ;;           # one a program
+            CMS365_*_FILE) unset "set[${1%_FILE}]"; set[$1]=$2 ;;
+            CMS365_*) set[$1]=$2 ;;
+        esac
+    }
+    for name in $(compgen -e CMS365_ || true); do override "$name" "${!name}"; done
+    if [ -n "${CMS365_OVERRIDES:-}" ]; then
+        [ -r "$CMS365_OVERRIDES" ] || die "cannot read $CMS365_OVERRIDES (CMS365_OVERRIDES)"
+        while IFS='=' read -r name value; do override "$name" "$value"; done < <(grep -E '^CMS365_[A-Z0-9_]+=' "$CMS365_OVERRIDES" || true)
+    fi
+    for name in "${!set[@]}"; do printf '%s=%q\n' "$name" "${set[$name]}"; done | sort | put "$RUN/env/common.env"
+    while read -r name _ schema; do
+        printf 'CMS365_DATABASE_URL=%q\n' "$(url_of "cms365_$schema")" | put "$RUN/env/$name.env"
+        {
+            printf 'CMS365_MIGRATE_DATABASE_URL=%q\n' "$(url_of "cms365_${schema}_owner")"
+            printf 'CMS365_ADMIN_PASSWORD=%q\n' "$(secret admin_password)"
+        } | put "$RUN/env/$name.verb.env"
+        for ((r = 0; r < $(replicas "$name"); r++)); do render_replica "$name" $r; done
+    done < <(programs_rows)
+    put "$RUN/bin/launch" <"$ROOT/deploy/local/launch"
+    chmod 750 "$RUN/bin/launch"
+}
+
+render_replica() { # NAME REPLICA
+    put "$RUN/env/$1-$2.env" <<END
+CMS365_LISTEN=127.0.0.1:$(public_port "$1" "$2")
+CMS365_OPS_LISTEN=127.0.0.1:$(ops_port "$1" "$2")
+END
+    put "$RUN/conf/programs.d/$1-$2.conf" <<END
+[program:$1-$2]
+command=$RUN/bin/launch $RUN $1 $2
+priority=500
+autostart=false
+autorestart=true
+startretries=30
+stopwaitsecs=40
+END
+}
+
+# Copies a built program in; true if it differs from what was there.
+install_program() { # NAME
+    local built=$ROOT/build/rel/bin/$1
+    [ -x "$built" ] || die "$built is missing: the build did not make it"
+    ! cmp -s "$built" "$RUN/bin/$1" || return 1
+    install -m 750 "$built" "$RUN/bin/.$1.new" || die "cannot copy $1 to $RUN/bin: is the disk full?"
+    ! is_root || chgrp "$RUN_USER" "$RUN/bin/.$1.new"
+    mv -f "$RUN/bin/.$1.new" "$RUN/bin/$1"
+}
