@@ -1,0 +1,172 @@
+#include "common/base/log.h"
+
+#include "common/base/clock.h"
+#include "common/base/fiber.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static _Atomic int min_level = LOG_INFO;
+static char program_name[64] = "cms365";
+
+/* A line on the stack.  Pieces go in whole or not at all, so that a cut line is still JSON. */
+struct line {
+    size_t len;
+    bool full;
+    char text[log_line_bytes_max];
+};
+enum { tail_bytes = sizeof("\",\"cut\":true}\n") };
+
+void log_init(const char *program, enum log_level level)
+{
+    (void)snprintf(program_name, sizeof(program_name), "%s", program);
+    atomic_store(&min_level, (int)level);
+}
+
+enum log_level log_level(void)
+{
+    return (enum log_level)atomic_load_explicit(&min_level, memory_order_relaxed);
+}
+
+bool log_level_parse(const char *s, enum log_level *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+        if (strcmp(s, level_names[i]) == 0) {
+            *ret = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool put(struct line *l, const char *s, size_t n)
+{
+    if (l->full || n > sizeof(l->text) - tail_bytes - l->len) {
+        l->full = true;
+        return false;
+    }
+    memcpy(l->text + l->len, s, n);
+    l->len += n;
+    return true;
+}
+
+static size_t utf8_span(const unsigned char *s)
+{
+    size_t want = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
+
+    for (size_t i = 1; i < want; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    return want;
+}
+
+/* Values come from anywhere: what is not UTF-8 is shown as '?'. */
+static void put_string(struct line *l, const char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    bool ok = put(l, "\"", 1);
+
+    while (ok && *s) {
+        unsigned char c = (unsigned char)*s;
+        size_t n = utf8_span((const unsigned char *)s);
+
+        if (c == '"' || c == '\\')
+            ok = put(l, (const char[]){ '\\', (char)c }, 2);
+        else if (c == '\n')
+            ok = put(l, "\\n", 2);
+        else if (c < 0x20 || c == 0x7F)
+            ok = put(l, (const char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
+        else if (n == 0)
+            ok = put(l, "?", 1);
+        else
+            ok = put(l, s, n);
+        s += n ? n : 1;
+    }
+    if (!put(l, "\"", 1))
+        l->text[l->len++] = '"'; /* tail_bytes leaves room */
+}
+
+static void put_key(struct line *l, const char *key)
+{
+    (void)put(l, ",", 1);
+    put_string(l, key);
+    (void)put(l, ":", 1);
+}
+
+/* A pair that does not fit is dropped whole if it is the key that does not, else cut in the value. */
+static void put_pair(struct line *l, const struct kv *kv)
+{
+    char digits[24];
+
+    if (l->full)
+        return;
+    if (strlen(kv->key) * 6 + 32 > sizeof(l->text) - tail_bytes - l->len) {
+        l->full = true;
+        return;
+    }
+    put_key(l, kv->key);
+    if (kv->str) {
+        put_string(l, kv->str);
+        return;
+    }
+    (void)put(l, digits, (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)kv->num));
+}
+
+static void write_line(const struct line *l)
+{
+    /* One call a line: lines of several threads do not mix.  A full disk must not stop us. */
+    ssize_t ignored = write(STDERR_FILENO, l->text, l->len);
+
+    (void)ignored;
+}
+
+void log_write(enum log_level level, const char *event, const struct kv *kv, size_t n)
+{
+    const struct log_context *ctx;
+    char ts[rfc3339_len + 1];
+    struct line l;
+
+    if (level < log_level())
+        return;
+    assert((size_t)level < ARRAY_LEN(level_names));
+    l.len = 0;
+    l.full = false;
+    rfc3339_format(clock_us(), ts);
+    (void)put(&l, "{\"ts\":\"", 7);
+    (void)put(&l, ts, rfc3339_len);
+    (void)put(&l, "\"", 1);
+    put_pair(&l, &(struct kv){ .key = "level", .str = level_names[level] });
+    put_pair(&l, &(struct kv){ .key = "program", .str = program_name });
+    put_pair(&l, &(struct kv){ .key = "event", .str = event });
+    ctx = log_context();
+    if (ctx && *ctx->request_id)
+        put_pair(&l, &(struct kv){ .key = "request_id", .str = ctx->request_id });
+    if (ctx && *ctx->trace_id)
+        put_pair(&l, &(struct kv){ .key = "trace_id", .str = ctx->trace_id });
+    for (size_t i = 0; i < n; i++)
+        put_pair(&l, &kv[i]);
+    if (l.full) {
+        memcpy(l.text + l.len, ",\"cut\":true", 11);
+        l.len += 11;
+    }
+    memcpy(l.text + l.len, "}\n", 2);
+    l.len += 2;
+    write_line(&l);
+}
+
+void log_context_set(const struct log_context *ctx)
+{
+    union {
+        const void *in;
+        void *out;
+    } p = { .in = ctx };
+
+    fiber_local_set(p.out);
+}
+
+const struct log_context *log_context(void)
+{
+    return fiber_local();
+}
