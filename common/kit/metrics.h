@@ -1,9 +1,9 @@
 #ifndef KIT_METRICS_H
 #define KIT_METRICS_H
 /*
- * Counters, gauges and histograms of proto/metrics.def, printed as Prometheus text.  Label values are looked
- * up once (metric_cell) and bumped without a lock; at most metric_cells_max cells a metric, the rest
- * falls into the cell with label values "other".
+ * Counters, gauges and histograms of proto/metrics.def, printed as Prometheus text.  Label values
+ * are looked up once (metric_cell) and bumped without a lock; at most metric_cells_max cells a
+ * metric, the rest falls into the cell with label values "other".
  */
 #include "common/base/buf.h"
 #include "proto/names.h"

@@ -3,10 +3,10 @@
 /*
  * What is served is an array of these; OpenAPI is printed from the same array.
  *
- * Phases, in this order, none skippable by a handler: accept and limits, request id and trace, match,
- * authenticate, scope, (rate limit), idempotency key syntax, decode and validate the query names and the
- * JSON body, HANDLER, conditional answer (ETag), log and metrics.  A handler's negative result becomes
- * problem+json (RFC 9457) in one place.
+ * Phases, in this order, none skippable by a handler: accept and limits, request id and trace,
+ * match, authenticate, scope, (rate limit), idempotency key syntax, decode and validate the query
+ * names and the JSON body, HANDLER, conditional answer (ETag), log and metrics.  A handler's
+ * negative result becomes problem+json (RFC 9457) in one place.
  */
 #include "common/base/arena.h"
 #include "common/base/buf.h"
@@ -30,33 +30,34 @@ struct param_def { /* a query parameter; names ending in "[]" match name[...] */
     const char *doc;
 };
 enum route_flag {
-    ROUTE_PUBLIC = 1 << 0,    /* no credential needed; a credential that is sent must still be valid, and have
-                               * the scope.  With a scope it is a content read: CMS365_PUBLIC_READ=false
-                               * asks a credential after all */
-    ROUTE_IDEMPOTENT = 1 << 1,/* takes Idempotency-Key */
-    ROUTE_ETAG = 1 << 2,      /* the handler sets res etag; GET answers 304, writes take If-Match */
-    ROUTE_LIST = 1 << 3,      /* out is a page of `out` */
-    ROUTE_INTERNAL = 1 << 4,  /* on the ops listener only; asks CMS365_INTERNAL_TOKEN unless PUBLIC; not in the document */
-    ROUTE_MERGE = 1 << 5,     /* the body is a merge patch */
-    ROUTE_NO_BODY = 1 << 6,   /* any body is refused */
-    ROUTE_RAW_BODY = 1 << 7,  /* a body of any media type, not decoded (raw_body) */
+    ROUTE_PUBLIC = 1 << 0, /* no credential needed; a credential that is sent must still be valid,
+                            * and have the scope.  With a scope it is a content read:
+                            * CMS365_PUBLIC_READ=false asks a credential after all */
+    ROUTE_IDEMPOTENT = 1 << 1, /* takes Idempotency-Key */
+    ROUTE_ETAG = 1 << 2,     /* the handler sets res etag; GET answers 304, writes take If-Match */
+    ROUTE_LIST = 1 << 3,     /* out is a page of `out` */
+    ROUTE_INTERNAL = 1 << 4, /* on the ops listener only; asks CMS365_INTERNAL_TOKEN unless PUBLIC;
+                                not in the document */
+    ROUTE_MERGE = 1 << 5,    /* the body is a merge patch */
+    ROUTE_NO_BODY = 1 << 6,  /* any body is refused */
+    ROUTE_RAW_BODY = 1 << 7, /* a body of any media type, not decoded (raw_body) */
 };
 struct route {
     enum method method;
     const char *path; /* "/api/v2/posts/{id}" */
     int (*fn)(struct req *req, struct res *res, struct err *err);
-    const char *scope;              /* scope name; NULL: any valid credential (or none, if PUBLIC) */
+    const char *scope; /* scope name; NULL: any valid credential (or none, if PUBLIC) */
     const struct entity_def *entity; /* in and out are this entity unless said otherwise */
     const struct shape *in, *out;
-    const struct param_def *query;  /* ends at .name NULL; other names are 400.  NULL: none */
+    const struct param_def *query; /* ends at .name NULL; other names are 400.  NULL: none */
     unsigned flags;
     unsigned cost;
-    int status;                     /* of success: 200 if 0 */
-    const int *errors;              /* documented error statuses beyond the common ones, 0-ended */
+    int status;        /* of success: 200 if 0 */
+    const int *errors; /* documented error statuses beyond the common ones, 0-ended */
     const char *op_id, *doc;
-    const void *ctx;                /* for table-driven handlers */
-    const char *produces;           /* media type of the answer; NULL: application/json */
-    size_t body_max;                /* bytes; 0: CMS365_BODY_BYTES_MAX */
+    const void *ctx;      /* for table-driven handlers */
+    const char *produces; /* media type of the answer; NULL: application/json */
+    size_t body_max;      /* bytes; 0: CMS365_BODY_BYTES_MAX */
 };
 
 struct query_arg { /* decoded, in order of appearance */
@@ -67,12 +68,12 @@ struct req {
     struct arena *arena;
     const struct route *route;
     enum method method;
-    const char *path;         /* as sent */
-    const char *raw_query;    /* as sent, "" if none */
-    const char *params[4];    /* decoded path values, in template order */
+    const char *path;      /* as sent */
+    const char *raw_query; /* as sent, "" if none */
+    const char *params[4]; /* decoded path values, in template order */
     const struct query_arg *args;
     size_t nargs;
-    const json_t *body;       /* decoded JSON object or array; NULL if none */
+    const json_t *body; /* decoded JSON object or array; NULL if none */
     const char *raw_body;
     size_t raw_body_n;
     const char *content_type; /* "" if none */
@@ -96,17 +97,20 @@ struct res {
     const char *etag;         /* with quotes, or NULL */
     int64_t modified_s;       /* Last-Modified, 0: none */
     const char *location;
-    const char *link;         /* Link header */
+    const char *link;          /* Link header */
     const char *cache_control; /* NULL: "private, no-cache" for credentials, "public, no-cache"… */
-    struct { const char *name, *value; } extra[8];
+    struct {
+        const char *name, *value;
+    } extra[8];
     size_t nextra;
     const struct err_list *faults; /* E_validation: problem `errors` */
 };
 void res_header(struct res *res, const char *name, const char *value);
 /* {"data":<tree>} for cold paths. */
 void res_json(struct res *res, const json_t *data);
-/* RFC 9110 §13.2.2 on a current representation.  For reads answers 304 itself afterwards; a handler that
- * writes calls this first.  `version` is compared with If-Match's version part (rulings.md 20). */
+/* RFC 9110 §13.2.2 on a current representation.  For reads answers 304 itself afterwards; a handler
+ * that writes calls this first.  `version` is compared with If-Match's version part (rulings.md
+ * 20). */
 int req_precondition(const struct req *req, int64_t version, struct err *err) MUST_CHECK;
 bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
                           size_t *ret_n); /* parsed If-Match; false: header absent */
@@ -114,9 +118,9 @@ bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_ver
 /* Which of `types` (NULL-ended, best first) the Accept header prefers; NULL: none of them. */
 const char *req_accept(const struct req *req, const char *const *types);
 
-/* Finds the row for a path.  A literal segment wins over "slug:{slug}", which wins over "{id}"; HEAD takes
- * GET's row.  NULL with *ret_allowed 0: no such path; else a bit 1 << method for each that there is.
- * Values are decoded in the arena. */
+/* Finds the row for a path.  A literal segment wins over "slug:{slug}", which wins over "{id}";
+ * HEAD takes GET's row.  NULL with *ret_allowed 0: no such path; else a bit 1 << method for each
+ * that there is. Values are decoded in the arena. */
 struct routes;
 struct routes *routes_new(struct arena *a, const struct route *const *tables, struct err *err);
 const struct route *routes_match(const struct routes *r, struct arena *a, enum method m,

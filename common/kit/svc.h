@@ -3,17 +3,29 @@
 /*
  * What makes a program one of ours: main() is svc_main(&def, argc, argv).
  *
- * Verbs: --help --version --migrate --check-config --contract --topics and the program's own.  A run
- * without a verb serves until SIGTERM or SIGINT: not ready -> the gateway stops sending -> drain HTTP ->
- * stop consuming -> finish jobs -> commit -> close.
+ * Verbs: --help --version --migrate --check-config --contract --topics and the program's own.  A
+ * run without a verb serves until SIGTERM or SIGINT: not ready -> the gateway stops sending ->
+ * drain HTTP -> stop consuming -> finish jobs -> commit -> close.
  */
 #include "common/base/arena.h"
 #include "common/base/conf.h"
 #include "common/base/err.h"
 #include "common/base/fiber.h"
 
-struct svc; struct db; struct db_stmt; struct db_conf; struct cache; struct httpc; struct keyring; struct tokens;
-struct outbox; struct route; struct consumer; struct migration; struct metrics; struct egress;
+struct svc;
+struct db;
+struct db_stmt;
+struct db_conf;
+struct cache;
+struct httpc;
+struct keyring;
+struct tokens;
+struct outbox;
+struct route;
+struct consumer;
+struct migration;
+struct metrics;
+struct egress;
 
 /* The settings every program has.  A program's own conf struct begins with this one. */
 struct svc_conf {
@@ -36,25 +48,25 @@ struct job_def {
     void (*fn)(struct svc *svc);
 };
 struct svc_def {
-    const char *name, *doc, *schema;     /* "api", "…", "content" */
-    const struct conf_def *conf;         /* its own settings, or NULL; offsets from the whole struct */
-    size_t conf_size;                    /* sizeof its conf struct (begins with struct svc_conf) */
-    const struct route *const *routes;   /* NULL-ended list of route tables */
-    const struct consumer *consumers;    /* ends at .topic NULL, or NULL */
-    const struct job_def *jobs;          /* ends at .name NULL, or NULL */
-    const struct svc_verb *verbs;        /* ends at .name NULL, or NULL */
-    const struct migration *migrations;  /* ends at .version 0 */
-    const struct db_stmt *const *fast;   /* DB_FAST statements, NULL-ended, or NULL */
-    /* Before anything is opened, also for --contract: composes routes and statements that tables give, by
-     * setting svc->routes and svc->fast (in svc->arena).  Or NULL. */
+    const char *name, *doc, *schema; /* "api", "…", "content" */
+    const struct conf_def *conf;     /* its own settings, or NULL; offsets from the whole struct */
+    size_t conf_size;                /* sizeof its conf struct (begins with struct svc_conf) */
+    const struct route *const *routes;  /* NULL-ended list of route tables */
+    const struct consumer *consumers;   /* ends at .topic NULL, or NULL */
+    const struct job_def *jobs;         /* ends at .name NULL, or NULL */
+    const struct svc_verb *verbs;       /* ends at .name NULL, or NULL */
+    const struct migration *migrations; /* ends at .version 0 */
+    const struct db_stmt *const *fast;  /* DB_FAST statements, NULL-ended, or NULL */
+    /* Before anything is opened, also for --contract: composes routes and statements that tables
+     * give, by setting svc->routes and svc->fast (in svc->arena).  Or NULL. */
     int (*prepare)(struct svc *svc, struct err *err);
-    int (*init)(struct svc *svc, struct err *err);  /* after connections, before serving; or NULL */
-    void (*done)(struct svc *svc);                  /* or NULL */
+    int (*init)(struct svc *svc, struct err *err); /* after connections, before serving; or NULL */
+    void (*done)(struct svc *svc);                 /* or NULL */
 };
 struct svc {
     const struct svc_def *def;
-    struct svc_conf *conf;    /* the program's conf struct; cast in the program */
-    struct arena *arena;      /* for the life of the program */
+    struct svc_conf *conf; /* the program's conf struct; cast in the program */
+    struct arena *arena;   /* for the life of the program */
     struct db *db;
     struct cache *cache;
     struct httpc *httpc;
@@ -63,7 +75,7 @@ struct svc {
     struct tokens *tokens;
     struct outbox *outbox;
     struct workers *workers;
-    const struct route *const *routes;   /* the definition's, or what prepare made */
+    const struct route *const *routes; /* the definition's, or what prepare made */
     const struct db_stmt *const *fast;
     void *state;              /* the program's own, set by prepare or init */
     struct svc_private *priv; /* svc.c's own */

@@ -1,0 +1,138 @@
+#include "common/kit/route_internal.h"
+
+#include "common/base/str.h"
+#include "common/io/crypto.h"
+#include "common/kit/svc.h"
+
+/* The token of "Bearer <token>"; NULL if it is another scheme. */
+static const char *bearer(const char *authorization)
+{
+    static const char scheme[] = "bearer";
+    size_t n = sizeof scheme - 1;
+    for (size_t i = 0; i < n; i++) {
+        if ((authorization[i] | 32) != scheme[i])
+            return NULL;
+    }
+    const char *token = authorization + n;
+    if (*token != ' ')
+        return NULL;
+    token += strspn(token, " ");
+    return *token && !strpbrk(token, " \t,") ? token : NULL;
+}
+
+/* Nothing may be said by which two readers could see two callers. */
+static int credential(struct call *c, const char **ret, struct err *err)
+{
+    const char *auth = http_header(c->http, "Authorization");
+    const char *key = http_header(c->http, "X-API-Key");
+    *ret = NULL;
+    if (!auth && !key)
+        return 0;
+    c->credential = true;
+    if (http_header_count(c->http, "Authorization") > 1 ||
+        http_header_count(c->http, "X-API-Key") > 1)
+        return err_set(err, E_invalid, "A credential is sent once.");
+    const char *token = auth ? bearer(auth) : NULL;
+    if (auth && !token)
+        return err_set(err, E_unauthorized, "Authorization takes one Bearer token.");
+    if (token && key && strcmp(token, key))
+        return err_set(err, E_invalid, "Authorization and X-API-Key name different credentials.");
+    *ret = token ? token : key;
+    return 0;
+}
+
+static int check_internal(const struct call *c, const char *token, struct err *err)
+{
+    const char *want = c->rt->internal_token;
+    unsigned char a[sha256_bytes], b[sha256_bytes];
+    if (c->leaf->route->flags & ROUTE_PUBLIC)
+        return 0;
+    if (token && *want) {
+        sha256(token, strlen(token), a); /* equal lengths, so that the time says nothing */
+        sha256(want, strlen(want), b);
+        if (crypto_equal(a, b, sizeof a))
+            return 0;
+    }
+    return err_set(err, E_unauthorized, "This route is for the platform's own programs.");
+}
+
+int route_authenticate(struct call *c, struct err *err)
+{
+    const char *token;
+    int rc = credential(c, &token, err);
+    if (rc)
+        return rc;
+    if (c->leaf->route->flags & ROUTE_INTERNAL)
+        return check_internal(c, token, err);
+    if (!token)
+        return 0;
+    return token_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr, &c->req.who,
+                       err);
+}
+
+int route_authorize(struct call *c, struct err *err)
+{
+    const struct route *r = c->leaf->route;
+    if (r->flags & ROUTE_INTERNAL)
+        return 0;
+    if (!c->credential) {
+        bool open = r->flags & ROUTE_PUBLIC && (!r->scope || c->rt->svc->conf->public_read);
+        return open ? 0 : err_set(err, E_unauthorized, "A credential is needed.");
+    }
+    if (c->leaf->scope >= 0 && !scope_has(c->req.who.scopes, (enum scope)c->leaf->scope))
+        return err_set(err, E_insufficient_scope, "The scope %s is needed.", r->scope);
+    return 0;
+}
+
+const char *route_challenge(const struct call *c)
+{
+    const char *scope = c->leaf ? c->leaf->route->scope : NULL;
+    if (c->failed == E_insufficient_scope && scope)
+        return arena_printf(c->req.arena,
+                            "Bearer realm=\"365CMS\", error=\"insufficient_scope\", scope=\"%s\"",
+                            scope);
+    if (c->failed != E_unauthorized)
+        return NULL;
+    return c->credential ? "Bearer realm=\"365CMS\", error=\"invalid_token\""
+                         : "Bearer realm=\"365CMS\"";
+}
+
+/* --- Idempotency-Key -----------------------------------------------------------------------------
+ */
+
+/* A Structured Field string (RFC 9651 §3.3.3), or a bare token as many clients send it. */
+static const char *idempotency_text(struct arena *a, const char *s)
+{
+    size_t n = strlen(s), k = 0;
+    if (!n || n > 2 * 255 + 2)
+        return NULL;
+    char *out = arena_alloc(a, n + 1);
+    if (*s != '"') {
+        for (size_t i = 0; i < n; i++) {
+            if (s[i] <= ' ' || s[i] > '~' || strchr("\",;\\", s[i]))
+                return NULL;
+            out[k++] = s[i];
+        }
+        return k <= 255 ? out : NULL;
+    }
+    for (size_t i = 1; i + 1 < n; i++) {
+        if (s[i] == '\\' && (s[i + 1] == '"' || s[i + 1] == '\\') && i + 2 < n)
+            i++;
+        else if (s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\')
+            return NULL;
+        out[k++] = s[i];
+    }
+    return n >= 3 && s[n - 1] == '"' && k <= 255 ? out : NULL;
+}
+
+int route_idempotency(struct call *c, struct err *err)
+{
+    const char *s = http_header(c->http, "Idempotency-Key");
+    if (!s || !(c->leaf->route->flags & ROUTE_IDEMPOTENT))
+        return 0;
+    c->req.idempotency_key = idempotency_text(c->req.arena, s);
+    if (!c->req.idempotency_key || http_header_count(c->http, "Idempotency-Key") > 1)
+        return err_at(err, E_invalid, "Idempotency-Key",
+                      "Idempotency-Key is one string of 1 to 255 printable characters.");
+    return 0;
+}

@@ -1,0 +1,156 @@
+#include "common/kit/route_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/kit/metrics.h"
+#include "common/kit/svc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { reqres_body_max = 64 * 1024 };
+
+static size_t status_slot(int status)
+{
+    static const short known[route_status_slots - 1] = { 200, 201, 202, 204, 206, 207, 301, 302,
+                                                         303, 304, 400, 401, 402, 403, 404, 405,
+                                                         406, 409, 410, 412, 413, 414, 415, 422,
+                                                         428, 429, 431, 500, 502, 503, 504 };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (known[i] == status)
+            return i;
+    }
+    return route_status_slots - 1;
+}
+
+static void count(const struct call *c, int status)
+{
+    struct route_leaf *leaf = c->leaf ? c->leaf : &c->rt->unmatched;
+    const char *template = leaf->route ? leaf->route->path : "unmatched";
+    size_t slot = status_slot(status);
+    struct metric_cell **cell = &leaf->count[c->req.method % METHODS_MAX_][slot];
+    /* Two loops may both look it up: they find the same cell. */
+    struct metric_cell *known = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    if (!known) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", status % 1000);
+        const char *values[] = { template,
+                                 c->req.method < METHODS_MAX_ ? method_name(c->req.method)
+                                                              : "other",
+                                 slot == route_status_slots - 1 ? "other" : text };
+        known = metric_cell(M_http_requests, values, 3);
+        __atomic_store_n(cell, known, __ATOMIC_RELAXED);
+    }
+    metric_add(known, 1);
+    struct metric_cell *seconds = __atomic_load_n(&leaf->seconds, __ATOMIC_RELAXED);
+    if (!seconds) {
+        seconds = metric_cell(M_http_seconds, (const char *[]){ template }, 1);
+        __atomic_store_n(&leaf->seconds, seconds, __ATOMIC_RELAXED);
+    }
+    metric_observe_us(seconds, c->end_us - c->http->start_us);
+}
+
+/* --- the exchange log, for the tests' validator --------------------------------------------------
+ */
+
+static void put_text(struct buf *b, const char *name, const char *s)
+{
+    buf_puts(b, name);
+    if (s && str_utf8_ok(s, strlen(s)))
+        buf_put_json_string(b, s, strlen(s));
+    else
+        buf_puts(b, "null");
+}
+
+static void put_body(struct buf *b, const char *type, const struct http_res *sent)
+{
+    const char *s = sent->body;
+    size_t n = sent->body_n;
+    bool json = type && (str_starts(type, "application/json") ||
+                         str_starts(type, "application/problem+json"));
+    if (!n || n > reqres_body_max || !s || !str_utf8_ok(s, n))
+        buf_puts(b, "null");
+    else if (json && !memchr(s, '\n', n))
+        buf_put(b, s, n);
+    else
+        buf_put_json_string(b, s, n);
+}
+
+static void log_exchange(const struct call *c, const struct http_res *sent)
+{
+    const struct req *req = &c->req;
+    const char *type = NULL;
+    struct buf b;
+    buf_init(&b, req->arena, 4096, (size_t)4 * 1024 * 1024);
+    for (size_t i = 0; i < sent->nheaders; i++) {
+        if (str_eq(sent->headers[i].name, "Content-Type"))
+            type = sent->headers[i].value;
+    }
+    put_text(&b, "{\"program\":", c->rt->program);
+    put_text(&b, ",\"method\":", c->http->method);
+    put_text(&b, ",\"route\":", c->leaf ? c->leaf->route->path : NULL);
+    put_text(&b, ",\"path\":", c->http->path);
+    put_text(&b, ",\"query\":", c->http->query);
+    put_text(&b, ",\"request\":{\"content_type\":", req->content_type);
+    buf_puts(&b, ",\"body\":");
+    if (req->body && c->http->body_n <= reqres_body_max)
+        json_write(&b, req->body);
+    else
+        buf_puts(&b, "null");
+    buf_printf(&b, "},\"status\":%d", sent->status);
+    put_text(&b, ",\"response\":{\"content_type\":", type);
+    buf_puts(&b, ",\"headers\":[");
+    for (size_t i = 0; i < sent->nheaders; i++)
+        put_text(&b, i ? "," : "", sent->headers[i].name);
+    buf_puts(&b, "],\"body\":");
+    put_body(&b, type, sent);
+    buf_puts(&b, "}}\n");
+    if (!b.overflow && write(c->rt->reqres_fd, b.data, b.len) < 0)
+        log_debug("http.reqres_lost", kv_i("errno", errno));
+}
+
+int reqres_open(const char *path, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return fd >= 0 ? fd : err_set(err, E_config, "cannot write the exchange log %s", path);
+}
+
+/* --- once a request ------------------------------------------------------------------------------
+ */
+
+void route_record(struct call *c, const struct http_res *sent)
+{
+    enum log_level level = LOG_INFO;
+    if (!c->end_us) { /* the client left before it had sent everything */
+        log_context_set(&c->log);
+        log_debug("http.aborted", kv_s("method", c->http->method),
+                  kv_s("client", c->req.client_addr));
+        log_context_set(NULL);
+        return;
+    }
+    count(c, sent->status);
+    if (sent->status >= 500)
+        level = sent->status == 503 ? LOG_WARN : LOG_ERROR;
+    if (level >= log_level()) {
+        struct kv kv[10] = {
+            kv_s("method", c->http->method),
+            kv_s("route", c->leaf ? c->leaf->route->path : "unmatched"),
+            kv_i("status", sent->status),
+            kv_i("us", c->end_us - c->http->start_us),
+            kv_i("bytes", (int64_t)sent->body_n),
+            kv_i("key", c->req.who.key_id),
+            kv_s("client", c->req.client_addr),
+        };
+        size_t n = 7;
+        if (c->failed)
+            kv[n++] = kv_s("problem", err_name(c->failed));
+        if (c->failed && sent->status >= 500)
+            kv[n++] = kv_s("detail", c->detail);
+        log_context_set(&c->log);
+        log_write(level, "http.request", kv, n);
+        log_context_set(NULL);
+    }
+    if (c->rt->reqres_fd >= 0)
+        log_exchange(c, sent);
+}

@@ -1,0 +1,186 @@
+#include "common/kit/route_internal.h"
+
+#include "common/base/str.h"
+
+/* What a client can do about each, for the page behind `type`. */
+struct problem_doc {
+    enum err_code code;
+    const char *doc;
+};
+static const struct problem_doc docs[] = {
+    { E_invalid_parameter,     "Names and values of query parameters are checked; the detail names the "
+                           "one at fault and what would be valid."          },
+    { E_invalid_json,          "The body must be one JSON object or array: UTF-8, no duplicate names, at "
+                      "most 32 levels, integers within 64 bits."                 },
+    { E_unauthorized,          "Send a valid API key as Authorization: Bearer or X-API-Key."          },
+    { E_insufficient_scope,    "WWW-Authenticate names the scope; use a credential that has it."      },
+    { E_conflict,              "Read the resource again and decide anew."                             },
+    { E_idempotency_in_flight, "Wait for the first request's answer, then repeat."                    },
+    { E_idempotency_reused,    "Use a new Idempotency-Key for a new request."                         },
+    { E_precondition_failed,   "Read the resource again: its ETag has changed."                       },
+    { E_precondition_required, "Send If-Match with the ETag that was read."                           },
+    { E_validation,            "Each fault is in `errors` with a JSON pointer to its place."          },
+    { E_rate_limited,          "Wait for the time in Retry-After."                                    },
+    { E_unavailable,           "Wait for the time in Retry-After and repeat; use an Idempotency-Key." },
+    { E_timeout,               "Wait for the time in Retry-After and repeat; use an Idempotency-Key." },
+    { E_internal,              "The fault is ours.  Tell us the request_id."                          },
+};
+
+static void put_pair(struct buf *b, const char *name, const char *value)
+{
+    buf_puts(b, name);
+    buf_put_json_string(b, value, strlen(value));
+}
+
+static void put_error(struct buf *b, const char *pointer, const char *code, const char *detail)
+{
+    put_pair(b, "{\"pointer\":", pointer);
+    put_pair(b, ",\"code\":", code);
+    put_pair(b, ",\"detail\":", detail);
+    buf_putc(b, '}');
+}
+
+/* Text that came in with the request may hold anything; JSON holds UTF-8 only. */
+static const char *clean(struct arena *a, const char *s)
+{
+    size_t n = strlen(s);
+    if (str_utf8_ok(s, n))
+        return s;
+    char *out = arena_strndup(a, s, n);
+    for (char *p = out; *p; p++) {
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    }
+    return out;
+}
+
+static void put_errors(struct call *c, const struct err *err)
+{
+    struct buf *b = &c->res.body;
+    const struct err_list *l = c->res.faults;
+    bool list = err->code == E_validation && l && l->n;
+    if (!list && !err->pointer[0])
+        return;
+    buf_puts(b, ",\"errors\":[");
+    for (size_t i = 0; list && i < l->n; i++) {
+        if (i)
+            buf_putc(b, ',');
+        put_error(b, clean(c->req.arena, l->items[i].pointer), l->items[i].code,
+                  clean(c->req.arena, l->items[i].msg));
+    }
+    if (!list)
+        put_error(b, clean(c->req.arena, err->pointer), err_name(err->code),
+                  clean(c->req.arena, err->msg));
+    buf_putc(b, ']');
+}
+
+/* Turns a failure into the answer.  What a handler had set of its own answer is dropped; of a 5xx
+ * only the title is told. */
+void route_problem(struct call *c, const struct err *err)
+{
+    struct res *res = &c->res;
+    struct arena *a = c->req.arena;
+    const struct err_list *faults = res->faults;
+    enum err_code code = err->code > E_OK && err->code < E_MAX_ ? err->code : E_internal;
+    int status = err_http(code);
+    const char *detail = status < 500 && err->msg[0] ? err->msg : err_title(code);
+    c->failed = code;
+    c->detail = err->detail[0]
+                    ? arena_printf(a, "%s%s%s", err->msg, err->msg[0] ? ": " : "", err->detail)
+                    : arena_strdup(a, err->msg);
+    *res = (struct res){ .arena = a, .status = status, .faults = faults };
+    res->content_type = "application/problem+json";
+    buf_init(&res->body, a, 512, 256 * 1024);
+    struct buf *b = &res->body;
+    buf_printf(b, "{\"type\":\"%s/problems/%s\"", c->rt->public_url, err_name(code));
+    put_pair(b, ",\"title\":", err_title(code));
+    buf_printf(b, ",\"status\":%d", status);
+    put_pair(b, ",\"detail\":", clean(a, detail));
+    put_pair(b, ",\"instance\":", clean(a, c->http->path));
+    put_pair(b, ",\"request_id\":", c->req.request_id);
+    if (status < 500)
+        put_errors(c, err);
+    buf_putc(b, '}');
+    unsigned wait = err->retry_after_s;
+    if (!wait && (status == 503 || status == 429 || status == 502))
+        wait = 1;
+    if (wait)
+        res_header(res, "Retry-After", arena_printf(a, "%u", wait));
+    if (code == E_unsupported_media_type) {
+        bool merges = c->leaf && c->leaf->route->flags & ROUTE_MERGE;
+        res_header(res, merges ? "Accept-Patch" : "Accept",
+                   merges ? "application/merge-patch+json, application/json" : "application/json");
+    }
+    const char *challenge = route_challenge(c);
+    if (challenge)
+        res_header(res, "WWW-Authenticate", challenge);
+}
+
+/* --- GET /problems/{code} ------------------------------------------------------------------------
+ */
+
+static const char *doc_of(enum err_code code)
+{
+    for (size_t i = 0; i < ARRAY_LEN(docs); i++) {
+        if (docs[i].code == code)
+            return docs[i].doc;
+    }
+    return "";
+}
+
+static int problem_get(struct req *req, struct res *res, struct err *err)
+{
+    static const char *const types[] = { "application/json", "text/html", NULL };
+    int code = E_OK + 1;
+    while (code < E_MAX_ && !str_eq(err_name((enum err_code)code), req->params[0]))
+        code++;
+    if (code == E_MAX_)
+        return err_set(err, E_not_found, "There is no such problem type.");
+    const char *type = req_accept(req, types);
+    if (!type)
+        return err_set(err, E_not_acceptable, "This page is there as JSON and HTML.");
+    enum err_code e = (enum err_code)code;
+    res->content_type = type;
+    res->cache_control = "public, max-age=3600";
+    if (type == types[1]) {
+        res->content_type = "text/html; charset=utf-8";
+        buf_printf(&res->body,
+                   "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>%s</title>"
+                   "<h1>%s</h1><p>HTTP status %d, <code>%s</code>%s.</p><p>%s</p></html>\n",
+                   err_title(e), err_title(e), err_http(e), err_name(e),
+                   err_retryable(e) ? ", may be repeated" : "", doc_of(e));
+        return 0;
+    }
+    put_pair(&res->body, "{\"data\":{\"code\":", err_name(e));
+    put_pair(&res->body, ",\"title\":", err_title(e));
+    buf_printf(&res->body, ",\"status\":%d,\"retryable\":%s", err_http(e),
+               err_retryable(e) ? "true" : "false");
+    put_pair(&res->body, ",\"doc\":", doc_of(e));
+    buf_puts(&res->body, "}}");
+    return 0;
+}
+
+static const struct field_def problem_type_fields[] = {
+    { .name = "code", .type = F_TEXT, .flags = FF_REQUIRED, .doc = "Last part of the type URI." },
+    { .name = "title", .type = F_TEXT, .flags = FF_REQUIRED, .doc = "What happened." },
+    { .name = "status",
+     .type = F_INT,
+     .flags = FF_REQUIRED,
+     .min = 400,
+     .max = 599,
+     .doc = "HTTP status." },
+    { .name = "retryable",
+     .type = F_BOOL,
+     .flags = FF_REQUIRED,
+     .doc = "Whether the same request may succeed later." },
+    { .name = "doc", .type = F_TEXT, .flags = FF_REQUIRED, .doc = "What to do about it." },
+    { .name = NULL },
+};
+static const struct shape problem_type_shape = { .name = "ProblemType",
+                                                 .doc = "What a problem's type URI stands for.",
+                                                 .fields = problem_type_fields };
+const struct route problem_routes[] = {
+    { GET, "/problems/{code}", problem_get, .out = &problem_type_shape, .flags = ROUTE_PUBLIC,
+     .produces = "*", .op_id = "problem_get", .doc = "Explain a problem type." },
+    { .path = NULL },
+};
