@@ -117,7 +117,7 @@ render_settings() {
     override() {
         case $1 in
             CMS365_PORT_BASE | CMS365_RUN_DIR | CMS365_CACHE_DIR | CMS365_OVERRIDES | CMS365_KAFKA_HEAP_MB) ;;    # ours
-            CMS365_URL | CMS365_ADMIN_* | CMS365_TEST_*) ;;                                                       # the caller's own
+            CMS365_URL | CMS365_ADMIN_* | CMS365_TEST_* | CMS365_CHAOS_* | CMS365_BENCH_* | CMS365_NODE_MODULES | CMS365_SINK | CMS365_ENV_FILE) ;;                                                     # the caller's own
             CMS365_LISTEN | CMS365_OPS_LISTEN | CMS365_DATABASE_URL* | CMS365_MIGRATE_DATABASE_URL*) ;;           # one a program
             CMS365_*_FILE) unset "set[${1%_FILE}]"; set[$1]=$2 ;;
             CMS365_*) set[$1]=$2 ;;
