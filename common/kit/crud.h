@@ -47,10 +47,12 @@ enum crud_flag {
 };
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks);
+/* Entities of one program that include each other: `all` ends at NULL and lives as long as they do. */
+void crud_link(struct crud *const *all);
 /* Its rows: list, create, get, patch, put, delete, restore; ends at .path NULL. */
 const struct route *crud_routes(struct arena *a, const struct crud *c);
 /* Its DB_FAST statements, appended to list[]; returns how many (at most crud_fast_max). */
-enum { crud_fast_max = 32, crud_stmts_max = 80 };
+enum { crud_fast_max = 24, crud_stmts_max = 64 };
 size_t crud_fast(const struct crud *c, const struct db_stmt **list, size_t max);
 /* All named statements it may use, for the test that prepares them. */
 size_t crud_stmts(const struct crud *c, const struct db_stmt **list, size_t max);
@@ -68,9 +70,6 @@ int crud_restore(struct req *req, struct res *res, struct err *err);
 /* The row as the caller may see it, {"data":{…}} with its ETag, into res.  E_not_found.  `id` as text. */
 int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id,
                 struct err *err) MUST_CHECK;
-/* One row cell by cell, by visibility (columns in table order, see crud_columns); NULL rows: E_not_found. */
-int crud_row(struct req *req, const struct entity_def *e, const char *id, struct db_rows **ret,
-             struct err *err) MUST_CHECK;
 
 extern const struct param_def crud_list_params[]; /* page per_page limit offset fields sort filter[] include count */
 extern const struct param_def crud_get_params[];  /* fields include */

@@ -1,0 +1,258 @@
+#include "common/kit/crud_int.h"
+
+#include "common/base/str.h"
+#include "common/kit/svc.h"
+
+#include <assert.h>
+
+const char crud_counts_schema_sql[] =
+    "CREATE TABLE counts (\n"
+    "    entity text NOT NULL, status text NOT NULL, owner bigint NOT NULL, shard int NOT NULL,\n"
+    "    n bigint NOT NULL,\n"
+    "    PRIMARY KEY (entity, status, owner, shard)\n"
+    ") WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);\n"
+    "CREATE INDEX counts_owner_idx ON counts (entity, owner, status);\n";
+
+const struct param_def crud_get_params[] = {
+    { "fields", "string", 0, query_value_bytes_max, "Names of the fields to show, separated by commas." },
+    { "include", "string", 0, query_value_bytes_max,
+      "Relations to show in full, one level, separated by commas." },
+    { 0 },
+};
+const struct param_def crud_list_params[] = {
+    { "page", "integer", 1, query_offset_max, "Page number, from 1." },
+    { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },
+    { "limit", "integer", 1, query_per_page_max, "Rows at most; instead of page and per_page." },
+    { "offset", "integer", 0, query_offset_max, "Rows to skip; instead of page and per_page." },
+    { "fields", "string", 0, query_value_bytes_max, "Names of the fields to show, separated by commas." },
+    { "sort", "string", 0, query_value_bytes_max,
+      "Fields to sort by, separated by commas; a leading - sorts downwards. Ties are sorted by id." },
+    { "filter[]", "string", 0, query_value_bytes_max,
+      "filter[field]=value or filter[field][op]=value with eq, ne, lt, lte, gt, gte, in, nin, like, ilike, "
+      "null, between, contains. A relation is filtered by id." },
+    { "include", "string", 0, query_value_bytes_max,
+      "Relations to show in full, one level, separated by commas." },
+    { "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted." },
+    { 0 },
+};
+static const struct param_def delete_params[] = {
+    { "purge", "boolean", 0, 5, "true removes the row for good; needs api:admin." },
+    { 0 },
+};
+
+bool crud_has_slug(const struct entity_def *e)
+{
+    return e->slug_from && entity_field(e, "slug");
+}
+
+static struct db_stmt named(struct arena *a, unsigned flags, const char *sql, const char *entity,
+                            const char *what, const char *vc)
+{
+    struct db_stmt s = { .name = arena_printf(a, "%s_%s_%s", entity, what, vc), .sql = sql,
+                         .flags = flags };
+    assert(strlen(s.name) < 64);
+    return s;
+}
+
+static void make_related(struct arena *a, const struct crud *c, enum vis_class vc, struct crud_reads *r)
+{
+    const struct entity_def *e = c->e;
+    size_t n = 0;
+    while (e->relations && e->relations[n].name)
+        n++;
+    r->related = arena_alloc(a, (n + 1) * sizeof(*r->related));
+    r->related_plan = arena_alloc(a, (n + 1) * sizeof(*r->related_plan));
+    for (size_t i = 0; i < n; i++) {
+        const char *sql = sqlgen_related(a, e, &e->relations[i], vc, &r->related_plan[i]);
+        r->related[i] = named(a, 0, sql, e->name, e->relations[i].name, vis_class_name(vc));
+    }
+}
+
+static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc, struct crud_reads *r)
+{
+    const struct entity_def *e = c->e;
+    const char *v = vis_class_name(vc);
+    struct err err;
+    struct rowplan ignored;
+    r->get = named(a, DB_FAST, sqlgen_get(a, e, vc, &r->plan), e->name, "get", v);
+    if (crud_has_slug(e))
+        r->slug = named(a, DB_FAST, sqlgen_get_slug(a, e, vc, &ignored), e->name, "slug", v);
+    if (e->fields[0].type == F_ID)
+        r->by_ids = named(a, DB_FAST, sqlgen_by_ids(a, e, vc, &ignored), e->name, "ids", v);
+    r->why = named(a, 0, sqlgen_why(a, e, vc), e->name, "why", v);
+    int rc = query_parse(a, e, vc, QUERY_LIST, NULL, 0, &r->query, &err);
+    assert(rc == 0);
+    (void)rc;
+    bool counted = c->flags & CRUD_COUNTS && sqlgen_has_total(e, vc, &r->query);
+    /* A class whose rows depend on other tables' rows is not sure to be quick. */
+    bool fast = vc == VC_ALL || vc == VC_ADMIN || e->visibility == VIS_PUBLISHED ||
+                e->visibility == VIS_ACTIVE;
+    for (unsigned status = 0; status <= (entity_field(e, "status") != NULL); status++)
+        for (unsigned total = 0; total <= counted; total++) {
+            const char *what = arena_printf(a, "page%u%u", status, total);
+            r->page[status][total] =
+                named(a, fast ? DB_FAST : 0,
+                      sqlgen_first_page(a, e, vc, &r->query, status, total,
+                                        total ? &r->plan_total : &ignored),
+                      e->name, what, v);
+        }
+    make_related(a, c, vc, r);
+}
+
+struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
+                      const struct crud_hooks *hooks)
+{
+    static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "update", "delete",
+                                                        "restore", "purge" };
+    struct crud *c = arena_alloc(a, sizeof(*c));
+    c->e = e;
+    c->flags = flags;
+    c->hooks = hooks;
+    c->prepared = true;
+    for (unsigned vc = 0; vc < VC_MAX_; vc++)
+        make_reads(a, c, (enum vis_class)vc, &c->reads[vc]);
+    for (unsigned w = 0; !(flags & CRUD_READ_ONLY) && w < SQL_WRITES_MAX_; w++) {
+        if ((w == SQL_RESTORE || w == SQL_PURGE) && !e->soft_delete)
+            continue;
+        c->write[w] = named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, flags & CRUD_COUNTS),
+                            e->name, names[w], "stmt");
+    }
+    return c;
+}
+
+void crud_link(struct crud *const *all)
+{
+    for (struct crud *const *c = all; *c; c++)
+        (*c)->all = all;
+}
+
+static size_t add(const struct db_stmt **list, size_t n, size_t max, const struct db_stmt *s,
+                  unsigned flag)
+{
+    if (!s->sql || (flag && !(s->flags & flag)))
+        return n;
+    assert(n < max);
+    list[n] = s;
+    return n + 1;
+}
+
+static size_t collect(const struct crud *c, const struct db_stmt **list, size_t max, unsigned flag)
+{
+    size_t n = 0;
+    for (unsigned vc = 0; vc < VC_MAX_; vc++) {
+        const struct crud_reads *r = &c->reads[vc];
+        n = add(list, n, max, &r->get, flag);
+        n = add(list, n, max, &r->slug, flag);
+        n = add(list, n, max, &r->by_ids, flag);
+        n = add(list, n, max, &r->why, flag);
+        for (unsigned i = 0; i < 4; i++)
+            n = add(list, n, max, &r->page[i / 2][i % 2], flag);
+        for (size_t i = 0; c->e->relations && c->e->relations[i].name; i++)
+            n = add(list, n, max, &r->related[i], flag);
+    }
+    for (unsigned w = 0; w < SQL_WRITES_MAX_; w++)
+        n = add(list, n, max, &c->write[w], flag);
+    return n;
+}
+
+size_t crud_fast(const struct crud *c, const struct db_stmt **list, size_t max)
+{
+    return collect(c, list, max, DB_FAST);
+}
+
+size_t crud_stmts(const struct crud *c, const struct db_stmt **list, size_t max)
+{
+    return collect(c, list, max, 0);
+}
+
+const struct crud *crud_of(struct req *req)
+{
+    if (req->route->ctx)
+        return req->route->ctx;
+    struct crud *c = arena_alloc(req->arena, sizeof(*c));
+    c->e = req->route->entity;
+    assert(c->e);
+    return c;
+}
+
+const struct crud *crud_peer(const struct crud *c, struct arena *a, const char *entity)
+{
+    const struct entity_def *e = entity_find(entity);
+    for (struct crud *const *p = c->all; p && *p; p++)
+        if ((*p)->e == e)
+            return *p;
+    struct crud *other = arena_alloc(a, sizeof(*other));
+    other->e = e;
+    return other;
+}
+
+/* --- routes --- */
+
+static const int read_errors[] = { 400, 401, 404, 0 };
+static const int list_errors[] = { 400, 401, 0 };
+static const int create_errors[] = { 403, 409, 415, 422, 0 };
+static const int change_errors[] = { 403, 404, 409, 412, 415, 422, 0 };
+static const int delete_errors[] = { 403, 404, 409, 412, 0 };
+
+static void fill_reads(struct arena *a, const struct crud *c, struct route *list, struct route *get)
+{
+    const struct entity_def *e = c->e;
+    unsigned open = e->visibility == VIS_OWNER ? 0 : ROUTE_PUBLIC;
+    *list = (struct route){ .method = GET, .path = e->path, .fn = crud_list, .scope = e->scope_read,
+                            .entity = e, .query = crud_list_params, .errors = list_errors, .cost = 2,
+                            .flags = open | ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
+                            .op_id = arena_printf(a, "list_%s", e->plural),
+                            .doc = arena_printf(a, "List %s, page by page.", e->plural), .ctx = c };
+    *get = (struct route){ .method = GET, .path = arena_printf(a, "%s/{id}", e->path), .fn = crud_get,
+                           .scope = e->scope_read, .entity = e, .query = crud_get_params,
+                           .errors = read_errors, .cost = 1, .flags = open | ROUTE_ETAG | ROUTE_NO_BODY,
+                           .op_id = arena_printf(a, "get_%s", e->name),
+                           .doc = arena_printf(a, "Read one of the %s%s.", e->plural,
+                                               crud_has_slug(e) ? ", by id or slug:{slug}" : ""),
+                           .ctx = c };
+}
+
+static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
+{
+    const struct entity_def *e = c->e;
+    const char *one = arena_printf(a, "%s/{id}", e->path);
+    const char *slug = crud_has_slug(e) ? " By slug:{slug} it is made if there is none." : "";
+    r[0] = (struct route){ .method = POST, .path = e->path, .fn = crud_create, .status = 201,
+                           .errors = create_errors, .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG,
+                           .op_id = arena_printf(a, "create_%s", e->name),
+                           .doc = arena_printf(a, "Create one of the %s.", e->plural) };
+    r[1] = (struct route){ .method = PATCH, .path = one, .fn = crud_patch, .errors = change_errors,
+                           .flags = ROUTE_MERGE | ROUTE_ETAG,
+                           .op_id = arena_printf(a, "patch_%s", e->name),
+                           .doc = arena_printf(a, "Change some fields of one of the %s.", e->plural) };
+    r[2] = (struct route){ .method = PUT, .path = one, .fn = crud_put, .errors = change_errors,
+                           .flags = ROUTE_ETAG, .op_id = arena_printf(a, "replace_%s", e->name),
+                           .doc = arena_printf(a, "Replace one of the %s; what is left out takes its default.%s",
+                                               e->plural, slug) };
+    r[3] = (struct route){ .method = DELETE, .path = one, .fn = crud_delete, .status = 204,
+                           .errors = delete_errors, .flags = ROUTE_NO_BODY | ROUTE_ETAG,
+                           .query = delete_params, .op_id = arena_printf(a, "delete_%s", e->name),
+                           .doc = arena_printf(a, "Delete one of the %s; it can be restored.", e->plural) };
+    r[4] = (struct route){ .method = POST, .path = arena_printf(a, "%s/restore", one), .fn = crud_restore,
+                           .errors = delete_errors, .flags = ROUTE_NO_BODY | ROUTE_ETAG,
+                           .op_id = arena_printf(a, "restore_%s", e->name),
+                           .doc = arena_printf(a, "Take back the deletion of one of the %s.", e->plural) };
+    for (size_t i = 0; i < 5; i++) {
+        r[i].scope = e->scope_write;
+        r[i].entity = e;
+        r[i].cost = 5;
+        r[i].ctx = c;
+    }
+}
+
+const struct route *crud_routes(struct arena *a, const struct crud *c)
+{
+    struct route *r = arena_alloc(a, 8 * sizeof(*r));
+    fill_reads(a, c, &r[0], &r[1]);
+    if (!(c->flags & CRUD_READ_ONLY)) {
+        fill_writes(a, c, &r[2]);
+        if (!c->e->soft_delete)
+            r[6] = (struct route){ 0 };
+    }
+    return r;
+}

@@ -1,0 +1,129 @@
+/* What a write that did not work means to its caller. */
+#include "common/kit/crud_int.h"
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/kit/svc.h"
+
+static int gone(const struct entity_def *e, const char *id, struct err *err)
+{
+    return err_set(err, E_not_found, "There is no %s %.60s.", e->name, id);
+}
+
+static int why_row(struct req *req, const struct crud *c, const char *id, struct db_rows **ret,
+                   struct err *err)
+{
+    enum vis_class vc = vis_class_of(c->e, &req->who);
+    struct db_stmt once = { .flags = DB_ONCE };
+    const struct db_stmt *s = &once;
+    struct db_val v[2] = { db_text(id), req->who.user_id ? db_i64(req->who.user_id) : db_null() };
+    if (c->prepared)
+        s = &c->reads[vc].why;
+    else
+        once.sql = sqlgen_why(req->arena, c->e, vc);
+    return db_query(req->svc->db, req->arena, s, v, 2, ret, err);
+}
+
+/* The version part of If-Match, and If-Unmodified-Since when there is no If-Match (RFC 9110 §13.2.2). */
+static bool precondition_holds(const struct req *req, int64_t version, int64_t updated_s)
+{
+    int64_t versions[32];
+    size_t n = 0;
+    bool any = false;
+    if (req_if_match_version(req, &any, versions, ARRAY_LEN(versions), &n)) {
+        for (size_t i = 0; !any && i < n; i++)
+            any = versions[i] == version;
+        return any;
+    }
+    const char *since = req_header(req, "If-Unmodified-Since");
+    int64_t s;
+    return !since || !http_date_parse(since, &s) || updated_s <= s;
+}
+
+int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id, bool own_only,
+                 bool deleted, struct err *err)
+{
+    const struct entity_def *e = c->e;
+    struct db_rows *r;
+    int rc = why_row(req, c, id, &r, err);
+    if (rc < 0)
+        return rc;
+    bool own = db_nrows(r) && db_get_bool(r, 0, WHY_OWN);
+    if (!db_nrows(r) || (!db_get_bool(r, 0, WHY_VISIBLE) && !own))
+        return gone(e, id, err);
+    bool is_deleted = db_get_bool(r, 0, WHY_DELETED);
+    if (is_deleted && !deleted)
+        return gone(e, id, err);
+    if (own_only && !own)
+        return err_set(err, E_forbidden, "Only the owner or an editor may change this %s.", e->name);
+    int64_t version = db_get_i64(r, 0, WHY_VERSION);
+    if (!precondition_holds(req, version, db_get_i64(r, 0, WHY_UPDATED))) {
+        res->etag = crud_etag(req->arena, e, vis_class_of(e, &req->who), own, "", version);
+        return err_set(err, E_precondition_failed, "The %s is at version %lld now.", e->name,
+                       (long long)version);
+    }
+    if (deleted)
+        return err_set(err, E_conflict, "This %s is not deleted.", e->name);
+    return err_set(err, E_conflict, "The %s was changed by somebody else just now.", e->name);
+}
+
+/* "posts_author_id_fkey" of table posts -> field author; event_speakers_expert_id_fkey -> speakers. */
+static const struct field_def *field_of(const struct entity_def *e, const char *constraint)
+{
+    for (const struct field_def *f = e->fields; f->name; f++) {
+        const char *table = e->table;
+        char prefix[160];
+        if (f->type == F_REFS)
+            table = sqlgen_link(e, f)->link;
+        snprintf(prefix, sizeof(prefix), "%s_%s%s_", table,
+                 f->type == F_REFS ? sqlgen_link(e, f)->far : f->name, f->type == F_REF ? "_id" : "");
+        if (str_starts(constraint, prefix))
+            return f;
+        if (str_eq(constraint, f->name)) /* a not-null violation names the column */
+            return f;
+    }
+    return NULL;
+}
+
+int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row, bool purge,
+                   struct err *err)
+{
+    const struct field_def *f = field_of(c->e, err->pointer);
+    if (purge && err->code == E_validation)
+        return err_set(err, E_conflict, "Other rows refer to this %s; change them first.", c->e->name);
+    if (err->code == E_conflict)
+        return f ? err_at(err, E_conflict, arena_printf(res->arena, "/%s", f->name),
+                          "There is another %s with this %s.", c->e->name, f->name)
+                 : err_set(err, E_conflict, "There is another such %s.", c->e->name);
+    if (err->code != E_validation || !row)
+        return -(int)err->code;
+    if (!f)
+        return err_set(err, E_validation, "The %s is not valid as a whole.", c->e->name);
+    if (str_ends(err->pointer, "_fkey"))
+        shape_fault(row, f->name, "reference", "Refers to something that is not there.");
+    else
+        shape_fault(row, f->name, "not_allowed", "Does not fit the other fields.");
+    res->faults = row->faults;
+    return shape_check(row, err);
+}
+
+/* The lowest number that is not taken: title, title-2, title-3 … */
+int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret, struct err *err)
+{
+    struct db_rows *r;
+    const char *sql =
+        arena_printf(req->arena,
+                     "SELECT coalesce(max(CASE WHEN t.slug = $1::text THEN 1 ELSE substr(t.slug, "
+                     "length($1::text) + 2)::bigint END), 0) FROM %s t WHERE t.deleted_at IS NULL AND (t.slug = "
+                     "$1::text OR (t.slug >= $1::text || '-' AND t.slug < $1::text || '.' AND substr(t.slug, "
+                     "length($1::text) + 2) ~ '^[1-9][0-9]{0,8}$'))",
+                     c->e->table);
+    struct db_stmt s = { .sql = sql, .flags = DB_ONCE };
+    struct db_val v = db_text(base);
+    int rc = db_query(req->svc->db, req->arena, &s, &v, 1, &r, err);
+    if (rc < 0)
+        return rc;
+    int64_t n = db_get_i64(r, 0, 0);
+    *ret = n ? arena_printf(req->arena, "%s-%lld", base, (long long)n + 1) : base;
+    return 0;
+}

@@ -1,0 +1,47 @@
+#ifndef KIT_CRUD_INT_H
+#define KIT_CRUD_INT_H
+/* Shared by the crud*.c files only. */
+#include "common/kit/crud.h"
+#include "common/kit/idem.h"
+#include "common/kit/shape.h"
+#include "common/kit/sqlgen.h"
+
+struct crud_reads { /* of one visibility class */
+    struct rowplan plan, plan_total;
+    struct db_stmt get, slug, by_ids, why;
+    struct db_stmt page[2][2]; /* [filter[status]][with total] */
+    struct db_stmt *related;    /* one a relation of the entity */
+    struct rowplan *related_plan;
+    struct query query; /* of the first page */
+};
+struct crud {
+    const struct entity_def *e;
+    unsigned flags;
+    const struct crud_hooks *hooks;
+    bool prepared; /* false: made for one request, reads[] and write[] are empty */
+    struct crud_reads reads[VC_MAX_];
+    struct db_stmt write[SQL_WRITES_MAX_];
+    struct crud *const *all;
+};
+const struct crud *crud_of(struct req *req);
+const struct crud *crud_peer(const struct crud *c, struct arena *a, const char *entity);
+/* E_unauthorized for anonymous readers of a closed installation. */
+int crud_may_read(const struct req *req, struct err *err);
+bool crud_has_slug(const struct entity_def *e);
+
+/* Path value -> checked text of the id; E_not_found if it cannot be one. */
+int crud_id(const struct req *req, const struct entity_def *e, const char **ret, struct err *err);
+const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_class vc, bool own,
+                      const char *fields, int64_t version);
+const char *crud_location(const struct req *req, const struct entity_def *e, const char *id);
+/* Rows for include=, ready for rowjson_put. */
+int crud_includes(struct req *req, const struct crud *c, const struct query *q, const struct rowplan *plan,
+                  const struct db_rows *rows, size_t nrows, struct rowinc *ret, struct err *err);
+/* A write touched no row: says why (404, 403, 412, 422, 409). */
+int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id, bool own_only,
+                 bool deleted, struct err *err);
+/* A failed write: constraint names become fields. */
+int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row, bool purge, struct err *err);
+/* Slugs: one that is free, made of `base`. */
+int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret, struct err *err);
+#endif

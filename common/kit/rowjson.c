@@ -1,0 +1,207 @@
+#include "common/kit/rowjson.h"
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+
+#include <assert.h>
+
+void rowplan_init(struct rowplan *p, struct arena *a, const struct entity_def *e, enum vis_class vc,
+                  uint64_t mask)
+{
+    size_t total = entity_nfields(e);
+    assert(total <= 62);
+    *p = (struct rowplan){ .e = e, .vc = vc, .id = -1, .version = -1, .updated = -1, .own = -1,
+                           .total = -1 };
+    p->cols = arena_alloc(a, total * sizeof(*p->cols));
+    for (size_t i = 0; i < total; i++) {
+        const struct field_def *f = &e->fields[i];
+        bool always = str_eq(f->name, "id") || str_eq(f->name, "version") ||
+                      str_eq(f->name, "updated_at");
+        bool shown = vis_field(e, f, vc, vis_varies(e, vc));
+        if ((f->flags & (FF_HIDDEN | FF_SECRET)) || (!always && (!shown || !(mask >> i & 1))))
+            continue;
+        int at = (int)p->n;
+        if (str_eq(f->name, "id"))
+            p->id = at;
+        else if (str_eq(f->name, "version"))
+            p->version = at;
+        else if (str_eq(f->name, "updated_at"))
+            p->updated = at;
+        struct rowcol *c = &p->cols[p->n++];
+        c->f = shown ? f : NULL; /* NULL: read for the ETag, not shown */
+        c->index = i;
+        c->key = arena_printf(a, "\"%s\":", f->name);
+        c->key_len = strlen(c->key);
+        c->if_own = shown && !vis_field(e, f, vc, false);
+    }
+}
+
+void rowjson_put_time(struct buf *b, const char *cell, size_t len)
+{
+    /* 0123456789012345678
+     * 2026-02-19 08:00:00[.ffffff]+00 */
+    if (len < 22 || len > 29 || cell[10] != ' ' || memcmp(cell + len - 3, "+00", 3) != 0) {
+        buf_puts(b, "null");
+        return;
+    }
+    char out[30] = "\"0000-00-00T00:00:00.000000Z\"";
+    memcpy(out + 1, cell, 19);
+    out[11] = 'T';
+    if (cell[19] == '.')
+        memcpy(out + 21, cell + 20, len - 23);
+    buf_put(b, out, 29);
+}
+
+int64_t rowjson_time_s(const char *cell)
+{
+    char text[32] = "";
+    size_t len = strlen(cell);
+    int64_t us;
+    if (len < 22 || len > 29)
+        return 0;
+    memcpy(text, cell, 19);
+    text[10] = 'T';
+    text[19] = 'Z';
+    return rfc3339_parse(text, &us) ? us / 1000000 : 0;
+}
+
+static void put_texts(struct buf *b, const struct db_rows *r, size_t row, size_t col)
+{
+    const char **v;
+    size_t n = db_get_texts(b->arena, r, row, col, &v);
+    buf_putc(b, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_putc(b, ',');
+        if (v[i])
+            buf_put_json_string(b, v[i], strlen(v[i]));
+        else
+            buf_puts(b, "null");
+    }
+    buf_putc(b, ']');
+}
+
+/* The row of an include whose id is `id`, or -1.  A page has at most 100 rows: a scan is cheap. */
+static long inc_find(const struct rowinc *inc, const char *id)
+{
+    for (size_t i = 0; i < db_nrows(inc->rows); i++)
+        if (str_eq(db_str(inc->rows, i, (size_t)inc->plan->id), id))
+            return (long)i;
+    return -1;
+}
+
+static void put_ref(struct buf *b, const struct rowinc *inc, const char *id, size_t len)
+{
+    long at = inc ? inc_find(inc, id) : -1;
+    if (at >= 0) {
+        rowjson_put(b, inc->plan, inc->rows, (size_t)at, ~(uint64_t)0, NULL, 0);
+        return;
+    }
+    buf_put(b, "{\"id\":", 6);
+    buf_put(b, id, len);
+    buf_putc(b, '}');
+}
+
+/* bigint[] text: {1,2,3} */
+static void put_refs(struct buf *b, const struct rowinc *inc, const char *cell, size_t len)
+{
+    buf_putc(b, '[');
+    for (size_t i = 1; i + 1 < len;) {
+        char id[24];
+        size_t k = 0;
+        while (i + 1 < len && cell[i] != ',' && k + 1 < sizeof(id))
+            id[k++] = cell[i++];
+        id[k] = '\0';
+        put_ref(b, inc, id, k);
+        if (i + 1 < len) {
+            buf_putc(b, ',');
+            i++;
+        }
+    }
+    buf_putc(b, ']');
+}
+
+static void put_cell(struct buf *b, const struct rowcol *c, const struct db_rows *r, size_t row,
+                     size_t col, const struct rowinc *inc)
+{
+    size_t len;
+    const char *cell = db_cell(r, row, col, &len);
+    if (db_is_null(r, row, col)) {
+        buf_put(b, "null", 4);
+        return;
+    }
+    switch (c->f->type) {
+    case F_ID:
+    case F_INT:
+    case F_JSON:
+        buf_put(b, cell, len);
+        return;
+    case F_BOOL:
+        buf_puts(b, cell[0] == 't' ? "true" : "false");
+        return;
+    case F_TIME:
+        rowjson_put_time(b, cell, len);
+        return;
+    case F_UUID:
+    case F_TEXT:
+    case F_ENUM:
+        buf_put_json_string(b, cell, len);
+        return;
+    case F_TEXTS:
+        put_texts(b, r, row, col);
+        return;
+    case F_REF:
+        put_ref(b, inc, cell, len);
+        return;
+    case F_REFS:
+        put_refs(b, inc, cell, len);
+        return;
+    }
+}
+
+static void put_many(struct buf *b, const struct rowinc *inc, const char *id)
+{
+    size_t n = 0;
+    buf_putc(b, '[');
+    for (size_t i = 0; i < db_nrows(inc->rows); i++) {
+        if (!str_eq(db_str(inc->rows, i, (size_t)inc->parent_col), id))
+            continue;
+        if (n++)
+            buf_putc(b, ',');
+        rowjson_put(b, inc->plan, inc->rows, i, ~(uint64_t)0, NULL, 0);
+    }
+    buf_putc(b, ']');
+}
+
+void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r, size_t row,
+                 uint64_t mask, const struct rowinc *inc, size_t ninc)
+{
+    bool own = p->own >= 0 && db_get_bool(r, row, (size_t)p->own);
+    char sep = '{';
+    for (size_t i = 0; i < p->n; i++) {
+        const struct rowcol *c = &p->cols[i];
+        if (!c->f || !(mask >> c->index & 1) || (c->if_own && !own))
+            continue;
+        buf_putc(b, sep);
+        sep = ',';
+        buf_put(b, c->key, c->key_len);
+        const struct rowinc *mine = NULL;
+        for (size_t k = 0; k < ninc; k++)
+            if (inc[k].field == c->f)
+                mine = &inc[k];
+        put_cell(b, c, r, row, i, mine);
+    }
+    for (size_t k = 0; k < ninc; k++) {
+        if (inc[k].field)
+            continue;
+        buf_putc(b, sep);
+        sep = ',';
+        buf_putc(b, '"');
+        buf_puts(b, inc[k].name);
+        buf_puts(b, "\":");
+        put_many(b, &inc[k], db_str(r, row, (size_t)p->id));
+    }
+    if (sep == '{')
+        buf_putc(b, '{');
+    buf_putc(b, '}');
+}
