@@ -106,12 +106,23 @@ struct entity_def {
     bool events;           /* emits <name>.created … */
 };
 
+/* entity_post, entity_api_key … */
+#define ENTITY(sym, life) extern const struct entity_def entity_##sym;
+#include "proto/entities.def"
+#undef ENTITY
+#define RESOURCE(sym) extern const struct entity_def entity_##sym;
+#include "proto/resources.def"
+#undef RESOURCE
+
 extern const struct entity_def *const entities[];  /* the seven, NULL-ended */
 extern const struct entity_def *const resources[]; /* the others, NULL-ended */
 const struct entity_def *entity_find(const char *name);      /* by name or plural, both lists */
 const struct field_def *entity_field(const struct entity_def *e, const char *name);
 const struct relation_def *entity_relation(const struct entity_def *e, const char *name);
 size_t entity_nfields(const struct entity_def *e);
+
+/* What is wrong with the tables, a line each into `out`; the number of lines.  The unit test wants none. */
+size_t entity_check(const struct entity_def *e, FILE *out);
 
 /* A body that is not a stored row: request or response of an action. */
 struct shape {

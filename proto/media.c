@@ -1,0 +1,38 @@
+#include "proto/fields.h"
+
+static const struct field_def fields[] = {
+    FIELD_ID("medium"),
+    FIELD_LINE("filename", FF_REQUIRED | FF_FIND, "harbour.jpg", "Name of the file."),
+    { .name = "mime_type", .type = F_TEXT, .flags = FF_REQUIRED | FF_FILTER, .format = FMT_MIME,
+      .max = 127, .example = QUOTED("image/jpeg"), .doc = "Media type of the file." },
+    { .name = "size_bytes", .type = F_INT, .flags = FF_FIND, .min = 0, .max = ID_MAX,
+      .example = "482113", .doc = "Length of the file in bytes." },
+    { .name = "sha256", .type = F_TEXT, .flags = FF_FILTER, .format = FMT_SHA256, .min = 64,
+      .max = 64,
+      .example = QUOTED("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+      .doc = "SHA-256 of the file, lower-case hexadecimal." },
+    { .name = "width", .type = F_INT, .flags = FF_FILTER, .min = 1, .max = 1000000,
+      .example = "1600", .doc = "Width in pixels." },
+    { .name = "height", .type = F_INT, .flags = FF_FILTER, .min = 1, .max = 1000000,
+      .example = "900", .doc = "Height in pixels." },
+    FIELD_LINE("title", FF_FIND, "The harbour", "Title of the work."),
+    { .name = "alt_text", .type = F_TEXT, .format = FMT_LINE, .max = 1000,
+      .example = QUOTED("Boats in the evening sun"),
+      .doc = "What the picture shows, for people who do not see it." },
+    FIELD_LONG("caption", excerpt_max, "Hamburg, 2026.", "Text shown below."),
+    { .name = "url", .type = F_TEXT, .flags = FF_READONLY, .format = FMT_URL, .max = url_max,
+      .example = QUOTED("https://example.com/media/7/harbour.jpg"),
+      .doc = "Where the file is fetched; rewritten when read." },
+    { .name = "storage_key", .type = F_TEXT, .flags = FF_PRIVATE | FF_ADMIN, .format = FMT_LINE,
+      .max = 1024, .example = QUOTED("2026/02/harbour.jpg"),
+      .doc = "Name of the file in the storage; written with api:admin only." },
+    FIELD_REF("uploaded_by", "user", "Whose file it is; the caller if absent."),
+    FIELDS_COMMON,
+};
+const struct entity_def entity_media = {
+    .name = "media", .plural = "media", .table = "media", .service = "api",
+    .path = "/api/v2/media", .scope_read = "media:read", .scope_write = "media:write",
+    .jsonld_type = "MediaObject", .doc = "A picture or another file.",
+    .fields = fields, .lifecycle = LIFE_NONE, .visibility = VIS_MEDIA, .owner = "uploaded_by",
+    .title = "filename", .sort = "-created_at", .soft_delete = true, .events = true,
+};
