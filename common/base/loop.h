@@ -40,6 +40,7 @@ struct deferred {
     bool armed;
 };
 void loop_defer(struct loop *l, struct deferred *d);
+void loop_defer_clear(struct loop *l, struct deferred *d); /* before d is freed */
 
 /* From any thread: run fn(ctx) on the loop soon. */
 void loop_post(struct loop *l, void (*fn)(void *ctx), void *ctx);
