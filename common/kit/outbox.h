@@ -3,7 +3,8 @@
 /*
  * Events leave by the database: a row in the program's `outbox` table commits with the change it tells of, and
  * one relay a program (advisory lock on a session of its own) produces the rows in id order and deletes each
- * after its delivery report.  At least once, in order per key (rulings.md 1 and 7).
+ * after its delivery report.  At least once, in order per key (rulings.md 1 and 7): a writer takes the lock of the
+ * row that the key names before it inserts the event, so ids of one key commit in their order.
  *
  * Table (each program's first migration):
  *   outbox(id bigint generated always as identity primary key, event_id uuid not null, type text not null,
@@ -21,7 +22,15 @@
 struct svc;
 struct db_tx;
 struct outbox;
+struct db_conf;
 
+/* What the relay needs of its program; outbox_start takes it from svc. */
+struct outbox_conf {
+    const char *program, *brokers;
+    const struct db_conf *db; /* borrowed while the relay runs */
+    int64_t drain_ms;
+};
+int outbox_open(const struct outbox_conf *conf, struct outbox **ret, struct err *err) MUST_CHECK;
 int outbox_start(struct svc *svc, struct outbox **ret, struct err *err) MUST_CHECK; /* the relay's thread */
 void outbox_stop(struct outbox *o); /* sends what it can for drain time, then lets go of the lock */
 void outbox_wake(struct outbox *o); /* a writer of this process committed; any thread, cheap */

@@ -1,0 +1,431 @@
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/io/bus.h"
+#include "common/io/db.h"
+#include "common/kit/metrics.h"
+#include "common/kit/outbox_internal.h"
+
+#include <assert.h>
+
+/*
+ * Order.  Rows are produced in id order, but an id is taken before its transaction commits, so a
+ * row may appear below ids that are on their way already.  Of one key that cannot happen by itself
+ * (the row lock orders id and commit), but the late row's successor, with an id above, must not
+ * overtake it while it waits to be found.  So each read also counts the rows at or below low_water,
+ * in the same snapshot: more than are in flight means late ones, which go first.
+ */
+
+#define ROW_COLUMNS                                                                                \
+    "id, event_id, type, topic, key, payload, trace, request_id, actor,"                           \
+    " to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+enum {
+    C_ID,
+    C_EVENT_ID,
+    C_TYPE,
+    C_TOPIC,
+    C_KEY,
+    C_PAYLOAD,
+    C_TRACE,
+    C_REQUEST_ID,
+    C_ACTOR,
+    C_TIME
+};
+
+/* Above low_water ($1), at most $2 rows and $3 bytes (but one row at least); the last column counts
+ * below. */
+static const struct db_stmt read_stmt = {
+    .name = "outbox_read",
+    .sql = "select r.*, b.n from (select count(*) as n from outbox where id <= $1) b"
+           " left join (select " ROW_COLUMNS
+           " from (select *, sum(octet_length(payload)) over (order by id)"
+           " - octet_length(payload) as before"
+           " from (select * from outbox where id > $1 order by id limit $2) o) w"
+           " where before < $3) r on true order by r.id",
+};
+enum { C_BELOW = C_TIME + 1 };
+
+static const struct db_stmt below_stmt = {
+    .name = "outbox_below",
+    .sql = "select id, (extract(epoch from clock_timestamp() - created_at) * 1000)::bigint"
+           " from outbox where id <= $1 order by id limit $2",
+};
+static const struct db_stmt pick_stmt = {
+    .name = "outbox_pick",
+    .sql = "select " ROW_COLUMNS " from outbox where id = any($1) order by id",
+};
+static const struct db_stmt delete_stmt = {
+    .name = "outbox_delete",
+    .sql = "delete from outbox where id = any($1)",
+    .flags = DB_WRITE,
+};
+static const struct db_stmt bury_stmt = {
+    .name = "outbox_bury",
+    .sql = "with gone as (delete from outbox where id = $1 returning *)"
+           " insert into outbox_dead(id, event_id, type, topic, key, payload, trace, request_id,"
+           " actor, created_at, reason) select id, event_id, type, topic, key, payload, trace,"
+           " request_id, actor, created_at, $2 from gone",
+    .flags = DB_WRITE,
+};
+
+enum flight_state { FLIGHT_SENT, FLIGHT_ACKED, FLIGHT_REFUSED };
+struct flight { /* a row that was produced and is not deleted yet */
+    int64_t id;
+    struct relay *relay; /* NULL: free */
+    enum flight_state state;
+    char *reason;        /* why it was refused */
+    struct flight *next; /* of its bucket, or of the free list */
+};
+
+struct relay {
+    struct outbox *outbox;
+    struct db_session *session;
+    struct bus_producer *producer;
+    struct arena *arena; /* one turn */
+    int64_t low_water;
+    struct flight pool[outbox_flight_max], *free, *bucket[outbox_flight_max];
+    size_t in_flight, acked, refused;
+    int64_t first_ack_us; /* of the acknowledged rows not deleted yet */
+    int64_t full_pass_us; /* when the next one is due */
+    int64_t read_us;      /* when the next read is due */
+    unsigned poll_ms;
+    bool fatal;      /* the producer said so */
+    bool queue_full; /* until something was acknowledged */
+    bool empty;      /* the last read found nothing, above or below */
+};
+
+/* --- rows in flight ------------------------------------------------------------------------------
+ */
+
+static struct flight **bucket_of(struct relay *r, int64_t id)
+{
+    return &r->bucket[(uint64_t)id % outbox_flight_max];
+}
+
+static struct flight *flight_find(struct relay *r, int64_t id)
+{
+    struct flight *f = *bucket_of(r, id);
+    while (f && f->id != id)
+        f = f->next;
+    return f;
+}
+
+static struct flight *flight_add(struct relay *r, int64_t id)
+{
+    struct flight *f = r->free, **at = bucket_of(r, id);
+    assert(f);
+    r->free = f->next;
+    *f = (struct flight){ .id = id, .relay = r, .state = FLIGHT_SENT, .next = *at };
+    *at = f;
+    r->in_flight++;
+    return f;
+}
+
+static void flight_remove(struct relay *r, struct flight *f)
+{
+    struct flight **at = bucket_of(r, f->id);
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+    free(f->reason);
+    f->reason = NULL;
+    f->relay = NULL;
+    f->next = r->free;
+    r->free = f;
+    r->in_flight--;
+}
+
+static void flights_clear(struct relay *r)
+{
+    r->free = NULL;
+    for (size_t i = outbox_flight_max; i-- > 0;) {
+        free(r->pool[i].reason);
+        r->pool[i] = (struct flight){ .next = r->free };
+        r->free = &r->pool[i];
+        r->bucket[i] = NULL;
+    }
+    r->in_flight = r->acked = r->refused = 0;
+    r->low_water = 0;
+    r->queue_full = false;
+}
+
+/* --- producing -----------------------------------------------------------------------------------
+ */
+
+static void on_report(void *ctx, int result, const char *reason)
+{
+    struct flight *f = ctx;
+    struct relay *r = f->relay;
+    if (result == -E_unavailable) {
+        r->fatal = true;
+        return;
+    }
+    r->queue_full = false;
+    if (result == 0) {
+        f->state = FLIGHT_ACKED;
+        if (r->acked++ == 0)
+            r->first_ack_us = clock_mono_us();
+        return;
+    }
+    f->state = FLIGHT_REFUSED;
+    f->reason = strdup(reason ? reason : "refused");
+    r->refused++;
+}
+
+static void add_header(struct bus_msg *m, const char *name, const char *value)
+{
+    if (value)
+        m->headers[m->nheaders++] = (struct bus_header){ name, value };
+}
+
+/* False: not taken now, so nothing after it may be produced either. */
+static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
+{
+    size_t len;
+    const char *payload = db_cell(rows, i, C_PAYLOAD, &len), *key = db_str(rows, i, C_KEY);
+    struct bus_msg m = {
+        .topic = db_str(rows, i, C_TOPIC), .key = key, .payload = payload, .len = len
+    };
+    add_header(&m, "ce_specversion", "1.0");
+    add_header(&m, "ce_id", db_str(rows, i, C_EVENT_ID));
+    add_header(&m, "ce_type",
+               arena_printf(r->arena, "%s%s", CE_TYPE_PREFIX, db_str(rows, i, C_TYPE)));
+    add_header(&m, "ce_source", r->outbox->source);
+    add_header(&m, "ce_time", db_str(rows, i, C_TIME));
+    add_header(&m, "ce_subject", key);
+    add_header(&m, "ce_partitionkey", key);
+    add_header(&m, "content-type", "application/json");
+    add_header(&m, "traceparent", db_str(rows, i, C_TRACE));
+    add_header(&m, "x-request-id", db_str(rows, i, C_REQUEST_ID));
+    add_header(&m, "ce_actor", db_str(rows, i, C_ACTOR));
+
+    struct err err;
+    struct flight *f = flight_add(r, db_get_i64(rows, i, C_ID));
+    int rc = bus_produce(r->producer, &m, on_report, f, &err);
+    if (rc == -E_unavailable) {
+        flight_remove(r, f);
+        r->queue_full = true;
+        return false;
+    }
+    if (rc < 0)
+        on_report(f, rc, err.detail[0] ? err.detail : err.msg);
+    return true;
+}
+
+/* Rows from `first` on, in their order; how many were taken. */
+static size_t produce_rows(struct relay *r, const struct db_rows *rows)
+{
+    for (size_t i = 0; i < db_nrows(rows); i++) {
+        int64_t id = db_get_i64(rows, i, C_ID);
+        if (flight_find(r, id))
+            continue;
+        if (r->in_flight == outbox_flight_max || !produce_row(r, rows, i))
+            return i;
+        if (id > r->low_water)
+            r->low_water = id;
+    }
+    return db_nrows(rows);
+}
+
+/* Rows at or below low_water that are not in flight: committed late.  *ret_all: none was left
+ * behind. */
+static int relay_late(struct relay *r, bool *ret_all, struct err *err)
+{
+    struct db_rows *rows;
+    const struct db_val v[] = { db_i64(r->low_water),
+                                db_i64((int64_t)r->in_flight + outbox_rows_max) };
+    int rc = db_session_exec(r->session, r->arena, &below_stmt, v, ARRAY_LEN(v), &rows, err);
+    if (rc < 0)
+        return rc;
+    size_t n = db_nrows(rows), nlate = 0;
+    metric_gauge(M_outbox_oldest_ms, n > 0 ? db_get_i64(rows, 0, 1) : 0);
+    *ret_all = n < r->in_flight + outbox_rows_max;
+    int64_t *late = arena_raw(r->arena, (n + 1) * sizeof(*late));
+    for (size_t i = 0; i < n; i++)
+        if (!flight_find(r, db_get_i64(rows, i, 0)))
+            late[nlate++] = db_get_i64(rows, i, 0);
+    /* Few at a time: there is no telling how big they are. */
+    enum { late_rows_max = 20 };
+    for (size_t at = 0; at < nlate; at += late_rows_max) {
+        size_t some = nlate - at < late_rows_max ? nlate - at : late_rows_max;
+        const struct db_val ids[] = { db_i64s(late + at, some) };
+        rc = db_session_exec(r->session, r->arena, &pick_stmt, ids, 1, &rows, err);
+        if (rc < 0)
+            return rc;
+        if (produce_rows(r, rows) < db_nrows(rows)) {
+            *ret_all = false;
+            break;
+        }
+    }
+    return 0;
+}
+
+/* *ret_full: there is more to read at once. */
+static int relay_read(struct relay *r, bool *ret_full, struct err *err)
+{
+    struct db_rows *rows;
+    const struct db_val v[] = { db_i64(r->low_water), db_i64(outbox_rows_max),
+                                db_i64(outbox_read_bytes_max) };
+    int rc = db_session_exec(r->session, r->arena, &read_stmt, v, ARRAY_LEN(v), &rows, err);
+    if (rc < 0)
+        return rc;
+    bool some = !db_is_null(rows, 0, C_ID), all = true;
+    int64_t below = db_get_i64(rows, 0, C_BELOW);
+    r->empty = !some && below == 0;
+    *ret_full = db_nrows(rows) == outbox_rows_max;
+    if (below > (int64_t)r->in_flight)
+        rc = relay_late(r, &all, err);
+    if (rc == 0 && some && all)
+        produce_rows(r, rows);
+    if (some)
+        r->poll_ms = outbox_poll_first_ms;
+    else if (r->poll_ms < outbox_poll_most_ms)
+        r->poll_ms++;
+    return rc;
+}
+
+/* --- settling ------------------------------------------------------------------------------------
+ */
+
+static int delete_acked(struct relay *r, struct err *err)
+{
+    struct db_rows *rows;
+    size_t n = 0;
+    int64_t *ids = arena_raw(r->arena, r->acked * sizeof(*ids));
+    for (size_t i = 0; i < outbox_flight_max && n < r->acked; i++)
+        if (r->pool[i].relay && r->pool[i].state == FLIGHT_ACKED)
+            ids[n++] = r->pool[i].id;
+    const struct db_val v[] = { db_i64s(ids, n) };
+    int rc = db_session_exec(r->session, r->arena, &delete_stmt, v, 1, &rows, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        flight_remove(r, flight_find(r, ids[i]));
+    r->acked = 0;
+    metric_add(metric_cell(M_outbox_produced, NULL, 0), (int64_t)n);
+    return 0;
+}
+
+static int bury_refused(struct relay *r, struct err *err)
+{
+    for (size_t i = 0; i < outbox_flight_max && r->refused > 0; i++) {
+        struct flight *f = &r->pool[i];
+        if (!f->relay || f->state != FLIGHT_REFUSED)
+            continue;
+        struct db_rows *rows;
+        const struct db_val v[] = { db_i64(f->id), db_text(f->reason) };
+        int rc = db_session_exec(r->session, r->arena, &bury_stmt, v, ARRAY_LEN(v), &rows, err);
+        if (rc < 0)
+            return rc;
+        log_error("outbox.dead", kv_i("id", f->id), kv_s("reason", f->reason));
+        metric_inc(M_outbox_dead);
+        r->refused--;
+        flight_remove(r, f);
+    }
+    return 0;
+}
+
+static int relay_settle(struct relay *r, bool now, struct err *err)
+{
+    int rc = 0;
+    if (r->refused > 0)
+        rc = bury_refused(r, err);
+    if (rc == 0 && r->acked > 0 &&
+        (now || r->acked >= outbox_delete_rows ||
+         clock_mono_us() - r->first_ack_us >= outbox_delete_us))
+        rc = delete_acked(r, err);
+    return rc;
+}
+
+/* --- the relay -----------------------------------------------------------------------------------
+ */
+
+/* A fatal producer is of no use: what it acknowledged is deleted, all else is produced anew, lowest
+ * id first. */
+static int relay_renew(struct relay *r, struct err *err)
+{
+    int rc = relay_settle(r, true, err);
+    if (rc < 0)
+        return rc;
+    log_warn("outbox.producer_fatal", kv_i("in_flight", (int64_t)r->in_flight));
+    bus_producer_free(r->producer);
+    r->producer = NULL;
+    flights_clear(r);
+    r->fatal = false;
+    r->read_us = 0;
+    return bus_producer_new(r->outbox->conf.brokers, r->outbox->conf.program, &r->producer, err);
+}
+
+static int relay_turn(struct relay *r, bool woken, struct err *err)
+{
+    int rc = 0;
+    bool full = false, all;
+    int64_t now_us = clock_mono_us();
+    if (r->in_flight == 0)
+        r->queue_full = false;
+    arena_reset(r->arena);
+    if (now_us >= r->full_pass_us) {
+        r->full_pass_us = now_us + outbox_full_pass_us;
+        rc = relay_late(r, &all, err);
+    }
+    if (rc == 0 && (woken || now_us >= r->read_us) && !r->queue_full &&
+        r->in_flight + outbox_rows_max <= outbox_flight_max) {
+        rc = relay_read(r, &full, err);
+        r->read_us = full ? 0 : clock_mono_us() + r->poll_ms * 1000;
+    }
+    if (rc < 0)
+        return rc;
+    bus_poll(r->producer, 0);
+    if (r->fatal || bus_fatal(r->producer))
+        return relay_renew(r, err);
+    return relay_settle(r, atomic_load(&r->outbox->stop), err);
+}
+
+/* Until a report, a writer's wake or the next read is due. */
+static bool relay_wait(struct relay *r)
+{
+    if (r->in_flight > r->acked) {
+        bus_poll(r->producer, 1);
+        return outbox_wait(r->outbox, 0);
+    }
+    return outbox_wait(r->outbox, r->read_us);
+}
+
+static int relay_loop(struct relay *r, struct err *err)
+{
+    int64_t stop_us = 0;
+    for (bool woken = true;;) {
+        int rc = relay_turn(r, woken, err);
+        if (rc < 0)
+            return rc;
+        if (atomic_load(&r->outbox->stop)) {
+            int64_t now_us = clock_mono_us();
+            if (stop_us == 0)
+                stop_us = now_us + r->outbox->conf.drain_ms * 1000;
+            else if ((r->empty && r->in_flight == 0) || now_us >= stop_us)
+                return 0;
+        }
+        woken = relay_wait(r);
+    }
+}
+
+int relay_run(struct outbox *o, struct db_session *s, struct err *err)
+{
+    struct relay *r = calloc(1, sizeof(*r));
+    if (!r)
+        abort();
+    r->outbox = o;
+    r->session = s;
+    r->arena = arena_new();
+    r->poll_ms = outbox_poll_first_ms;
+    flights_clear(r);
+    int rc = bus_producer_new(o->conf.brokers, o->conf.program, &r->producer, err);
+    if (rc == 0)
+        rc = relay_loop(r, err);
+    /* Dropped with what it still holds: whoever owns the lock next starts at the lowest row that is
+     * left. */
+    bus_producer_free(r->producer);
+    flights_clear(r);
+    arena_free(r->arena);
+    free(r);
+    return rc;
+}
