@@ -1,0 +1,191 @@
+"""Writes go on while everything is killed in turn; nothing acknowledged is lost.
+
+16 clients write with Idempotency-Key.  Meanwhile programs, Kafka, Redis and PostgreSQL are killed (-9) one after
+another; the supervisor brings them back.  Afterwards every acknowledged write is in the database, its event
+reached the receiver at least once, duplicates carry the same webhook-id, and the order per entity held.
+CMS365_CHAOS_WRITES (default 10000; CI takes 1500) is the number of writes.
+"""
+import collections
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import requests
+
+from support.stack import ROOT, SETTINGS, Client, unique, wait_for
+
+WRITES = int(os.environ.get("CMS365_CHAOS_WRITES", "10000"))
+CLIENTS = 16
+KILL_EVERY_S = 2.5
+DEADLINE_S = 600
+SINK = pathlib.Path(os.environ.get("CMS365_SINK", ROOT / "build/rel/tests/bench/sink"))
+
+
+def processes(run_dir):
+    """pid -> kind, for what runs out of this stack's own run directory and nothing else."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            exe = os.readlink(entry / "exe")
+        except OSError:
+            continue
+        line = " ".join(argv)
+        name = os.path.basename(exe)
+        if run_dir not in line and run_dir not in exe:
+            continue
+        if name in ("api", "auth", "webhooks-out", "redis-server", "redis-check-rdb"):
+            found[int(entry.name)] = name
+        elif name == "java":
+            found[int(entry.name)] = "kafka"
+        elif name == "postgres" and "-D" in argv:
+            found[int(entry.name)] = "postgres"
+    return found
+
+
+class Writer(threading.Thread):
+    """Creates companies and changes them; keeps what was acknowledged: id -> last version."""
+
+    def __init__(self, number, writes, mark, deadline):
+        super().__init__(daemon=True)
+        self.number, self.writes, self.mark, self.deadline = number, writes, mark, deadline
+        self.acknowledged, self.bad, self.retries = {}, [], 0
+        self.pace = random.Random(number)
+
+    def send(self, client, method, path, body):
+        headers = {"Idempotency-Key": unique("chaos")} if method == "POST" else {}
+        while time.monotonic() < self.deadline:
+            try:
+                answer = client.request(method, path, json=body, headers=headers)
+            except requests.RequestException:
+                # The gateway itself is never killed: it must answer.
+                self.bad.append(("no answer", method, path))
+                return None
+            if answer.status_code in (200, 201):
+                return answer
+            if answer.status_code == 503 and "Retry-After" in answer.headers and \
+                    answer.headers["Content-Type"].startswith("application/problem+json"):
+                self.retries += 1
+                threading.Event().wait(0.1 + self.pace.random() * 0.3)
+                continue
+            if answer.status_code == 409 and "idempotency_in_flight" in answer.text:
+                threading.Event().wait(0.2)
+                continue
+            self.bad.append((answer.status_code, method, path, answer.text[:300]))
+            return None
+        self.bad.append(("deadline", method, path))
+        return None
+
+    def run(self):
+        with Client() as client:
+            mine = []
+            for i in range(self.writes):
+                if not mine or i % 3 == 0:
+                    answer = self.send(client, "POST", "/api/v2/companies", {"name": f"{self.mark} {self.number}-{i}", "industry": self.mark})
+                    if answer is not None:
+                        mine.append(answer.json()["data"]["id"])
+                else:
+                    answer = self.send(client, "PATCH", f"/api/v2/companies/{mine[-1]}", {"description": f"change {i}"})
+                if answer is not None:
+                    row = answer.json()["data"]
+                    self.acknowledged[row["id"]] = max(row["version"], self.acknowledged.get(row["id"], 0))
+
+
+def killer(run_dir, stop, log):
+    order = ["webhooks-out", "api", "kafka", "auth", "postgres", "redis-server", "api", "webhooks-out"]
+    step = 0
+    while not stop.wait(KILL_EVERY_S):
+        kind = order[step % len(order)]
+        step += 1
+        victims = [pid for pid, name in processes(run_dir).items() if name == kind]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        log.append((kind, len(victims)))
+
+
+def deliveries(path):
+    rows = []
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue  # the last line may be being written
+    return rows
+
+
+def test_W18_X04_nothing_acknowledged_is_lost(tmp_path):
+    run_dir = SETTINGS["CMS365_RUN_DIR"]
+    port = int(SETTINGS["CMS365_PORT_BASE"]) + 90
+    log = tmp_path / "sink.log"
+    sink = subprocess.Popen([str(SINK), "--port", str(port), "--log", str(log)], stdout=subprocess.DEVNULL)
+    mark, kills, stop = unique("chaos"), [], threading.Event()
+    try:
+        with Client() as client:
+            endpoint = client.make("/api/v2/webhooks/endpoints", url=f"http://127.0.0.1:{port}/hook", events=["company.*"], max_in_flight=1)
+        deadline = time.monotonic() + DEADLINE_S
+        writers = [Writer(n, WRITES // CLIENTS, mark, deadline) for n in range(CLIENTS)]
+        chaos = threading.Thread(target=killer, args=(run_dir, stop, kills), daemon=True)
+        for w in writers:
+            w.start()
+        chaos.start()
+        for w in writers:
+            w.join(DEADLINE_S)
+        stop.set()
+        chaos.join()
+        assert sum(n for _, n in kills) >= 3, f"too little was killed: {kills}"
+
+        bad = [b for w in writers for b in w.bad]
+        assert not bad, f"{len(bad)} answers were neither success nor a clean 503: {bad[:5]}"
+        acknowledged = {k: v for w in writers for k, v in w.acknowledged.items()}
+        assert sum(len(w.acknowledged) for w in writers) == len(acknowledged)
+
+        with Client() as client:
+            def ready():
+                try:
+                    return client.get("/api/v2/companies?per_page=1").status_code == 200
+                except requests.RequestException:
+                    return False
+            wait_for(ready, 60, "the api after the last kill", every=0.2)
+            rows = {}
+            url = f"/api/v2/companies?filter[industry]={mark}&fields=id,version&per_page=100&sort=id"
+            while url:
+                page = client.get(url).json()
+                rows.update({r["id"]: r["version"] for r in page["data"]})
+                url = page["links"]["next"]
+            missing = [k for k in acknowledged if k not in rows or rows[k] < acknowledged[k]]
+            assert not missing, f"{len(missing)} acknowledged writes are not in the database: {missing[:5]}"
+
+            def arrived():
+                latest = collections.defaultdict(int)
+                for d in deliveries(log):
+                    data = json.loads(d["body"])["data"]
+                    latest[data["id"]] = max(latest[data["id"]], data["version"])
+                return all(latest[k] >= v for k, v in rows.items())
+            wait_for(arrived, 300, "all events at the receiver", every=1.0)
+            client.delete(f"/api/v2/webhooks/endpoints/{endpoint['id']}")
+
+        seen = {}
+        last = collections.defaultdict(int)
+        versions = collections.defaultdict(set)
+        for d in deliveries(log):
+            body = json.loads(d["body"])
+            event = (body["data"]["id"], body["data"]["version"], body["type"])
+            assert seen.setdefault(event, d["webhook_id"]) == d["webhook_id"], f"two ids for {event}"
+            if body["data"]["version"] not in versions[body["data"]["id"]]:
+                assert body["data"]["version"] > last[body["data"]["id"]], f"order of company {body['data']['id']}"
+                last[body["data"]["id"]] = body["data"]["version"]
+            versions[body["data"]["id"]].add(body["data"]["version"])
+        gaps = [k for k, v in rows.items() if versions[k] != set(range(1, v + 1))]
+        assert not gaps, f"{len(gaps)} entities lack a version at the receiver: {gaps[:5]}"
+        print(json.dumps({"writes": sum(rows.values()), "kills": kills, "client_retries": sum(w.retries for w in writers)}))
+    finally:
+        stop.set()
+        sink.terminate()
+        sink.wait(10)

@@ -1,0 +1,72 @@
+import sys
+import pathlib
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support import stack  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def running_stack():
+    assert stack.URL and stack.ADMIN_KEY, "no stack: run ./dev up first, or ./dev test, which starts its own"
+
+
+@pytest.fixture
+def cms():
+    with stack.Client() as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous():
+    with stack.Client(key=None) as client:
+        yield client
+
+
+@pytest.fixture
+def receiver():
+    made = []
+
+    def make(plan=None, delay=0.0):
+        made.append(stack.Receiver(plan, delay))
+        return made[-1]
+
+    yield make
+    for r in made:
+        r.close()
+
+
+@pytest.fixture
+def endpoint(cms):
+    """Makes webhook endpoints that are gone after the test."""
+    made = []
+
+    def make(url, events, **more):
+        answer = cms.post("/api/v2/webhooks/endpoints", json={"url": url, "events": events, **more})
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["data"]["id"])
+        return answer.json()["data"]
+
+    yield make
+    for endpoint_id in made:
+        cms.delete(f"/api/v2/webhooks/endpoints/{endpoint_id}")
+
+
+@pytest.fixture
+def key(cms):
+    """Makes API keys that are revoked after the test: key(scopes, user=…) -> client."""
+    made = []
+
+    def make(scopes, **more):
+        answer = cms.post("/api/v2/auth/keys", json={"name": stack.unique("key"), "scopes": scopes, **more})
+        assert answer.status_code == 201, answer.text
+        data = answer.json()["data"]
+        made.append(data["id"])
+        client = stack.Client(key=data["key"])
+        client.key_id, client.key_text = data["id"], data["key"]
+        return client
+
+    yield make
+    for key_id in made:
+        cms.delete(f"/api/v2/auth/keys/{key_id}")

@@ -1,0 +1,125 @@
+"""The stack under test: where it is, how to talk to it, and a webhook receiver that remembers.
+
+The runner (./dev test) exports CMS365_URL, CMS365_ADMIN_KEY, CMS365_RUN_DIR and CMS365_PORT_BASE of a stack
+of its own.  Run by hand, the values come from .run/cms365.env of the checkout.
+"""
+import http.server
+import json
+import os
+import pathlib
+import threading
+import time
+import uuid
+
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def _settings():
+    values = {}
+    env_file = pathlib.Path(os.environ.get("CMS365_ENV_FILE", ROOT / ".run" / "cms365.env"))
+    if env_file.exists():
+        for line in env_file.read_text().splitlines():
+            name, eq, value = line.strip().partition("=")
+            if eq and not name.startswith("#"):
+                values[name.removeprefix("export ")] = value.strip("'\"")
+    values.update({k: v for k, v in os.environ.items() if k.startswith("CMS365_")})
+    return values
+
+
+SETTINGS = _settings()
+URL = SETTINGS.get("CMS365_URL", "").rstrip("/")
+ADMIN_KEY = SETTINGS.get("CMS365_ADMIN_KEY", "")
+
+
+class Client(requests.Session):
+    """A session bound to the gateway and one key (None: anonymous)."""
+
+    def __init__(self, key=ADMIN_KEY, base=URL):
+        super().__init__()
+        self.base = base
+        if key:
+            self.headers["Authorization"] = f"Bearer {key}"
+
+    def request(self, method, url, **kw):
+        kw.setdefault("timeout", 30)
+        return super().request(method, self.base + url if url.startswith("/") else url, **kw)
+
+    def make(self, path, **data):
+        answer = self.post(path, json=data)
+        assert answer.status_code == 201, (path, answer.status_code, answer.text)
+        return answer.json()["data"]
+
+
+def unique(prefix="t"):
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+def wait_for(condition, seconds=20, what="condition", every=0.02):
+    """Polls until condition() is truthy and returns it; bounded, and says what did not come."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
+        threading.Event().wait(every)
+
+
+class Receiver:
+    """An HTTP server on loopback that keeps every request; `plan` maps the n-th request (from 0) to
+    (status, headers, delay) or is a function of the request."""
+
+    def __init__(self, plan=None, delay=0.0):
+        self.requests = []
+        self.lock = threading.Lock()
+        self.plan = plan or (lambda request: 200)
+        self.delay = delay
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = {"path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()},
+                           "body": body, "at": time.time()}
+                with outer.lock:
+                    request["n"] = len(outer.requests)
+                    outer.requests.append(request)
+                answer = outer.plan(request)
+                status, headers = answer if isinstance(answer, tuple) else (answer, {})
+                if outer.delay:
+                    threading.Event().wait(outer.delay)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def events(self):
+        with self.lock:
+            return [json.loads(r["body"]) for r in self.requests]
+
+    def of(self, event_type, entity_id):
+        with self.lock:
+            found = list(self.requests)
+        return [r for r in found
+                if (b := json.loads(r["body"]))["type"] == event_type and b["data"]["id"] == entity_id]
