@@ -24,17 +24,19 @@ struct bus_msg {
 };
 const char *bus_header(const struct bus_msg *m, const char *name); /* NULL: not there */
 
-/* Producer: idempotent, acks=all, gapless, lz4, no message timeout.  `done` is called once a message, from
- * bus_poll: 0, or a negative code with the reason (E_too_large, E_invalid: this message for good;
- * E_unavailable: the producer is fatal, everything unacknowledged must be produced anew). */
+/* Producer: idempotent, acks=all, gapless, lz4, no message timeout.  `done` is called once a
+ * message, from bus_poll: 0, or a negative code with the reason (E_too_large, E_invalid: this
+ * message for good; E_unavailable: the producer is fatal, everything unacknowledged must be
+ * produced anew). */
 struct bus_producer;
 int bus_producer_new(const char *brokers, const char *client_id, struct bus_producer **ret,
                      struct err *err) MUST_CHECK;
 void bus_producer_free(struct bus_producer *p); /* drops what was not acknowledged */
-/* Copies the message.  E_unavailable: the queue is full (poll and try again) or the producer is fatal. */
+/* Copies the message.  E_unavailable: the queue is full (poll and try again) or the producer is
+ * fatal. */
 int bus_produce(struct bus_producer *p, const struct bus_msg *m,
-                void (*done)(void *ctx, int result, const char *reason), void *ctx, struct err *err)
-    MUST_CHECK;
+                void (*done)(void *ctx, int result, const char *reason), void *ctx,
+                struct err *err) MUST_CHECK;
 void bus_poll(struct bus_producer *p, unsigned timeout_ms);
 bool bus_fatal(const struct bus_producer *p);
 int bus_flush(struct bus_producer *p, unsigned timeout_ms, struct err *err) MUST_CHECK;
@@ -47,7 +49,8 @@ void bus_consumer_free(struct bus_consumer *c); /* commits what was stored, leav
 /* Up to `max` messages within timeout_ms, in the arena; 0 messages is not an error. */
 int bus_consume(struct bus_consumer *c, struct arena *a, size_t max, unsigned timeout_ms,
                 struct bus_msg **ret, size_t *ret_n, struct err *err) MUST_CHECK;
-/* All messages of the partition up to and including `offset` are done; committed within 1 s and at free. */
+/* All messages of the partition up to and including `offset` are done; committed within 1 s and at
+ * free. */
 int bus_store(struct bus_consumer *c, const char *topic, int32_t partition, int64_t offset,
               struct err *err) MUST_CHECK;
 /* Read again from `offset` (a batch could not be finished). */
@@ -57,8 +60,8 @@ int64_t bus_lag(struct bus_consumer *c); /* messages behind, all assigned partit
 
 /* Broadcast reader: every partition from the beginning, no group, nothing committed. */
 struct bus_reader;
-int bus_reader_new(const char *brokers, const char *topic, struct bus_reader **ret, struct err *err)
-    MUST_CHECK;
+int bus_reader_new(const char *brokers, const char *topic, struct bus_reader **ret,
+                   struct err *err) MUST_CHECK;
 void bus_reader_free(struct bus_reader *r);
 int bus_read(struct bus_reader *r, struct arena *a, size_t max, unsigned timeout_ms,
              struct bus_msg **ret, size_t *ret_n, struct err *err) MUST_CHECK;
