@@ -71,4 +71,8 @@ extern const struct metric_def metrics[M_MAX_];
 
 /* --- settings: every CMS365_ name there is, with who knows it ------------------------------------ */
 extern const char *const setting_names[]; /* NULL-ended */
+struct setting_def {
+    const char *name, *who /* "all", a program, or "tool" */, *doc;
+};
+extern const struct setting_def settings[]; /* the same names; ends at .name NULL */
 #endif
