@@ -88,7 +88,6 @@ bool accept_allows(const char *accept, const char *type, int *ret_q); /* q in th
 int route_conditional(struct call *c, struct err *err) MUST_CHECK;
 /* route_problem.c */
 void route_problem(struct call *c, const struct err *err);
-extern const struct route problem_routes[];
 /* route_log.c */
 void route_record(struct call *c, const struct http_res *sent);
 int reqres_open(const char *path, struct err *err); /* descriptor, or negative */

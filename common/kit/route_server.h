@@ -6,10 +6,10 @@
  * router_ops to httpd with the router as context.
  */
 #include "common/base/err.h"
+#include "common/kit/route.h"
 
 struct arena;
 struct httpd_ops;
-struct route;
 struct router;
 struct svc;
 
@@ -19,4 +19,5 @@ int router_new(struct svc *svc, const struct route *const *tables, bool ops, str
                struct err *err) MUST_CHECK;
 void router_free(struct router *r); /* memory is the svc's arena; closes the exchange log */
 extern const struct httpd_ops router_ops;
+extern const struct route problem_routes[]; /* /problems/{code}, on every public listener */
 #endif

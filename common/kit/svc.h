@@ -32,11 +32,13 @@ struct svc_conf {
     const char *env, *public_url, *listen, *ops_listen, *database_url, *migrate_database_url;
     const char *redis_url, *kafka_brokers, *secret_keys, *internal_token, *auth_internal_url;
     const char *egress_allow, *dns_servers, *trusted_proxies, *log_level, *reqres_log;
-    int64_t loops, db_conns, drain_ms, body_bytes_max, kafka_replication;
+    int64_t loops, db_conns, drain_ms, drain_grace_ms, body_bytes_max, kafka_replication;
     bool public_read;
 };
 extern const struct conf_def svc_conf_defs[];
 
+/* A verb runs with the database, the cache, the keyring and what `prepare` made; nothing is served.
+ */
 struct svc_verb {
     const char *name, *args, *doc; /* "--bootstrap-admin", "USERNAME EMAIL" */
     int nargs;

@@ -1,0 +1,362 @@
+#include "common/kit/svc_internal.h"
+
+#include "common/base/json.h"
+#include "common/base/str.h"
+#include "common/kit/route_server.h"
+#include "proto/names.h"
+
+/*
+ * The program's part of the document: paths from its route rows, settings from its tables.  Schemas
+ * are named here and printed from the entity tables by proto/emit; scripts/contract puts both
+ * together.
+ *
+ * Names: entity "post" is Post as read, PostInput as created or replaced, PostPatch as merged; a
+ * shape has its own name; errors are Problem.
+ */
+
+static void set(json_t *o, const char *key, json_t *v)
+{
+    if (json_object_set_new(o, key, v))
+        abort(); /* out of memory, or a table with text that is not UTF-8 */
+}
+
+static json_t *ref(const char *name, const char *suffix)
+{
+    char text[160];
+    snprintf(text, sizeof text, "#/components/schemas/%s%s", name, suffix);
+    return json_pack("{s:s}", "$ref", text);
+}
+
+/* "api_key" -> "ApiKey" */
+static json_t *entity_ref(const struct entity_def *e, const char *suffix)
+{
+    char name[64];
+    size_t k = 0;
+    bool up = true;
+    for (const char *s = e->name; *s && k + 1 < sizeof name; s++) {
+        if (*s == '_' || *s == '-') {
+            up = true;
+            continue;
+        }
+        name[k++] = (char)(up && *s >= 'a' && *s <= 'z' ? *s - 32 : *s);
+        up = false;
+    }
+    name[k] = '\0';
+    return ref(name, suffix);
+}
+
+static json_t *media(const char *type, json_t *schema)
+{
+    return json_pack("{s:{s:o}}", type, "schema", schema);
+}
+
+/* --- parameters ----------------------------------------------------------------------------------
+ */
+
+static json_t *header_param(const char *name, const char *doc)
+{
+    return json_pack("{s:s,s:s,s:b,s:s,s:{s:s}}", "name", name, "in", "header", "required", 0,
+                     "description", doc, "schema", "type", "string");
+}
+
+static void path_params(const struct route *r, json_t *list)
+{
+    for (const char *p = r->path; (p = strchr(p, '{'));) {
+        size_t n = strcspn(++p, "}");
+        bool id = n == 2 && !memcmp(p, "id", 2);
+        bool number = id && r->entity && r->entity->fields[0].type == F_ID;
+        json_t *schema = json_pack("{s:s}", "type", number ? "integer" : "string");
+        if (number)
+            set(schema, "minimum", json_integer(1));
+        json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:o}", "name", p, n, "in", "path",
+                                              "required", 1, "schema", schema));
+    }
+}
+
+static void query_params(const struct route *r, json_t *list)
+{
+    for (const struct param_def *d = r->query; d && d->name; d++) {
+        size_t n = strlen(d->name);
+        bool group = n > 2 && !strcmp(d->name + n - 2, "[]");
+        json_t *schema = json_pack("{s:s}", "type", d->type ? d->type : "string");
+        bool integer = str_eq(d->type, "integer");
+        if (integer && (d->min || d->max)) {
+            set(schema, "minimum", json_integer(d->min));
+            set(schema, "maximum", json_integer(d->max));
+        } else if (!integer && d->max) {
+            set(schema, "maxLength", json_integer(d->max));
+        }
+        if (group)
+            schema = json_pack("{s:s,s:o}", "type", "object", "additionalProperties", schema);
+        json_t *p =
+            json_pack("{s:s%,s:s,s:b,s:s,s:o}", "name", d->name, group ? n - 2 : n, "in", "query",
+                      "required", 0, "description", d->doc ? d->doc : "", "schema", schema);
+        if (group) {
+            set(p, "style", json_string("deepObject"));
+            set(p, "explode", json_true());
+        }
+        json_array_append_new(list, p);
+    }
+}
+
+static json_t *parameters(const struct route *r)
+{
+    json_t *list = json_array();
+    bool write = r->method != GET;
+    path_params(r, list);
+    query_params(r, list);
+    if (r->flags & ROUTE_IDEMPOTENT)
+        json_array_append_new(
+            list, header_param("Idempotency-Key", "Repeating with the same key has one effect."));
+    if (r->flags & ROUTE_ETAG)
+        json_array_append_new(
+            list, write ? header_param("If-Match", "Only if the resource is still this version.")
+                        : header_param("If-None-Match", "304 if it is still this version."));
+    return list;
+}
+
+/* --- bodies --------------------------------------------------------------------------------------
+ */
+
+static json_t *request_schema(const struct route *r)
+{
+    if (r->in)
+        return ref(r->in->name, "");
+    return entity_ref(r->entity, r->flags & ROUTE_MERGE ? "Patch" : "Input");
+}
+
+static json_t *request_body(const struct route *r)
+{
+    bool verb = r->method == POST || r->method == PUT || r->method == PATCH;
+    if (!verb || r->flags & ROUTE_NO_BODY || (!r->in && !r->entity))
+        return NULL;
+    json_t *content = media("application/json", request_schema(r));
+    if (r->flags & ROUTE_MERGE)
+        set(content, "application/merge-patch+json",
+            json_pack("{s:o}", "schema", request_schema(r)));
+    return json_pack("{s:b,s:o}", "required", 1, "content", content);
+}
+
+static json_t *page_schema(json_t *row)
+{
+    json_t *meta =
+        json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s}}}", "type", "object",
+                  "properties", "total", "type", "integer", "page", "type", "integer", "per_page",
+                  "type", "integer", "limit", "type", "integer", "offset", "type", "integer");
+    json_t *links = json_pack("{s:s,s:{s:{s:s},s:{s:[ss]},s:{s:[ss]}}}", "type", "object",
+                              "properties", "self", "type", "string", "next", "type", "string",
+                              "null", "prev", "type", "string", "null");
+    return json_pack("{s:s,s:[sss],s:{s:{s:s,s:o},s:o,s:o}}", "type", "object", "required", "data",
+                     "meta", "links", "properties", "data", "type", "array", "items", row, "meta",
+                     meta, "links", links);
+}
+
+static json_t *response_schema(const struct route *r)
+{
+    json_t *row = r->out ? ref(r->out->name, "") : entity_ref(r->entity, "");
+    if (r->flags & ROUTE_LIST)
+        return page_schema(row);
+    return json_pack("{s:s,s:[s],s:{s:o}}", "type", "object", "required", "data", "properties",
+                     "data", row);
+}
+
+static void header(json_t *headers, const char *name, const char *doc)
+{
+    set(headers, name, json_pack("{s:s,s:{s:s}}", "description", doc, "schema", "type", "string"));
+}
+
+static json_t *success(const struct route *r, int status)
+{
+    json_t *answer = json_pack("{s:s}", "description", status == 204 ? "Done." : r->doc);
+    json_t *headers = json_object();
+    const char *type = r->produces;
+    header(headers, "X-Request-Id", "Name of this request in every log.");
+    if (r->flags & ROUTE_ETAG)
+        header(headers, "ETag", "Version of the representation.");
+    if (status == 201)
+        header(headers, "Location", "Where the new resource is.");
+    set(answer, "headers", headers);
+    if (status == 204)
+        return answer;
+    if (r->out || r->entity)
+        set(answer, "content",
+            media(type && !str_eq(type, "*") ? type : "application/json", response_schema(r)));
+    else if (type && !str_eq(type, "*"))
+        set(answer, "content", media(type, json_object()));
+    return answer;
+}
+
+static json_t *problem(int status)
+{
+    for (int code = E_OK + 1; code < E_MAX_; code++) {
+        if (err_http((enum err_code)code) != status)
+            continue;
+        return json_pack("{s:s,s:o}", "description", err_title((enum err_code)code), "content",
+                         media("application/problem+json", ref("Problem", "")));
+    }
+    return json_pack("{s:s,s:o}", "description", "A problem.", "content",
+                     media("application/problem+json", ref("Problem", "")));
+}
+
+static void add_problem(json_t *responses, int status)
+{
+    char key[8];
+    snprintf(key, sizeof key, "%d", status % 1000);
+    if (!json_object_get(responses, key))
+        set(responses, key, problem(status));
+}
+
+static json_t *responses(const struct route *r)
+{
+    json_t *all = json_object();
+    int status = r->status ? r->status : 200;
+    char key[8];
+    json_t *in = request_body(r);
+    bool body = in != NULL;
+    json_decref(in);
+    snprintf(key, sizeof key, "%d", status % 1000);
+    set(all, key, success(r, status));
+    if (r->flags & ROUTE_ETAG && r->method == GET)
+        set(all, "304", json_pack("{s:s}", "description", "Not modified."));
+    const struct {
+        int status;
+        bool there;
+    } rows[] = {
+        { 400, true },
+        { 401, true },
+        { 403, r->scope != NULL },
+        { 404, strchr(r->path, '{') != NULL },
+        { 406, !str_eq(r->produces, "*") },
+        { 409, r->flags & ROUTE_IDEMPOTENT },
+        { 412, r->flags & ROUTE_ETAG },
+        { 413, body },
+        { 415, body },
+        { 422, body },
+        { 503, true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].there)
+            add_problem(all, rows[i].status);
+    }
+    for (const int *e = r->errors; e && *e; e++)
+        add_problem(all, *e);
+    return all;
+}
+
+/* --- operations ----------------------------------------------------------------------------------
+ */
+
+static json_t *security(const struct route *r)
+{
+    json_t *list = json_array();
+    json_t *scopes_a = json_array(), *scopes_b = json_array();
+    if (r->scope) {
+        json_array_append_new(scopes_a, json_string(r->scope));
+        json_array_append_new(scopes_b, json_string(r->scope));
+    }
+    if (r->flags & ROUTE_PUBLIC)
+        json_array_append_new(list, json_object());
+    json_array_append_new(list, json_pack("{s:o}", "bearer", scopes_a));
+    json_array_append_new(list, json_pack("{s:o}", "apiKey", scopes_b));
+    return list;
+}
+
+/* The part of the path after the version: "posts", "webhooks". */
+static json_t *tags(const struct route *r)
+{
+    const char *p = r->path;
+    if (r->entity)
+        return json_pack("[s]", r->entity->plural);
+    for (const char *skip = "/api/v"; str_starts(p, skip);) {
+        p += strlen(skip);
+        p += strcspn(p, "/");
+    }
+    p += *p == '/';
+    return json_pack("[s%]", p, strcspn(p, "/"));
+}
+
+static json_t *operation(const struct route *r)
+{
+    json_t *op = json_object();
+    char made[160];
+    if (!r->op_id) { /* "get /api/v2/posts/{id}" -> "get_api_v2_posts_id" */
+        size_t k = (size_t)snprintf(made, sizeof made, "%s", method_name(r->method));
+        for (const char *s = r->path; *s && k + 2 < sizeof made; s++) {
+            bool word = (*s >= '0' && *s <= '9') || ((*s | 32) >= 'a' && (*s | 32) <= 'z');
+            if (word || made[k - 1] != '_')
+                made[k++] = word ? *s : '_';
+        }
+        made[k - (made[k - 1] == '_')] = '\0';
+    }
+    const char *doc = r->doc ? r->doc : "";
+    const char *stop = strstr(doc, ". ");
+    set(op, "operationId", json_string(r->op_id ? r->op_id : made));
+    set(op, "summary", json_stringn(doc, stop ? (size_t)(stop + 1 - doc) : strlen(doc)));
+    set(op, "description", json_string(doc));
+    set(op, "tags", tags(r));
+    json_t *params = parameters(r);
+    if (json_array_size(params))
+        set(op, "parameters", params);
+    else
+        json_decref(params);
+    json_t *body = request_body(r);
+    if (body)
+        set(op, "requestBody", body);
+    set(op, "responses", responses(r));
+    set(op, "security", security(r));
+    set(op, "x-scope", r->scope ? json_string(r->scope) : json_null());
+    return op;
+}
+
+static void add_route(json_t *paths, const struct route *r)
+{
+    static const char *const verbs[METHODS_MAX_] = { "get",   "head",   "post",   "put",
+                                                     "patch", "delete", "options" };
+    json_t *item = json_object_get(paths, r->path);
+    if (!item) {
+        item = json_object();
+        set(paths, r->path, item);
+    }
+    set(item, verbs[r->method], operation(r));
+}
+
+/* --- settings ------------------------------------------------------------------------------------
+ */
+
+static void add_settings(json_t *list, const struct conf_def *defs)
+{
+    static const char *const types[] = { "text", "integer", "boolean" };
+    for (const struct conf_def *d = defs; d && d->name; d++) {
+        json_t *row = json_pack("{s:s,s:s,s:b,s:s}", "name", d->name, "type", types[d->type],
+                                "secret", d->secret, "doc", d->doc);
+        set(row, "default", d->fallback ? json_string(d->fallback) : json_null());
+        if (d->type == CONF_INT) {
+            set(row, "min", json_integer(d->min));
+            set(row, "max", json_integer(d->max));
+        }
+        json_array_append_new(list, row);
+    }
+}
+
+int contract_print(struct svc *svc, FILE *out, struct err *err)
+{
+    json_t *paths = json_object(), *names = json_array();
+    if (!routes_new(svc->arena, svc->routes, err)) /* a bad table is told here too */
+        return -(int)err->code;
+    for (size_t t = 0; svc->routes && svc->routes[t]; t++) {
+        for (const struct route *r = svc->routes[t]; r->path; r++) {
+            if (!(r->flags & ROUTE_INTERNAL))
+                add_route(paths, r);
+        }
+    }
+    for (const struct route *r = problem_routes; r->path; r++)
+        add_route(paths, r);
+    add_settings(names, svc_conf_defs);
+    add_settings(names, svc->def->conf);
+    json_t *doc = json_pack("{s:s,s:s,s:o,s:o}", "program", svc->def->name, "version",
+                            CMS365_VERSION, "paths", paths, "settings", names);
+    int bad = json_dumpf(doc, out, JSON_INDENT(2));
+    fputc('\n', out);
+    json_decref(doc);
+    return bad ? err_set(err, E_internal, "cannot print the contract") : 0;
+}

@@ -1,0 +1,118 @@
+#include "common/kit/svc_internal.h"
+
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "proto/names.h"
+
+#define TEXT(field, env, def, text)                                                                \
+    { .name = env,                                                                                 \
+      .type = CONF_TEXT,                                                                           \
+      .fallback = def,                                                                             \
+      .offset = offsetof(struct svc_conf, field),                                                  \
+      .doc = text }
+#define SECRET(field, env, text)                                                                   \
+    { .name = env,                                                                                 \
+      .type = CONF_TEXT,                                                                           \
+      .fallback = "",                                                                              \
+      .secret = true,                                                                              \
+      .offset = offsetof(struct svc_conf, field),                                                  \
+      .doc = text }
+#define NUMBER(field, env, def, lo, hi, text)                                                      \
+    { .name = env,                                                                                 \
+      .type = CONF_INT,                                                                            \
+      .fallback = def,                                                                             \
+      .min = lo,                                                                                   \
+      .max = hi,                                                                                   \
+      .offset = offsetof(struct svc_conf, field),                                                  \
+      .doc = text }
+
+const struct conf_def svc_conf_defs[] = {
+    TEXT(env, "CMS365_ENV", "dev", "Stage: dev, test or live; part of each API key."),
+    TEXT(public_url, "CMS365_PUBLIC_URL", "http://127.0.0.1:18365",
+         "Where the world finds the platform; links and Location begin with it."),
+    TEXT(listen, "CMS365_LISTEN", "0.0.0.0:8080", "Address and port of the public listener."),
+    TEXT(ops_listen, "CMS365_OPS_LISTEN", "0.0.0.0:9090",
+         "Address and port of /healthz, /readyz, /metrics and routes between programs."),
+    NUMBER(loops, "CMS365_LOOPS", "0", 0, 32, "Event loops; 0: one a core."),
+    SECRET(database_url, "CMS365_DATABASE_URL", "PostgreSQL, with the role that serves."),
+    SECRET(migrate_database_url, "CMS365_MIGRATE_DATABASE_URL",
+           "PostgreSQL, with the role that owns the schema; for --migrate only."),
+    NUMBER(db_conns, "CMS365_DB_CONNS", "12", 1, 500,
+           "Database connections for writes and long reads, all loops together."),
+    SECRET(redis_url, "CMS365_REDIS_URL", "Redis: revocations and rate limits."),
+    TEXT(kafka_brokers, "CMS365_KAFKA_BROKERS", "127.0.0.1:9092", "Kafka, host:port list."),
+    NUMBER(kafka_replication, "CMS365_KAFKA_REPLICATION", "1", 1, 9,
+           "Replication factor of topics that --topics makes."),
+    SECRET(secret_keys, "CMS365_SECRET_KEYS",
+           "kid:base64 of 32 bytes, several by comma; the first seals secrets, all open them."),
+    SECRET(internal_token, "CMS365_INTERNAL_TOKEN", "What programs show to each other."),
+    TEXT(auth_internal_url, "CMS365_AUTH_INTERNAL_URL", "", "The ops listener of auth."),
+    TEXT(egress_allow, "CMS365_EGRESS_ALLOW", "",
+         "Networks (CIDR) that user-supplied URLs may reach though they are not public."),
+    TEXT(dns_servers, "CMS365_DNS_SERVERS", "", "Name servers; empty: the system's."),
+    TEXT(trusted_proxies, "CMS365_TRUSTED_PROXIES", "",
+         "Networks (CIDR) of proxies whose X-Forwarded-For is believed."),
+    { .name = "CMS365_PUBLIC_READ",
+       .type = CONF_BOOL,
+       .fallback = "true",
+       .offset = offsetof(struct svc_conf, public_read),
+       .doc = "Whether published content is readable without a credential." },
+    NUMBER(body_bytes_max, "CMS365_BODY_BYTES_MAX", "1048576", 1024, 67108864,
+           "Largest request body of an ordinary route, bytes."),
+    NUMBER(drain_grace_ms, "CMS365_DRAIN_GRACE_MS", "500", 0, 60000,
+           "On stop: not ready for this long before the listener closes."),
+    NUMBER(drain_ms, "CMS365_DRAIN_MS", "10000", 0, 600000,
+           "On stop: how long requests in flight may take."),
+    TEXT(log_level, "CMS365_LOG_LEVEL", "info", "debug, info, warn or error."),
+    TEXT(reqres_log, "CMS365_REQRES_LOG", "",
+         "File for every exchange with its bodies, for tests only; empty: off."),
+    { .name = NULL },
+};
+
+static int check_values(struct svc_conf *c, struct err *err)
+{
+    enum log_level level;
+    size_t n = strlen(c->public_url);
+    if (!str_eq(c->env, "dev") && !str_eq(c->env, "test") && !str_eq(c->env, "live"))
+        return err_set(err, E_config, "CMS365_ENV is dev, test or live");
+    if (!str_starts(c->public_url, "http://") && !str_starts(c->public_url, "https://"))
+        return err_set(err, E_config, "CMS365_PUBLIC_URL is an http or https URL");
+    if (c->public_url[n - 1] == '/' || strpbrk(c->public_url, "?#\"\\ "))
+        return err_set(err, E_config, "CMS365_PUBLIC_URL has no query and no / at its end");
+    if (!log_level_parse(c->log_level, &level))
+        return err_set(err, E_config, "CMS365_LOG_LEVEL is debug, info, warn or error");
+    return 0;
+}
+
+int svc_conf_load(struct svc *svc, char *const *environ_, struct err *err)
+{
+    const struct conf_def *const tables[] = { svc_conf_defs, svc->def->conf, NULL };
+    size_t size = svc->def->conf_size;
+    svc->conf = arena_alloc(svc->arena, size > sizeof *svc->conf ? size : sizeof *svc->conf);
+    int rc = conf_load(svc->arena, tables, setting_names, environ_, svc->conf, err);
+    return rc ? rc : check_values(svc->conf, err);
+}
+
+int svc_conf_check(struct svc *svc, struct err *err)
+{
+    const struct svc_conf *c = svc->conf;
+    const struct {
+        const char *name, *value;
+        bool needed;
+    } rows[] = {
+        { "CMS365_DATABASE_URL",   c->database_url,   svc->def->schema },
+        { "CMS365_REDIS_URL",      c->redis_url,      true             },
+        { "CMS365_SECRET_KEYS",    c->secret_keys,    true             },
+        { "CMS365_INTERNAL_TOKEN", c->internal_token, true             },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].needed && !*rows[i].value)
+            return err_set(err, E_config, "%s is not set", rows[i].name);
+    }
+    return 0;
+}
+
+void svc_conf_help(const struct svc_def *def, FILE *out)
+{
+    conf_help(out, (const struct conf_def *const[]){ svc_conf_defs, def->conf, NULL });
+}

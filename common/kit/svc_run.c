@@ -1,0 +1,268 @@
+#define _GNU_SOURCE /* pthread_setname_np */
+#include "common/kit/svc_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/io/cache.h"
+#include "common/io/crypto.h"
+#include "common/io/httpc.h"
+#include "common/io/httpd.h"
+#include "common/kit/inbox.h"
+#include "common/kit/outbox.h"
+#include "common/kit/route.h"
+#include "common/kit/route_server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum {
+    idle_timeout_s = 75, /* longer than the gateway keeps its idle connections */
+    conns_max = 4096,
+    job_stack_bytes = 512 * 1024,
+    cache_timeout_ms = 500,
+};
+
+bool svc_stopping(const struct svc *svc)
+{
+    return __atomic_load_n(&svc->priv->stopping, __ATOMIC_ACQUIRE);
+}
+
+bool svc_pause(struct svc *svc, unsigned ms)
+{
+    struct svc_private *p = svc->priv;
+    struct timespec until;
+    if (fiber_self()) { /* a fiber must not hold its loop */
+        fiber_sleep_ms(ms);
+        return svc_stopping(svc);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&p->mu);
+    while (!svc_stopping(svc) && pthread_cond_timedwait(&p->cv, &p->mu, &until) != ETIMEDOUT)
+        ;
+    pthread_mutex_unlock(&p->mu);
+    return svc_stopping(svc);
+}
+
+static void set_stopping(struct svc *svc)
+{
+    struct svc_private *p = svc->priv;
+    pthread_mutex_lock(&p->mu);
+    __atomic_store_n(&p->stopping, true, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&p->cv);
+    pthread_mutex_unlock(&p->mu);
+}
+
+const struct db_conf *svc_db_conf(const struct svc *svc)
+{
+    return &svc->priv->db_conf;
+}
+
+/* --- what verbs and serving share ----------------------------------------------------------------
+ */
+
+static size_t loops_of(const struct svc *svc)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return svc->conf->loops ? (size_t)svc->conf->loops : cores > 0 ? (size_t)cores : 1;
+}
+
+static void make_db_conf(struct svc *svc)
+{
+    struct svc_private *p = svc->priv;
+    size_t loops = loops_of(svc), conns = (size_t)svc->conf->db_conns;
+    p->db_conf = (struct db_conf){
+        .conninfo = svc->conf->database_url,
+        .application = svc->def->name,
+        /* The ops listener's loop asks too; its share is on top, and opened only if used. */
+        .conns_max = conns + (conns + loops - 1) / loops,
+        .loops = loops + 1,
+        .statement_timeout_ms = 10000,
+        .wait_ms = 2000,
+        .connect_timeout_ms = 3000,
+        .fast = svc->fast,
+    };
+    p->migrate_conf = p->db_conf;
+    p->migrate_conf.conninfo = svc->conf->migrate_database_url;
+    p->migrate_conf.statement_timeout_ms = 0; /* an index on a big table takes its time */
+    p->migrate_conf.fast = NULL;
+}
+
+int svc_open(struct svc *svc, struct err *err)
+{
+    int rc = keyring_parse(svc->conf->secret_keys, &svc->keyring, err);
+    if (rc)
+        return rc;
+    make_db_conf(svc);
+    if (svc->def->schema)
+        svc->db = db_new(&svc->priv->db_conf);
+    rc = cache_new(
+        &(struct cache_conf){ .url = svc->conf->redis_url, .timeout_ms = cache_timeout_ms },
+        &svc->cache, err);
+    if (!rc)
+        rc = egress_new(svc->conf->egress_allow, &svc->egress, err);
+    if (!rc)
+        svc->workers = workers_new(svc_workers, svc_workers_queue_max);
+    return rc;
+}
+
+void svc_close(struct svc *svc)
+{
+    httpc_free(svc->httpc);
+    workers_free(svc->workers);
+    cache_free(svc->cache);
+    db_free(svc->db);
+    egress_free(svc->egress);
+    keyring_free(svc->keyring);
+    svc->httpc = NULL;
+    svc->workers = NULL;
+    svc->cache = NULL;
+    svc->db = NULL;
+    svc->egress = NULL;
+    svc->keyring = NULL;
+}
+
+/* --- serving -------------------------------------------------------------------------------------
+ */
+
+static void *job_main(void *p)
+{
+    struct svc_job *j = p;
+    j->def->fn(j->svc);
+    return NULL;
+}
+
+static int start_jobs(struct svc *svc, struct err *err)
+{
+    struct svc_private *p = svc->priv;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, job_stack_bytes);
+    for (const struct job_def *d = svc->def->jobs; d && d->name; d++) {
+        struct svc_job *j = &p->jobs[p->njobs];
+        char name[16];
+        if (p->njobs == svc_jobs_max)
+            return err_set(err, E_config, "more than %d jobs", svc_jobs_max);
+        *j = (struct svc_job){ .svc = svc, .def = d };
+        if (pthread_create(&j->thread, &attr, job_main, j))
+            return err_set(err, E_internal, "cannot start a thread");
+        snprintf(name, sizeof name, "%.15s", d->name);
+        pthread_setname_np(j->thread, name);
+        p->njobs++;
+    }
+    pthread_attr_destroy(&attr);
+    return 0;
+}
+
+static int listen_on(struct svc *svc, bool ops, struct err *err)
+{
+    struct svc_private *p = svc->priv;
+    struct router **router = ops ? &p->ops_router : &p->pub_router;
+    size_t n = 0;
+    while (svc->routes && svc->routes[n])
+        n++;
+    const struct route **tables = arena_alloc(svc->arena, (n + 2) * sizeof(*tables));
+    for (size_t i = 0; i < n; i++)
+        tables[i] = svc->routes[i];
+    if (ops)
+        tables[n] = svc_ops_routes;
+    int rc = router_new(svc, tables, ops, router, err);
+    if (rc)
+        return rc;
+    struct httpd_conf conf = { .listen = ops ? svc->conf->ops_listen : svc->conf->listen,
+                               .loops = ops ? 1 : loops_of(svc),
+                               .conns_max = conns_max,
+                               .idle_timeout_s = idle_timeout_s,
+                               .ops = &router_ops,
+                               .ctx = *router };
+    return httpd_start(&conf, ops ? &p->ops : &p->pub, err);
+}
+
+/* The ops listener first: probes are answered while the rest waits for what is not there yet. */
+static int start(struct svc *svc, struct err *err)
+{
+    const struct svc_def *d = svc->def;
+    struct httpc_conf hc = { .egress_allow = svc->conf->egress_allow,
+                             .dns_servers = svc->conf->dns_servers,
+                             .conns_max = 512,
+                             .conns_per_host_max = 32,
+                             .user_agent = "365CMS/" CMS365_VERSION };
+    int rc = httpc_new(&hc, &svc->httpc, err);
+    if (!rc)
+        rc = tokens_start(svc, &svc->tokens, err);
+    if (!rc && d->schema)
+        rc = outbox_start(svc, &svc->outbox, err);
+    if (!rc && d->init)
+        rc = d->init(svc, err);
+    if (!rc && d->consumers)
+        rc = inbox_start(svc, d->consumers, &svc->priv->inbox, err);
+    if (!rc)
+        rc = start_jobs(svc, err);
+    if (!rc)
+        rc = listen_on(svc, true, err);
+    if (!rc)
+        rc = listen_on(svc, false, err);
+    return rc;
+}
+
+/* Not ready -> the gateway stops sending -> drain HTTP -> stop consuming -> finish jobs -> send
+ * what is committed -> close.  Also undoes a start that failed half-way. */
+static void stop(struct svc *svc)
+{
+    struct svc_private *p = svc->priv;
+    __atomic_store_n(&p->draining, true, __ATOMIC_RELAXED);
+    if (p->pub) {
+        httpd_drain(p->pub);
+        usleep((unsigned)svc->conf->drain_grace_ms * 1000);
+        httpd_stop(p->pub, (unsigned)svc->conf->drain_ms);
+    }
+    set_stopping(svc);
+    if (p->inbox)
+        inbox_stop(p->inbox);
+    for (size_t i = 0; i < p->njobs; i++)
+        pthread_join(p->jobs[i].thread, NULL);
+    if (p->ops)
+        httpd_stop(p->ops, 1000);
+    if (svc->def->done)
+        svc->def->done(svc);
+    if (svc->outbox)
+        outbox_stop(svc->outbox);
+    if (svc->tokens)
+        tokens_stop(svc->tokens);
+    svc->tokens = NULL;
+    svc->outbox = NULL;
+    router_free(p->pub_router);
+    router_free(p->ops_router);
+}
+
+int svc_serve(struct svc *svc, struct err *err)
+{
+    sigset_t set;
+    int sig = 0;
+    /* Blocked before the first thread, so that all inherit it and sigwait gets them. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    int rc = svc_open(svc, err);
+    if (!rc)
+        rc = start(svc, err);
+    if (!rc) {
+        log_info("svc.started", kv_s("version", CMS365_VERSION), kv_s("listen", svc->conf->listen),
+                 kv_s("ops", svc->conf->ops_listen), kv_i("loops", (int64_t)loops_of(svc)));
+        sigwait(&set, &sig);
+        log_info("svc.stopping", kv_i("signal", sig));
+    }
+    stop(svc);
+    svc_close(svc);
+    if (!rc)
+        log_info("svc.stopped", kv_i("signal", sig));
+    return rc;
+}
