@@ -100,19 +100,30 @@ port_owner() {
     ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/ by \1 (pid \2)/p' | head -n 1
 }
 
-# wait_for SECONDS WHAT COMMAND…: polls, dies with one sentence and the log's end.
+# wait_for SECONDS PROCESS COMMAND…: polls until the command says yes.  Dies with one sentence and the log's end when the time
+# is over, or earlier when the process is seen dying at its start twice in a row.
 wait_for() {
-    local limit=$1 what=$2 end
+    local limit=$1 what=$2 begin now look=3000 dying=0
     shift 2
-    end=$(($(now_ms) + limit * 1000))
+    begin=$(now_ms)
     until "$@" >/dev/null 2>&1; do
-        if [ "$(now_ms)" -ge "$end" ]; then
-            [ ! -s "$RUN/log/$what.log" ] || tail -n 8 "$RUN/log/$what.log" | sed 's/^/    /' >&2
+        now=$(($(now_ms) - begin))
+        if [ $now -ge $((limit * 1000)) ]; then
+            log_end "$what"
             die "$what was not ready after $limit s; its log is $RUN/log/$what.log"
+        fi
+        if [ $now -ge $look ]; then
+            look=$((now + 2000))
+            case $(supervisor status "$what" 2>/dev/null | awk '{ print $2 }') in
+                BACKOFF | FATAL | EXITED) dying=$((dying + 1)) ;;
+                *) dying=0 ;;
+            esac
+            [ $dying -lt 2 ] || { log_end "$what"; die "$what dies as soon as it starts; its log is $RUN/log/$what.log"; }
         fi
         sleep 0.05
     done
 }
+log_end() { [ ! -s "$RUN/log/$1.log" ] || tail -n 8 "$RUN/log/$1.log" | cut -c1-300 | sed 's/^/    /' >&2; }
 
 pg_bin() { # PostgreSQL's server programs are not in PATH on Debian
     local dir
