@@ -7,9 +7,9 @@ VARIANT  := $(if $(SAN),$(if $(filter thread,$(SAN)),tsan,san),$(if $(COV),cov,r
 BUILD    ?= build
 OUT      := $(BUILD)/$(VARIANT)
 CC       ?= gcc
+comma    := ,
 SANFLAGS := $(if $(SAN),$(if $(filter thread,$(SAN)),-fsanitize=thread,-fsanitize=address$(comma)undefined) \
             -fno-sanitize-recover=all -fno-omit-frame-pointer -DCMS365_ARENA_MALLOC -DCMS365_FAULTS)
-comma    := ,
 WERROR   ?= -Werror
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wcast-qual -Wformat=2 -Wvla \

@@ -24,12 +24,6 @@ struct arena {
     _Alignas(max_align_t) unsigned char first[];
 };
 
-static size_t round_up(size_t n)
-{
-    assert(n < SIZE_MAX / 4);
-    return (n + align_bytes - 1) & ~(size_t)(align_bytes - 1);
-}
-
 static void *must_malloc(size_t n)
 {
     void *p = malloc(n);
@@ -72,6 +66,12 @@ void *arena_raw(struct arena *a, size_t size)
 }
 #else
 enum { first_bytes = arena_block_bytes - (int)sizeof(struct arena) };
+
+static size_t round_up(size_t n)
+{
+    assert(n < SIZE_MAX / 4);
+    return (n + align_bytes - 1) & ~(size_t)(align_bytes - 1);
+}
 
 /* Out of line: the current block is too small. */
 static void *carve_new(struct arena *a, size_t size) __attribute__((noinline));
