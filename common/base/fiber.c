@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* pthread_getattr_np */
 #include "common/base/fiber.h"
 
 #include "common/base/loop_internal.h"
