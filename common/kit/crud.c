@@ -45,6 +45,11 @@ bool crud_has_slug(const struct entity_def *e)
     return e->slug_from && entity_field(e, "slug");
 }
 
+const struct entity_def *crud_entity(const struct crud *c)
+{
+    return c->e;
+}
+
 static struct db_stmt named(struct arena *a, unsigned flags, const char *sql, const char *entity,
                             const char *what, const char *vc)
 {
@@ -207,16 +212,13 @@ static void fill_reads(struct arena *a, const struct crud *c, struct route *list
                            .scope = e->scope_read, .entity = e, .query = crud_get_params,
                            .errors = read_errors, .cost = 1, .flags = open | ROUTE_ETAG | ROUTE_NO_BODY,
                            .op_id = arena_printf(a, "get_%s", e->name),
-                           .doc = arena_printf(a, "Read one of the %s%s.", e->plural,
-                                               crud_has_slug(e) ? ", by id or slug:{slug}" : ""),
-                           .ctx = c };
+                           .doc = arena_printf(a, "Read one of the %s.", e->plural), .ctx = c };
 }
 
 static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
 {
     const struct entity_def *e = c->e;
     const char *one = arena_printf(a, "%s/{id}", e->path);
-    const char *slug = crud_has_slug(e) ? " By slug:{slug} it is made if there is none." : "";
     r[0] = (struct route){ .method = POST, .path = e->path, .fn = crud_create, .status = 201,
                            .errors = create_errors, .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG,
                            .op_id = arena_printf(a, "create_%s", e->name),
@@ -227,8 +229,8 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
                            .doc = arena_printf(a, "Change some fields of one of the %s.", e->plural) };
     r[2] = (struct route){ .method = PUT, .path = one, .fn = crud_put, .errors = change_errors,
                            .flags = ROUTE_ETAG, .op_id = arena_printf(a, "replace_%s", e->name),
-                           .doc = arena_printf(a, "Replace one of the %s; what is left out takes its default.%s",
-                                               e->plural, slug) };
+                           .doc = arena_printf(a, "Replace one of the %s; what is left out takes its default.",
+                                               e->plural) };
     r[3] = (struct route){ .method = DELETE, .path = one, .fn = crud_delete, .status = 204,
                            .errors = delete_errors, .flags = ROUTE_NO_BODY | ROUTE_ETAG,
                            .query = delete_params, .op_id = arena_printf(a, "delete_%s", e->name),
@@ -245,14 +247,38 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
     }
 }
 
+/* By name instead of number: the same rows with another path and handler. */
+static void fill_slug(struct arena *a, const struct crud *c, const struct route *get,
+                      const struct route *put, struct route *ret)
+{
+    const struct entity_def *e = c->e;
+    ret[0] = *get;
+    ret[0].fn = crud_get_slug;
+    ret[0].op_id = arena_printf(a, "get_%s_by_slug", e->name);
+    ret[0].doc = arena_printf(a, "Read one of the %s by its slug.", e->plural);
+    ret[0].path = arena_printf(a, "%s/slug:{slug}", e->path);
+    if (!put)
+        return;
+    ret[1] = *put;
+    ret[1].fn = crud_put_slug;
+    ret[1].path = ret[0].path;
+    ret[1].flags |= ROUTE_IDEMPOTENT;
+    ret[1].op_id = arena_printf(a, "upsert_%s", e->name);
+    ret[1].doc = arena_printf(a, "Replace the one of the %s with this slug, or create it.", e->plural);
+}
+
 const struct route *crud_routes(struct arena *a, const struct crud *c)
 {
-    struct route *r = arena_alloc(a, 8 * sizeof(*r));
+    struct route *r = arena_alloc(a, 10 * sizeof(*r));
+    bool writes = !(c->flags & CRUD_READ_ONLY);
+    size_t n = 2;
     fill_reads(a, c, &r[0], &r[1]);
-    if (!(c->flags & CRUD_READ_ONLY)) {
+    if (writes) {
         fill_writes(a, c, &r[2]);
-        if (!c->e->soft_delete)
-            r[6] = (struct route){ 0 };
+        n = c->e->soft_delete ? 7 : 6;
+        r[n] = (struct route){ 0 };
     }
+    if (crud_has_slug(c->e))
+        fill_slug(a, c, &r[1], writes ? &r[4] : NULL, &r[n]);
     return r;
 }

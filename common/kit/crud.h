@@ -60,9 +60,11 @@ size_t crud_stmts(const struct crud *c, const struct db_stmt **list, size_t max)
 /* Handlers. */
 int crud_list(struct req *req, struct res *res, struct err *err);
 int crud_get(struct req *req, struct res *res, struct err *err);
+int crud_get_slug(struct req *req, struct res *res, struct err *err);  /* …/slug:{slug} */
 int crud_create(struct req *req, struct res *res, struct err *err);
 int crud_patch(struct req *req, struct res *res, struct err *err);
 int crud_put(struct req *req, struct res *res, struct err *err);
+int crud_put_slug(struct req *req, struct res *res, struct err *err);  /* upsert */
 int crud_delete(struct req *req, struct res *res, struct err *err);
 int crud_restore(struct req *req, struct res *res, struct err *err);
 
@@ -70,6 +72,18 @@ int crud_restore(struct req *req, struct res *res, struct err *err);
 /* The row as the caller may see it, {"data":{…}} with its ETag, into res.  E_not_found.  `id` as text. */
 int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id,
                 struct err *err) MUST_CHECK;
+
+const struct entity_def *crud_entity(const struct crud *c);
+
+/* A change by the program itself, with api:admin: the same validation, statement and events as over HTTP. */
+struct crud_change {
+    int64_t id;         /* 0: create, else a merge patch */
+    int64_t version;    /* what it must be, 0: any */
+    const json_t *body;
+    const char *actor;  /* for ce_actor */
+};
+int crud_apply(struct svc *svc, struct arena *a, const struct crud *c, const struct crud_change *change,
+               int64_t *ret_id, struct err *err) MUST_CHECK;
 
 extern const struct param_def crud_list_params[]; /* page per_page limit offset fields sort filter[] include count */
 extern const struct param_def crud_get_params[];  /* fields include */

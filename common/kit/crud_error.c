@@ -5,6 +5,16 @@
 #include "common/base/str.h"
 #include "common/kit/svc.h"
 
+const char *crud_header(const struct req *req, const char *name)
+{
+    return req->http ? req_header(req, name) : NULL;
+}
+
+bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max, size_t *ret_n)
+{
+    return req->http && req_if_match_version(req, ret_any, ret_versions, max, ret_n);
+}
+
 static int gone(const struct entity_def *e, const char *id, struct err *err)
 {
     return err_set(err, E_not_found, "There is no %s %.60s.", e->name, id);
@@ -30,12 +40,12 @@ static bool precondition_holds(const struct req *req, int64_t version, int64_t u
     int64_t versions[32];
     size_t n = 0;
     bool any = false;
-    if (req_if_match_version(req, &any, versions, ARRAY_LEN(versions), &n)) {
+    if (crud_if_match(req, &any, versions, ARRAY_LEN(versions), &n)) {
         for (size_t i = 0; !any && i < n; i++)
             any = versions[i] == version;
         return any;
     }
-    const char *since = req_header(req, "If-Unmodified-Since");
+    const char *since = crud_header(req, "If-Unmodified-Since");
     int64_t s;
     return !since || !http_date_parse(since, &s) || updated_s <= s;
 }

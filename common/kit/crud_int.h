@@ -23,6 +23,9 @@ struct crud {
     struct db_stmt write[SQL_WRITES_MAX_];
     struct crud *const *all;
 };
+/* NULL for a change by the program itself, which has no HTTP request. */
+const char *crud_header(const struct req *req, const char *name);
+bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max, size_t *ret_n);
 const struct crud *crud_of(struct req *req);
 const struct crud *crud_peer(const struct crud *c, struct arena *a, const char *entity);
 /* E_unauthorized for anonymous readers of a closed installation. */

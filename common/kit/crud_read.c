@@ -224,9 +224,9 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
     return 0;
 }
 
-int crud_get(struct req *req, struct res *res, struct err *err)
+static int get(struct req *req, struct res *res, bool by_slug, struct err *err)
 {
-    struct one o = { .c = crud_of(req) };
+    struct one o = { .c = crud_of(req), .by_slug = by_slug };
     int rc = crud_may_read(req, err);
     if (rc < 0)
         return rc;
@@ -234,13 +234,21 @@ int crud_get(struct req *req, struct res *res, struct err *err)
                      &o.q, err);
     if (rc < 0)
         return rc;
-    if (crud_has_slug(o.c->e) && str_starts(req->params[0], "slug:")) {
-        o.by_slug = true;
-        o.key = req->params[0] + strlen("slug:");
-        return answer_one(req, res, &o, err);
-    }
-    rc = crud_id(req, o.c->e, &o.key, err);
+    if (by_slug)
+        o.key = req->params[0];
+    else
+        rc = crud_id(req, o.c->e, &o.key, err);
     return rc < 0 ? rc : answer_one(req, res, &o, err);
+}
+
+int crud_get(struct req *req, struct res *res, struct err *err)
+{
+    return get(req, res, false, err);
+}
+
+int crud_get_slug(struct req *req, struct res *res, struct err *err)
+{
+    return get(req, res, true, err);
 }
 
 int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id, struct err *err)

@@ -24,6 +24,7 @@ struct write {
     size_t nversions;
     bool any_version;
     struct db_rows *rows;
+    const char *actor;    /* NULL: the principal */
 };
 
 static int begin(struct write *w, struct req *req, struct res *res, enum vis_action act, struct err *err)
@@ -35,7 +36,7 @@ static int begin(struct write *w, struct req *req, struct res *res, enum vis_act
     if (w->right == RIGHT_NONE)
         return err_set(err, E_forbidden, "Your role and scopes do not allow this on %s.", w->e->plural);
     bool any = false;
-    if (req_if_match_version(req, &any, w->versions, ARRAY_LEN(w->versions), &w->nversions))
+    if (crud_if_match(req, &any, w->versions, ARRAY_LEN(w->versions), &w->nversions))
         w->any_version = any;
     return 0;
 }
@@ -57,7 +58,7 @@ static size_t put_common(const struct write *w, struct db_val *v)
     }
     v[0] = db_text(w->req->traceparent);
     v[1] = db_text(w->req->request_id);
-    v[2] = db_text(arena_printf(a, "user:%lld key:%lld", (long long)w->req->who.user_id,
+    v[2] = w->actor ? db_text(w->actor) : db_text(arena_printf(a, "user:%lld key:%lld", (long long)w->req->who.user_id,
                                 (long long)w->req->who.key_id));
     v[3] = db_texts(ids, sqlgen_events_max);
     return WP_EVENTS;
@@ -66,14 +67,14 @@ static size_t put_common(const struct write *w, struct db_val *v)
 /* id, owner, versions, unmodified since */
 static size_t put_target(const struct write *w, struct db_val *v)
 {
-    const char *since = req_header(w->req, "If-Unmodified-Since");
+    const char *since = crud_header(w->req, "If-Unmodified-Since");
     int64_t s;
     size_t n = put_common(w, v);
     v[n++] = db_text(w->id);
     v[n++] = w->right == RIGHT_ALL ? db_null() : db_i64(w->req->who.user_id);
     v[n++] = w->any_version ? db_null() : db_i64s(w->versions, w->nversions);
     v[n] = db_null();
-    if (since && w->any_version && !req_header(w->req, "If-Match") && http_date_parse(since, &s)) {
+    if (since && w->any_version && !crud_header(w->req, "If-Match") && http_date_parse(since, &s)) {
         char *text = arena_alloc(w->req->arena, rfc3339_len + 1);
         rfc3339_format(s * 1000000, text);
         v[n] = db_text(text);
@@ -92,25 +93,28 @@ static size_t put_inputs(const struct write *w, struct db_val *v, size_t n)
 }
 
 /* The answer of a write that did something, and those who want to know of it. */
-static void finish(struct write *w, bool with_body)
+static int finish(struct write *w, bool with_body, struct err *err)
 {
     struct req *req = w->req;
     size_t len;
     const char *id = db_str(w->rows, 0, WR_ID);
+    enum vis_class vc = vis_class_of(w->e, &req->who);
+    bool own = vis_varies(w->e, vc) && db_get_i64(w->rows, 0, WR_OWNER) == req->who.user_id;
     if (req->svc->outbox && w->e->events)
         outbox_wake(req->svc->outbox);
     if (w->c->hooks && w->c->hooks->after_write)
         w->c->hooks->after_write(req, db_get_i64(w->rows, 0, WR_ID));
-    if (!with_body)
-        return;
-    const char *body = db_cell(w->rows, 0, WR_BODY, &len);
-    buf_put(&w->res->body, body, len);
-    enum vis_class vc = vis_class_of(w->e, &req->who);
-    w->res->etag = crud_etag(req->arena, w->e, vc, vis_varies(w->e, vc) && w->right == RIGHT_OWN, "",
-                             db_get_i64(w->rows, 0, WR_VERSION));
-    w->res->modified_s = db_get_i64(w->rows, 0, WR_UPDATED);
     if (!w->id)
         w->res->location = crud_location(req, w->e, id);
+    if (!with_body)
+        return 0;
+    if (vis_varies(w->e, vc) && !own) /* the statement's text has fields that are not for this writer */
+        return crud_answer(req, w->res, w->e, id, err);
+    const char *body = db_cell(w->rows, 0, WR_BODY, &len);
+    buf_put(&w->res->body, body, len);
+    w->res->etag = crud_etag(req->arena, w->e, vc, own, "", db_get_i64(w->rows, 0, WR_VERSION));
+    w->res->modified_s = db_get_i64(w->rows, 0, WR_UPDATED);
+    return 0;
 }
 
 /* --- rules that the field table cannot say --- */
@@ -216,9 +220,8 @@ static int create(struct write *w, struct err *err)
         return idem_replay(w->req, &w->idem, w->res, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, &w->row, false, err);
-    finish(w, true);
     w->res->status = 201;
-    return 0;
+    return finish(w, true, err);
 }
 
 int crud_create(struct req *req, struct res *res, struct err *err)
@@ -241,7 +244,9 @@ static int no_row(struct write *w, struct err *err)
     if (rc != -E_conflict || !w->mask || w->e->lifecycle != LIFE_PUBLISH ||
         !entity_field(w->e, "published_at"))
         return rc;
-    if (!shape_given(&w->row, "status") && !shape_given(&w->row, "published_at"))
+    /* Nothing else stands in its way: it would be scheduled for a time that is past, or for none. */
+    if (shape_given(&w->row, "status") ? !str_eq(shape_text(&w->row, "status"), "scheduled")
+                                       : !shape_given(&w->row, "published_at"))
         return rc;
     shape_fault(&w->row, "published_at", "min", "Must be a time to come when the status is scheduled.");
     w->res->faults = w->row.faults;
@@ -259,8 +264,7 @@ static int update(struct write *w, struct err *err)
         return crud_map_error(w->res, w->c, &w->row, false, err);
     if (!db_nrows(w->rows))
         return no_row(w, err);
-    finish(w, true);
-    return 0;
+    return finish(w, true, err);
 }
 
 /* F_JSON fields hold a merge patch (RFC 7396): they are merged with what is stored, and the version read with it
@@ -342,6 +346,16 @@ static uint64_t writable_mask(const struct write *w, uint64_t wanted)
     return m;
 }
 
+static int patch(struct write *w, struct err *err)
+{
+    shape_read(w->req->arena, w->e->fields, SHAPE_PATCH, vis_is_admin(&w->req->who), w->req->body, &w->row);
+    int rc = check(w, err);
+    if (rc < 0)
+        return rc;
+    w->mask = writable_mask(w, w->row.given);
+    return needs_merge(w) ? update_merged(w, err) : update(w, err);
+}
+
 int crud_patch(struct req *req, struct res *res, struct err *err)
 {
     struct write w;
@@ -350,14 +364,7 @@ int crud_patch(struct req *req, struct res *res, struct err *err)
         rc = need_body(req, err);
     if (rc >= 0)
         rc = crud_id(req, w.e, &w.id, err);
-    if (rc < 0)
-        return rc;
-    shape_read(req->arena, w.e->fields, SHAPE_PATCH, vis_is_admin(&req->who), req->body, &w.row);
-    rc = check(&w, err);
-    if (rc < 0)
-        return rc;
-    w.mask = writable_mask(&w, w.row.given);
-    return needs_merge(&w) ? update_merged(&w, err) : update(&w, err);
+    return rc < 0 ? rc : patch(&w, err);
 }
 
 /* Absent fields become defaults; but not the slug and the owner, which name the row, nor what may be written by others
@@ -378,7 +385,7 @@ static uint64_t replace_mask(const struct write *w)
 
 static bool none_match_any(const struct req *req)
 {
-    return str_eq(req_header(req, "If-None-Match"), "*");
+    return str_eq(crud_header(req, "If-None-Match"), "*");
 }
 
 /* The id behind slug:…, or NULL. */
@@ -425,7 +432,7 @@ static int upsert(struct write *w, const char *slug, struct err *err)
                 return err_set(err, E_precondition_failed, "There is a %s with this slug.", w->e->name);
             return replace(w, err);
         }
-        if (!w->any_version || req_header(w->req, "If-Match"))
+        if (!w->any_version || crud_header(w->req, "If-Match"))
             return err_set(err, E_precondition_failed, "There is no %s with this slug.", w->e->name);
         w->right = vis_right_of(w->e, &w->req->who, ACT_CREATE);
         if (w->right == RIGHT_NONE)
@@ -446,8 +453,6 @@ int crud_put(struct req *req, struct res *res, struct err *err)
         rc = need_body(req, err);
     if (rc < 0)
         return rc;
-    if (crud_has_slug(w.e) && str_starts(req->params[0], "slug:"))
-        return upsert(&w, req->params[0] + strlen("slug:"), err);
     rc = crud_id(req, w.e, &w.id, err);
     if (rc < 0)
         return rc;
@@ -456,6 +461,15 @@ int crud_put(struct req *req, struct res *res, struct err *err)
         return rc == -E_conflict ? err_set(err, E_precondition_failed, "There is a %s %s.", w.e->name, w.id) : rc;
     }
     return replace(&w, err);
+}
+
+int crud_put_slug(struct req *req, struct res *res, struct err *err)
+{
+    struct write w;
+    int rc = begin(&w, req, res, ACT_CHANGE, err);
+    if (rc >= 0)
+        rc = need_body(req, err);
+    return rc < 0 ? rc : upsert(&w, req->params[0], err);
 }
 
 /* --- delete, restore --- */
@@ -470,8 +484,7 @@ static int run_target(struct write *w, enum sqlgen_write what, struct err *err)
     if (!db_nrows(w->rows))
         return crud_explain(w->req, w->res, w->c, w->id, w->right == RIGHT_OWN,
                             what == SQL_RESTORE || what == SQL_PURGE, err);
-    finish(w, what == SQL_RESTORE);
-    return 0;
+    return finish(w, what == SQL_RESTORE, err);
 }
 
 int crud_delete(struct req *req, struct res *res, struct err *err)
@@ -499,4 +512,35 @@ int crud_restore(struct req *req, struct res *res, struct err *err)
     if (rc >= 0)
         rc = crud_id(req, w.e, &w.id, err);
     return rc < 0 ? rc : run_target(&w, SQL_RESTORE, err);
+}
+
+/* --- the program's own changes --- */
+
+int crud_apply(struct svc *svc, struct arena *a, const struct crud *c, const struct crud_change *change,
+               int64_t *ret_id, struct err *err)
+{
+    struct route route = { .entity = c->e, .ctx = c };
+    struct req req = { .svc = svc, .arena = a, .route = &route, .body = change->body,
+                       .who = { .role = ROLE_ADMIN, .scopes = scope_expand((scope_set)1 << S_api_admin) } };
+    struct res res = { .arena = a };
+    struct write w;
+    buf_init(&res.body, a, 4096, 16 * 1024 * 1024);
+    int rc = begin(&w, &req, &res, change->id ? ACT_CHANGE : ACT_CREATE, err);
+    if (rc < 0)
+        return rc;
+    w.actor = change->actor;
+    if (change->version) {
+        w.any_version = false;
+        w.versions[w.nversions++] = change->version;
+    }
+    if (change->id) {
+        w.id = arena_printf(a, "%lld", (long long)change->id);
+        rc = patch(&w, err);
+    } else {
+        shape_read(a, c->e->fields, SHAPE_CREATE, true, change->body, &w.row);
+        rc = create(&w, err);
+    }
+    if (rc >= 0)
+        *ret_id = db_get_i64(w.rows, 0, WR_ID);
+    return rc;
 }

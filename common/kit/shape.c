@@ -335,7 +335,8 @@ static void read_member(struct reader *r, const char *key, const json_t *v)
         read_value(r, ptr, f, v, &row->val[i]);
         return;
     }
-    if (f->flags & FF_REQUIRED)
+    bool never = f->flags & FF_NONNULL && !f->fallback && r->mode == SHAPE_PATCH;
+    if (f->flags & FF_REQUIRED || never)
         FAULT_AT(r, ptr, "required", "Must not be null.");
     else
         set_default(r, i);

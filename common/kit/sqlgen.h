@@ -67,7 +67,7 @@ enum { sqlgen_events_max = 4 };
 enum sqlgen_write { SQL_INSERT, SQL_INSERT_IDEM, SQL_UPDATE, SQL_DELETE, SQL_RESTORE, SQL_PURGE,
                     SQL_WRITES_MAX_ };
 /* Columns of the answer. */
-enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED };
+enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED, WR_OWNER };
 /* `counts`: keeps the table `counts`. */
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write w,
                          bool counts);

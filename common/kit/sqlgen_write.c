@@ -422,7 +422,8 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
                        "|| '}}' FROM w)",
                    WP_IDEM_OWNER, WP_IDEM_KEY, WP_IDEM_PRINT, WP_LOCATION);
     buf_puts(&b, " SELECT w.id, w.version, '{\"data\":' || w.body_ || '}}', extract(epoch FROM "
-                 "w.updated_at)::bigint FROM w");
+                 "w.updated_at)::bigint, ");
+    buf_puts(&b, w.owner ? "w.owner_ FROM w" : "NULL::bigint FROM w");
     assert(!b.overflow);
     return b.data;
 }

@@ -1,0 +1,19 @@
+#ifndef API_API_H
+#define API_API_H
+/* The api program: the seven content entities over HTTP.  What it serves is made from their tables. */
+#include "common/kit/crud.h"
+#include "common/kit/svc.h"
+
+/* Made once, before svc_main, because routes and prepared statements are part of the definition. */
+const struct svc_def *api_def(void);
+/* The parts of it, for tests. */
+struct api {
+    struct svc_def def;
+    struct crud *cruds[16]; /* NULL-ended, in the order of entities[] */
+};
+const struct api *api_make(struct arena *a);
+const struct crud *api_crud(const char *entity);
+
+int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
+void api_publish_job(struct svc *svc); /* what is scheduled and due */
+#endif

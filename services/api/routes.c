@@ -1,0 +1,80 @@
+#include "services/api/api.h"
+
+#include "common/base/str.h"
+#include "common/kit/idem.h"
+#include "common/kit/migrate.h"
+#include "common/kit/outbox.h"
+
+#pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them */
+#include "api/migrations.h"
+
+#include <assert.h>
+
+enum { entities_max = 15 };
+
+static const struct svc_verb verbs[] = {
+    { "--bootstrap-admin", "USERNAME EMAIL",
+      "make the first administrator if there is none; prints {\"id\":…,\"created\":…}", 2, api_bootstrap_admin },
+    { 0 },
+};
+static const struct job_def jobs[] = {
+    { "publish", "Publishes what is scheduled and due.", api_publish_job },
+    { "idempotency", "Drops idempotency records past their time.", idem_job },
+    { 0 },
+};
+
+/* The first migration also makes the tables that the kit keeps in every program. */
+static const struct migration *make_migrations(struct arena *a)
+{
+    size_t n = ARRAY_LEN(migrations);
+    struct migration *m = arena_alloc(a, n * sizeof(*m));
+    memcpy(m, migrations, sizeof(migrations));
+    m[0].sql = arena_printf(a, "%s%s%s%s", migrations[0].sql, outbox_schema_sql, idem_schema_sql,
+                            crud_counts_schema_sql);
+    return m;
+}
+
+const struct api *api_make(struct arena *a)
+{
+    struct api *api = arena_alloc(a, sizeof(*api));
+    size_t n = 0, nfast = 0;
+    while (entities[n])
+        n++;
+    assert(n <= entities_max);
+    const struct route **routes = arena_alloc(a, (n + 1) * sizeof(*routes));
+    const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
+    for (size_t i = 0; i < n; i++) {
+        api->cruds[i] = crud_new(a, entities[i], CRUD_COUNTS, NULL);
+        routes[i] = crud_routes(a, api->cruds[i]);
+        nfast += crud_fast(api->cruds[i], fast + nfast, crud_fast_max);
+    }
+    crud_link(api->cruds);
+    api->def = (struct svc_def){
+        .name = "api", .doc = "Content over HTTP: posts, pages, users, media, experts, companies, events.",
+        .schema = "content", .conf_size = sizeof(struct svc_conf), .routes = routes, .jobs = jobs,
+        .verbs = verbs, .migrations = make_migrations(a), .fast = fast,
+    };
+    return api;
+}
+
+static const struct api *the_api(void)
+{
+    static const struct api *api; /* one a process; set before there are threads */
+    if (!api)
+        api = api_make(arena_new());
+    return api;
+}
+
+const struct svc_def *api_def(void)
+{
+    return &the_api()->def;
+}
+
+const struct crud *api_crud(const char *entity)
+{
+    for (struct crud *const *c = the_api()->cruds; *c; c++)
+        if (crud_entity(*c) == entity_find(entity))
+            return *c;
+    assert(!"an entity of this program");
+    return NULL;
+}
