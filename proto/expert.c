@@ -1,5 +1,6 @@
 #include "proto/fields.h"
 
+/* clang-format off: a row a field */
 static const struct field_def fields[] = {
     FIELD_ID("expert"),
     FIELD_LINE("name", FF_REQUIRED | FF_FIND, "Dr. Erika Muster", "Full name."),
@@ -21,15 +22,34 @@ static const struct field_def fields[] = {
     FIELD_STATUS_ACTIVE("expert"),
     FIELDS_COMMON,
 };
+/* clang-format on */
 static const struct relation_def relations[] = {
-    { .name = "events", .kind = REL_MANY, .ref = "event", .link = "event_speakers",
-      .near = "expert_id", .far = "event_id", .doc = "Events where the expert speaks." },
+    { .name = "events",
+     .kind = REL_MANY,
+     .ref = "event",
+     .link = "event_speakers",
+     .near = "expert_id",
+     .far = "event_id",
+     .doc = "Events where the expert speaks." },
     { 0 },
 };
 const struct entity_def entity_expert = {
-    .name = "expert", .plural = "experts", .table = "experts", .service = "api",
-    .path = "/api/v2/experts", .scope_read = "experts:read", .scope_write = "experts:write",
-    .jsonld_type = "Person", .doc = "A person of the expert directory.",
-    .fields = fields, .relations = relations, .lifecycle = LIFE_ACTIVE, .visibility = VIS_ACTIVE,
-    .slug_from = "name", .title = "name", .sort = "name", .soft_delete = true, .events = true,
+    .name = "expert",
+    .plural = "experts",
+    .table = "experts",
+    .service = "api",
+    .path = "/api/v2/experts",
+    .scope_read = "experts:read",
+    .scope_write = "experts:write",
+    .jsonld_type = "Person",
+    .doc = "A person of the expert directory.",
+    .fields = fields,
+    .relations = relations,
+    .lifecycle = LIFE_ACTIVE,
+    .visibility = VIS_ACTIVE,
+    .slug_from = "name",
+    .title = "name",
+    .sort = "name",
+    .soft_delete = true,
+    .events = true,
 };

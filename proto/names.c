@@ -82,8 +82,8 @@ const char *role_name(enum role r)
 }
 
 /*
- * Whose rows a scope reaches is decided by visibility and ownership (common/kit/vis.h); here is only what
- * a role can hold at all.  Everyone keeps a profile, keys and endpoints of his own.
+ * Whose rows a scope reaches is decided by visibility and ownership (common/kit/vis.h); here is
+ * only what a role can hold at all.  Everyone keeps a profile, keys and endpoints of his own.
  */
 scope_set role_scopes(enum role r)
 {

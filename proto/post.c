@@ -1,5 +1,6 @@
 #include "proto/fields.h"
 
+/* clang-format off: a row a field */
 static const struct field_def fields[] = {
     FIELD_ID("post"),
     FIELD_LINE("title", FF_REQUIRED | FF_FIND, "Hello, world", "Headline."),
@@ -16,11 +17,24 @@ static const struct field_def fields[] = {
     FIELD_SEO,
     FIELDS_COMMON,
 };
+/* clang-format on */
 const struct entity_def entity_post = {
-    .name = "post", .plural = "posts", .table = "posts", .service = "api",
-    .path = "/api/v2/posts", .scope_read = "posts:read", .scope_write = "posts:write",
-    .jsonld_type = "Article", .doc = "An article.",
-    .fields = fields, .lifecycle = LIFE_PUBLISH, .visibility = VIS_PUBLISHED,
-    .owner = "author", .slug_from = "title", .title = "title", .sort = "-published_at",
-    .soft_delete = true, .events = true,
+    .name = "post",
+    .plural = "posts",
+    .table = "posts",
+    .service = "api",
+    .path = "/api/v2/posts",
+    .scope_read = "posts:read",
+    .scope_write = "posts:write",
+    .jsonld_type = "Article",
+    .doc = "An article.",
+    .fields = fields,
+    .lifecycle = LIFE_PUBLISH,
+    .visibility = VIS_PUBLISHED,
+    .owner = "author",
+    .slug_from = "title",
+    .title = "title",
+    .sort = "-published_at",
+    .soft_delete = true,
+    .events = true,
 };
