@@ -38,7 +38,6 @@ static const struct field_def fields[] = {
     FIELD_STATUS_ACTIVE("company"),
     FIELDS_COMMON,
 };
-/* clang-format on */
 static const struct relation_def relations[] = {
     { .name = "experts",
      .kind = REL_REVERSE,
@@ -52,6 +51,7 @@ static const struct relation_def relations[] = {
      .doc = "Events that the company organizes." },
     { 0 },
 };
+/* clang-format on */
 const struct entity_def entity_company = {
     .name = "company",
     .plural = "companies",

@@ -54,7 +54,6 @@ static const struct field_def fields[] = {
     FIELD_PUBLISHED_AT("event"),
     FIELDS_COMMON,
 };
-/* clang-format on */
 static const struct relation_def relations[] = {
     { .name = "speakers",
      .kind = REL_MANY,
@@ -65,6 +64,7 @@ static const struct relation_def relations[] = {
      .doc = "Experts who speak, in order." },
     { 0 },
 };
+/* clang-format on */
 const struct entity_def entity_event = {
     .name = "event",
     .plural = "events",

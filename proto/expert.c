@@ -22,7 +22,6 @@ static const struct field_def fields[] = {
     FIELD_STATUS_ACTIVE("expert"),
     FIELDS_COMMON,
 };
-/* clang-format on */
 static const struct relation_def relations[] = {
     { .name = "events",
      .kind = REL_MANY,
@@ -33,6 +32,7 @@ static const struct relation_def relations[] = {
      .doc = "Events where the expert speaks." },
     { 0 },
 };
+/* clang-format on */
 const struct entity_def entity_expert = {
     .name = "expert",
     .plural = "experts",

@@ -29,7 +29,6 @@ static const struct field_def fields[] = {
     FIELD_SEO,
     FIELDS_COMMON,
 };
-/* clang-format on */
 static const struct relation_def relations[] = {
     { .name = "children",
      .kind = REL_REVERSE,
@@ -38,6 +37,7 @@ static const struct relation_def relations[] = {
      .doc = "Pages right below this one." },
     { 0 },
 };
+/* clang-format on */
 const struct entity_def entity_page = {
     .name = "page",
     .plural = "pages",

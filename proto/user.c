@@ -42,7 +42,6 @@ static const struct field_def fields[] = {
     FIELD_REF("avatar", "media", "Picture of the user."),
     FIELDS_COMMON,
 };
-/* clang-format on */
 static const struct relation_def relations[] = {
     { .name = "posts",
      .kind = REL_REVERSE,
@@ -51,6 +50,7 @@ static const struct relation_def relations[] = {
      .doc = "Posts that the user wrote." },
     { 0 },
 };
+/* clang-format on */
 const struct entity_def entity_user = {
     .name = "user",
     .plural = "users",
