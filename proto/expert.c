@@ -1,6 +1,6 @@
 #include "proto/fields.h"
 
-/* clang-format off: a row a field */
+/* clang-format off */
 static const struct field_def fields[] = {
     FIELD_ID("expert"),
     FIELD_LINE("name", FF_REQUIRED | FF_FIND, "Dr. Erika Muster", "Full name."),
@@ -23,13 +23,8 @@ static const struct field_def fields[] = {
     FIELDS_COMMON,
 };
 static const struct relation_def relations[] = {
-    { .name = "events",
-     .kind = REL_MANY,
-     .ref = "event",
-     .link = "event_speakers",
-     .near = "expert_id",
-     .far = "event_id",
-     .doc = "Events where the expert speaks." },
+    { .name = "events", .kind = REL_MANY, .ref = "event", .link = "event_speakers",
+      .near = "expert_id", .far = "event_id", .doc = "Events where the expert speaks." },
     { 0 },
 };
 /* clang-format on */

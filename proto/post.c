@@ -1,6 +1,6 @@
 #include "proto/fields.h"
 
-/* clang-format off: a row a field */
+/* clang-format off */
 static const struct field_def fields[] = {
     FIELD_ID("post"),
     FIELD_LINE("title", FF_REQUIRED | FF_FIND, "Hello, world", "Headline."),
