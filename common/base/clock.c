@@ -311,9 +311,8 @@ static bool take_asctime(const char **s, int *name, struct date *d, int64_t *hms
 
 bool http_date_parse(const char *s, int64_t *ret_unix_s)
 {
-    static bool (*const forms[])(const char **, int *, struct date *, int64_t *) = {
-        take_imf, take_rfc850, take_asctime
-    };
+    static bool (*const forms[])(const char **, int *, struct date *,
+                                 int64_t *) = { take_imf, take_rfc850, take_asctime };
 
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         const char *at = s;

@@ -172,8 +172,7 @@ static int find(struct arena *a, const struct conf_def *d, char *const *env, con
     return 0;
 }
 
-static int bad_value(const struct conf_def *d, const char *value, const char *want,
-                     struct err *err)
+static int bad_value(const struct conf_def *d, const char *value, const char *want, struct err *err)
 {
     if (d->secret)
         return err_at(err, E_config, d->name, "%s must be %s.", d->name, want);
@@ -221,7 +220,7 @@ int conf_load(struct arena *a, const struct conf_def *const *tables, const char 
         return r;
     for (; *tables; tables++) {
         for (const struct conf_def *d = *tables; d->name; d++) {
-            const char *value;
+            const char *value = NULL;
 
             assert(str_starts(d->name, prefix) && strlen(d->name) < name_bytes_max);
             r = find(a, d, environ_, &value, err);

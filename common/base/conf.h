@@ -22,8 +22,9 @@ struct conf_def {
     const char *doc;
 };
 
-/* Fills *conf from the tables (each ends at .name NULL; `tables` ends at NULL).  `known` (NULL-ended)
- * are CMS365_ names that are somebody else's.  `environ_` is the environment to read. */
+/* Fills *conf from the tables (each ends at .name NULL; `tables` ends at NULL).  `known`
+ * (NULL-ended) are CMS365_ names that are somebody else's.  `environ_` is the environment to read.
+ */
 int conf_load(struct arena *a, const struct conf_def *const *tables, const char *const *known,
               char *const *environ_, void *conf, struct err *err) MUST_CHECK;
 void conf_help(FILE *out, const struct conf_def *const *tables);     /* for --help */

@@ -56,7 +56,8 @@ static void print_in(char *out, size_t cap, const char *fmt, va_list ap)
     trim_utf8(out, cap, vsnprintf(out, cap, fmt, ap));
 }
 
-/* The message is printed before anything is cleared: callers may quote the old err in the new one. */
+/* The message is printed before anything is cleared: callers may quote the old err in the new one.
+ */
 static void fill(struct err *err, enum err_code code, const char *pointer, const char *fmt,
                  va_list ap) __attribute__((format(printf, 4, 0)));
 static void fill(struct err *err, enum err_code code, const char *pointer, const char *fmt,

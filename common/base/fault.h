@@ -9,8 +9,8 @@
 
 #ifdef CMS365_FAULTS
 bool fault_hit(const char *point);
-void fault_arm(unsigned k);   /* 0: none */
-unsigned fault_count(void);   /* points reached since fault_arm */
+void fault_arm(unsigned k); /* 0: none */
+unsigned fault_count(void); /* points reached since fault_arm */
 #define FAULT(point) fault_hit(point)
 #else
 #define FAULT(point) false

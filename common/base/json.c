@@ -229,8 +229,7 @@ json_t *json_merge_patch(const json_t *target, const json_t *patch)
         if (json_is_null(item))
             (void)json_object_del(out, key);
         else
-            (void)json_object_set_new(out, key,
-                                      json_merge_patch(json_object_get(out, key), item));
+            (void)json_object_set_new(out, key, json_merge_patch(json_object_get(out, key), item));
     }
     return out;
 }

@@ -15,8 +15,8 @@
 enum { json_depth_max = 32 };
 
 /* The tree belongs to the arena.  E_invalid_json with line and column in the message. */
-int json_parse(struct arena *a, const char *text, size_t n, json_t **ret, struct err *err)
-    MUST_CHECK;
+int json_parse(struct arena *a, const char *text, size_t n, json_t **ret,
+               struct err *err) MUST_CHECK;
 /* Hands an owned tree to the arena (arena_defer json_decref) and returns it. */
 json_t *json_in(struct arena *a, json_t *owned);
 void json_write(struct buf *b, const json_t *v); /* compact, key order kept */

@@ -95,7 +95,8 @@ static void put_key(struct line *l, const char *key)
     (void)put(l, ":", 1);
 }
 
-/* A pair that does not fit is dropped whole if it is the key that does not, else cut in the value. */
+/* A pair that does not fit is dropped whole if it is the key that does not, else cut in the value.
+ */
 static void put_pair(struct line *l, const struct kv *kv)
 {
     char digits[24];

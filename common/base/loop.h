@@ -12,9 +12,9 @@ enum { loop_hold_warn_us = 5000 };
 struct loop;
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
-struct loop *loop_self(void); /* the loop this thread is running, or NULL */
-void loop_run(struct loop *l); /* until loop_stop */
-void loop_stop(struct loop *l); /* any thread */
+struct loop *loop_self(void);              /* the loop this thread is running, or NULL */
+void loop_run(struct loop *l);             /* until loop_stop */
+void loop_stop(struct loop *l);            /* any thread */
 uint64_t loop_holds(const struct loop *l); /* callbacks over loop_hold_warn_us so far */
 
 struct watch { /* embedded by its owner; zero-initialised */

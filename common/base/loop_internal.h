@@ -17,5 +17,5 @@ void loop_ran(struct loop *l);
 struct loop *fiber_loop(const struct fiber *f);
 void fibers_init(struct loop_fibers *f);
 void fibers_done(struct loop_fibers *f); /* drops the stacks of fibers that are still parked */
-void fibers_run_ready(struct loop *l);   /* those ready now; what they wake waits for the next call */
+void fibers_run_ready(struct loop *l); /* those ready now; what they wake waits for the next call */
 #endif

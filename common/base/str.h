@@ -9,8 +9,8 @@ bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 bool str_to_i64(const char *s, int64_t min, int64_t max, int64_t *ret); /* decimal, no spaces */
 bool str_to_u64(const char *s, uint64_t max, uint64_t *ret);
-bool str_to_bool(const char *s, bool *ret); /* true false 1 0 yes no on off */
-bool str_utf8_ok(const char *s, size_t n); /* valid UTF-8: no surrogates, no overlong, no NUL */
+bool str_to_bool(const char *s, bool *ret);   /* true false 1 0 yes no on off */
+bool str_utf8_ok(const char *s, size_t n);    /* valid UTF-8: no surrogates, no overlong, no NUL */
 size_t str_utf8_len(const char *s, size_t n); /* code points of valid UTF-8 */
 /* Lower-case ASCII slug of a title ("Über uns!" -> "ueber-uns"), at most max bytes; "" if nothing
  * is left.  Never all digits: such a one gets the prefix "n-". */

@@ -57,9 +57,9 @@ void *switch_prepare(void *stack, size_t size, void (*entry)(void *arg), void *a
     uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)15;
     struct saved *s = (void *)(top - sizeof(*s));
 
-    *s = (struct saved){
-        .r12 = (uintptr_t)arg, .r13 = (uintptr_t)entry, .rip = (uintptr_t)switch_begin
-    };
+    *s = (struct saved){ .r12 = (uintptr_t)arg,
+                         .r13 = (uintptr_t)entry,
+                         .rip = (uintptr_t)switch_begin };
     __asm__("stmxcsr %0\n\tfnstcw %1" : "=m"(s->mxcsr), "=m"(s->x87));
     return s;
 }
@@ -128,9 +128,9 @@ void *switch_prepare(void *stack, size_t size, void (*entry)(void *arg), void *a
     uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)15;
     struct saved *s = (void *)(top - sizeof(*s));
 
-    *s = (struct saved){
-        .x19 = (uintptr_t)arg, .x20 = (uintptr_t)entry, .x30 = (uintptr_t)switch_begin
-    };
+    *s = (struct saved){ .x19 = (uintptr_t)arg,
+                         .x20 = (uintptr_t)entry,
+                         .x30 = (uintptr_t)switch_begin };
     __asm__("mrs %0, fpcr" : "=r"(s->fpcr));
     return s;
 }
