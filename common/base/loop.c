@@ -309,11 +309,10 @@ static bool runnable(const struct loop *l)
     return l->deferred || l->fibers.ready;
 }
 
-static int sleep_ms(struct loop *l)
+static int sleep_ms(const struct loop *l, int64_t now)
 {
-    int64_t now = clock_mono_us(), left;
+    int64_t left;
 
-    check_hold(l, now);
     if (runnable(l))
         return 0;
     if (l->n_timers == 0)
@@ -327,7 +326,7 @@ static int sleep_ms(struct loop *l)
 
 static void one_round(struct loop *l)
 {
-    int n = epoll_wait(l->epoll_fd, l->events, events_max, sleep_ms(l));
+    int n = epoll_wait(l->epoll_fd, l->events, events_max, sleep_ms(l, l->busy_since_us));
 
     must(n >= 0 || errno == EINTR);
     l->busy_since_us = clock_mono_us();
@@ -341,6 +340,7 @@ static void one_round(struct loop *l)
         if (!l->fibers.ready || turn == turns_max - 1)
             run_deferred(l);
     }
+    check_hold(l, clock_mono_us());
 }
 
 struct loop *loop_self(void)
