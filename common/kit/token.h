@@ -41,6 +41,7 @@ bool key_parse(const char *text, int64_t *ret_id, unsigned char ret_hash[32]);
 /* One key as it travels on auth.keys (JSON value; key "key:<id>"; tombstone: gone). */
 struct key_state {
     int64_t id, user_id, expires_us; /* 0: never */
+    int64_t changed_us; /* when this state came to be: an older one never replaces a newer */
     unsigned char hash[32];
     enum role role;
     scope_set granted;
@@ -48,6 +49,8 @@ struct key_state {
     const char *name;
     const char *allowed_networks; /* comma separated CIDR, "" for any */
 };
+/* Is it a list of CIDR blocks ("10.0.0.0/8, 2001:db8::/32", "" too)? */
+bool key_networks_ok(const char *text);
 char *key_state_json(struct arena *a, const struct key_state *k);
 int key_state_parse(struct arena *a, const char *json, size_t n, struct key_state *ret, struct err *err)
     MUST_CHECK;

@@ -1,0 +1,191 @@
+/* The two threads that keep the table: the topic (or auth's snapshot), and Redis. */
+#include "common/kit/token_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/io/bus.h"
+#include "common/io/cache.h"
+
+#include <errno.h>
+
+enum {
+    read_max = 500,
+    read_ms = 100,
+    snapshot_after_us = 1500 * 1000,
+    snapshot_page = 1000,
+    poll_ms = 250,
+    overlap_ms = 10000, /* clocks of auth's replicas differ, and writes overtake each other */
+};
+
+bool tokens_stopping(struct tokens *t)
+{
+    pthread_mutex_lock(&t->mu);
+    bool stop = t->stop;
+    pthread_mutex_unlock(&t->mu);
+    return stop;
+}
+
+bool tokens_pause(struct tokens *t, unsigned ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&t->mu);
+    while (!t->stop && pthread_cond_timedwait(&t->cv, &t->mu, &until) != ETIMEDOUT)
+        ;
+    bool stop = t->stop;
+    pthread_mutex_unlock(&t->mu);
+    return stop;
+}
+
+static void set_ready(struct tokens *t, const char *by)
+{
+    if (tokens_ready(t))
+        return;
+    log_info("keys.ready", kv_s("by", by), kv_i("keys", (int64_t)table_count(&t->table)));
+    __atomic_store_n(&t->ready, true, __ATOMIC_RELEASE);
+}
+
+/* --- the topic ----------------------------------------------------------------------------------
+ */
+
+static void take(struct tokens *t, struct arena *a, const struct bus_msg *m)
+{
+    int64_t id;
+    struct key_state k;
+    struct err err;
+    if (!m->payload) {
+        if (m->key && str_starts(m->key, "key:") && str_to_i64(m->key + 4, 1, INT64_MAX, &id))
+            table_drop(&t->table, id);
+    } else if (key_state_parse(a, m->payload, m->len, &k, &err) == 0) {
+        table_put(&t->table, &k);
+    } else {
+        log_debug("keys.unreadable", kv_s("key", m->key), kv_s("why", err.msg));
+    }
+}
+
+/* Applies one page; returns the last id, 0 at the end, negative on an error. */
+static int64_t snapshot_page_of(struct tokens *t, struct arena *a, int64_t after, struct err *err)
+{
+    const char *body;
+    size_t n;
+    int status = tokens_get(
+        t, a,
+        arena_printf(a, "/internal/auth/keys?after=%lld&limit=%d", (long long)after, snapshot_page),
+        &body, &n, err);
+    if (status != 200)
+        return status < 0 ? status : -E_unavailable;
+    int64_t last = 0, rows = 0;
+    for (const char *p = body, *end = body + n; p < end;) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        size_t len = (size_t)((nl ? nl : end) - p);
+        struct key_state k;
+        if (len) {
+            int rc = key_state_parse(a, p, len, &k, err);
+            if (rc)
+                return rc;
+            table_put(&t->table, &k);
+            last = k.id;
+            rows++;
+        }
+        p += len + 1;
+    }
+    return rows == snapshot_page ? last : 0;
+}
+
+static void snapshot(struct tokens *t, struct arena *a)
+{
+    struct err err = { 0 };
+    int64_t after = 0;
+    if (!t->conf.httpc || !*t->conf.auth_url)
+        return;
+    do {
+        after = snapshot_page_of(t, a, after, &err);
+        arena_reset(a);
+    } while (after > 0 && !tokens_stopping(t));
+    if (after == 0)
+        set_ready(t, "snapshot");
+    else
+        log_debug("keys.snapshot_failed", kv_s("why", err.msg));
+}
+
+void *tokens_feed(void *arg)
+{
+    struct tokens *t = arg;
+    struct arena *a = arena_new();
+    struct bus_reader *r = NULL;
+    int64_t next_snapshot = clock_mono_us() + snapshot_after_us;
+    while (!tokens_stopping(t)) {
+        struct bus_msg *m;
+        size_t n = 0;
+        struct err err;
+        int rc = r ? 0 : bus_reader_new(t->conf.brokers, "auth.keys", &r, &err);
+        if (!rc)
+            rc = bus_read(r, a, read_max, read_ms, &m, &n, &err);
+        for (size_t i = 0; !rc && i < n; i++)
+            take(t, a, &m[i]);
+        if (!rc && bus_reader_caught_up(r))
+            set_ready(t, "topic");
+        arena_reset(a);
+        if (rc && tokens_pause(t, 100))
+            break;
+        if (!tokens_ready(t) && clock_mono_us() >= next_snapshot) {
+            snapshot(t, a);
+            next_snapshot = clock_mono_us() + snapshot_after_us;
+        }
+    }
+    bus_reader_free(r);
+    arena_free(a);
+    return NULL;
+}
+
+/* --- revocations --------------------------------------------------------------------------------
+ */
+
+static int poll_revoked(struct tokens *t, struct arena *a, struct err *err)
+{
+    const char *from =
+        t->seen_ms ? arena_printf(a, "%lld", (long long)(t->seen_ms - overlap_ms)) : "-inf";
+    const char *const argv[] = { "ZRANGEBYSCORE", "cms365:revoked", from, "+inf", "WITHSCORES" };
+    struct cache_reply r;
+    int rc = cache_call(t->conf.cache, a, argv, ARRAY_LEN(argv), &r, err);
+    if (rc || r.type != CACHE_LIST)
+        return rc;
+    for (size_t i = 0; i + 1 < r.n; i += 2) {
+        int64_t ms;
+        if (!r.items[i].text || !r.items[i + 1].text ||
+            !str_to_i64(r.items[i + 1].text, 1, INT64_MAX, &ms))
+            continue;
+        table_revoke(&t->table, r.items[i].text, ms);
+        if (ms > t->seen_ms)
+            t->seen_ms = ms;
+    }
+    return 0;
+}
+
+void *tokens_poll(void *arg)
+{
+    struct tokens *t = arg;
+    struct arena *a = arena_new();
+    bool down = false;
+    while (t->conf.cache && !tokens_pause(t, poll_ms)) {
+        struct err err;
+        int rc = poll_revoked(t, a, &err);
+        if (rc && !down)
+            log_warn("keys.revocations_unreadable", kv_s("why", err.msg),
+                     kv_s("detail", err.detail));
+        /* Redis may have come back empty or restored: read all of it again. */
+        if (rc)
+            t->seen_ms = 0;
+        down = rc != 0;
+        arena_reset(a);
+    }
+    arena_free(a);
+    return NULL;
+}

@@ -1,0 +1,100 @@
+#ifndef KIT_TOKEN_INTERNAL_H
+#define KIT_TOKEN_INTERNAL_H
+/*
+ * What the parts of the token module share: token_key.c (text form, state, networks), token_table.c
+ * (the table in memory), token.c (the check), token_feed.c (its threads).
+ */
+#include "common/kit/token.h"
+
+#include <pthread.h>
+
+struct cache;
+struct httpc;
+
+/* --- networks: a list of CIDR blocks; IPv4 is kept as ::ffff:a.b.c.d
+ * ------------------------------ */
+enum { networks_max = 64 };
+struct network {
+    unsigned char addr[16];
+    unsigned bits;
+};
+struct networks {
+    size_t n;
+    struct network list[];
+};
+/* False: an item is not CIDR.  *ret NULL: empty, any address will do.  On the heap. */
+bool networks_parse(const char *text, struct networks **ret);
+bool networks_hold(const struct networks *l, const char *addr);
+
+/* --- the table ----------------------------------------------------------------------------------
+ */
+struct token_entry {
+    int64_t id; /* 0: free */
+    int64_t user_id, expires_us, changed_us;
+    struct networks *networks;
+    scope_set scopes; /* effective */
+    unsigned char hash[32];
+    enum role role;
+    bool revoked;
+};
+struct idmap { /* id -> Unix ms, open addressing */
+    struct {
+        int64_t id, ms;
+    } *slot;
+    size_t cap, n;
+};
+struct token_table {
+    pthread_rwlock_t lock;
+    struct token_entry *slot;
+    size_t cap, n;
+    struct idmap keys_revoked, users_revoked;
+};
+enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
+
+void table_init(struct token_table *t);
+void table_done(struct token_table *t);
+size_t table_count(struct token_table *t);
+bool table_has(struct token_table *t, int64_t id);
+/* An older state than what is there is ignored. */
+void table_put(struct token_table *t, const struct key_state *k);
+void table_drop(struct token_table *t, int64_t id); /* tombstone */
+/* `member` is "key:7" or "user:7"; false if it is neither. */
+bool table_revoke(struct token_table *t, const char *member, int64_t ms);
+enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
+                               const char *addr, struct principal *ret);
+
+/* --- the module ---------------------------------------------------------------------------------
+ */
+struct tokens_conf {
+    const char *brokers, *auth_url, *internal_token;
+    struct cache *cache; /* NULL: no revocations from Redis */
+    struct httpc *httpc; /* NULL: unknown ids are refused, no snapshot */
+};
+enum { ask_slots = 64, absent_slots = 1024, ask_timeout_ms = 2000, asks_per_s_max = 100 };
+struct tokens {
+    struct tokens_conf conf;
+    struct arena *arena;
+    struct token_table table;
+    pthread_t feed, poller;
+    pthread_mutex_t mu; /* what follows */
+    pthread_cond_t cv;
+    bool stop;
+    int64_t asking[ask_slots]; /* ids under way; 0: free */
+    struct {
+        int64_t id, until_us;
+    } absent[absent_slots];
+    int64_t ask_window_us;
+    unsigned asks;
+    bool ready;      /* atomic */
+    int64_t seen_ms; /* poller only: newest revocation read */
+    struct metric_cell *ok, *refused, *unknown, *unavailable;
+};
+int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err *err) MUST_CHECK;
+bool tokens_stopping(struct tokens *t);
+bool tokens_pause(struct tokens *t, unsigned ms); /* true: stopping */
+void *tokens_feed(void *t);
+void *tokens_poll(void *t);
+/* GET path on auth's ops listener: the status, or negative. */
+int tokens_get(struct tokens *t, struct arena *a, const char *path, const char **ret_body,
+               size_t *ret_n, struct err *err) MUST_CHECK;
+#endif

@@ -1,0 +1,196 @@
+#include "common/kit/token_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/io/crypto.h"
+
+#include <assert.h>
+
+enum { slots_first = 256 };
+
+/* Ids are consecutive, so the low bits alone would cluster less than a hash; but they are also what
+ * a client sends. */
+static size_t spread(int64_t id, size_t cap)
+{
+    return (size_t)((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (cap - 1);
+}
+
+/* --- id -> time ---------------------------------------------------------------------------------
+ */
+
+static void idmap_set(struct idmap *m, int64_t id, int64_t ms)
+{
+    if ((m->n + 1) * 10 > m->cap * 7) {
+        struct idmap old = *m;
+        m->cap = old.cap ? old.cap * 2 : slots_first;
+        m->n = 0;
+        m->slot = calloc(m->cap, sizeof(*m->slot));
+        assert(m->slot);
+        for (size_t i = 0; i < old.cap; i++)
+            if (old.slot[i].id)
+                idmap_set(m, old.slot[i].id, old.slot[i].ms);
+        free(old.slot);
+    }
+    size_t i = spread(id, m->cap);
+    while (m->slot[i].id && m->slot[i].id != id)
+        i = (i + 1) & (m->cap - 1);
+    if (!m->slot[i].id)
+        m->n++;
+    m->slot[i].id = id;
+    if (m->slot[i].ms < ms)
+        m->slot[i].ms = ms;
+}
+
+static int64_t idmap_get(const struct idmap *m, int64_t id) /* 0: not there */
+{
+    if (!m->n)
+        return 0;
+    for (size_t i = spread(id, m->cap); m->slot[i].id; i = (i + 1) & (m->cap - 1))
+        if (m->slot[i].id == id)
+            return m->slot[i].ms;
+    return 0;
+}
+
+/* --- keys ---------------------------------------------------------------------------------------
+ */
+
+void table_init(struct token_table *t)
+{
+    *t = (struct token_table){ .cap = slots_first };
+    t->slot = calloc(t->cap, sizeof(*t->slot));
+    assert(t->slot);
+    pthread_rwlock_init(&t->lock, NULL);
+}
+
+void table_done(struct token_table *t)
+{
+    for (size_t i = 0; i < t->cap; i++)
+        free(t->slot[i].networks);
+    free(t->slot);
+    free(t->keys_revoked.slot);
+    free(t->users_revoked.slot);
+    pthread_rwlock_destroy(&t->lock);
+}
+
+static struct token_entry *place(struct token_table *t, int64_t id)
+{
+    size_t i = spread(id, t->cap);
+    while (t->slot[i].id && t->slot[i].id != id)
+        i = (i + 1) & (t->cap - 1);
+    return &t->slot[i];
+}
+
+static void grow(struct token_table *t)
+{
+    struct token_entry *old = t->slot;
+    size_t cap = t->cap;
+    t->cap = cap * 2;
+    t->slot = calloc(t->cap, sizeof(*t->slot));
+    assert(t->slot);
+    for (size_t i = 0; i < cap; i++)
+        if (old[i].id)
+            *place(t, old[i].id) = old[i];
+    free(old);
+}
+
+size_t table_count(struct token_table *t)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    size_t n = t->n;
+    pthread_rwlock_unlock(&t->lock);
+    return n;
+}
+
+bool table_has(struct token_table *t, int64_t id)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    bool there = place(t, id)->id != 0;
+    pthread_rwlock_unlock(&t->lock);
+    return there;
+}
+
+void table_put(struct token_table *t, const struct key_state *k)
+{
+    struct networks *networks = NULL;
+    bool readable = networks_parse(k->allowed_networks, &networks);
+    pthread_rwlock_wrlock(&t->lock);
+    if ((t->n + 1) * 10 > t->cap * 7)
+        grow(t);
+    struct token_entry *e = place(t, k->id);
+    if (e->id && e->changed_us > k->changed_us) {
+        pthread_rwlock_unlock(&t->lock);
+        free(networks);
+        return;
+    }
+    if (!e->id)
+        t->n++;
+    free(e->networks);
+    *e = (struct token_entry){
+        .id = k->id,
+        .user_id = k->user_id,
+        .expires_us = k->expires_us,
+        .changed_us = k->changed_us,
+        .networks = networks,
+        .scopes = scope_expand(k->granted) & role_scopes(k->role),
+        .role = k->role,
+        /* A limit that cannot be read is no licence. */
+        .revoked = k->revoked || !readable,
+    };
+    memcpy(e->hash, k->hash, sizeof(e->hash));
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void table_drop(struct token_table *t, int64_t id)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    struct token_entry *e = place(t, id);
+    if (e->id)
+        e->revoked = true; /* the slot stays: open addressing, and the id is never given again */
+    pthread_rwlock_unlock(&t->lock);
+}
+
+bool table_revoke(struct token_table *t, const char *member, int64_t ms)
+{
+    const char *colon = strchr(member, ':');
+    int64_t id;
+    bool key = str_starts(member, "key:");
+    if (!colon || (!key && !str_starts(member, "user:")) ||
+        !str_to_i64(colon + 1, 1, INT64_MAX, &id))
+        return false;
+    pthread_rwlock_wrlock(&t->lock);
+    idmap_set(key ? &t->keys_revoked : &t->users_revoked, id, ms);
+    pthread_rwlock_unlock(&t->lock);
+    return true;
+}
+
+/* A user's keys work again once they are published anew, which is later than the suspension. */
+static bool live(const struct token_table *t, const struct token_entry *e, const char *addr)
+{
+    if (e->revoked || e->role == ROLE_NONE || idmap_get(&t->keys_revoked, e->id))
+        return false;
+    if (e->expires_us && e->expires_us <= clock_us())
+        return false;
+    int64_t user_ms = idmap_get(&t->users_revoked, e->user_id);
+    if (user_ms && e->changed_us / 1000 <= user_ms)
+        return false;
+    return !e->networks || networks_hold(e->networks, addr);
+}
+
+enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
+                               const char *addr, struct principal *ret)
+{
+    enum token_verdict v = TOKEN_UNKNOWN;
+    pthread_rwlock_rdlock(&t->lock);
+    const struct token_entry *e = place(t, id);
+    if (e->id) {
+        v = TOKEN_REFUSED;
+        if (crypto_equal(e->hash, hash, sizeof(e->hash)) && live(t, e, addr)) {
+            v = TOKEN_OK;
+            *ret = (struct principal){
+                .user_id = e->user_id, .key_id = e->id, .role = e->role, .scopes = e->scopes
+            };
+        }
+    }
+    pthread_rwlock_unlock(&t->lock);
+    return v;
+}
