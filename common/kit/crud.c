@@ -104,6 +104,20 @@ static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc,
     make_related(a, c, vc, r);
 }
 
+/* Where an admin sees no more than an editor, the same statements serve both, prepared once. */
+static void share_reads(const struct entity_def *e, const struct crud_reads *all, struct crud_reads *admin)
+{
+    if (!str_eq(all->get.sql, admin->get.sql))
+        return;
+    admin->get = all->get;
+    admin->slug = all->slug;
+    admin->by_ids = all->by_ids;
+    memcpy(admin->page, all->page, sizeof(all->page));
+    for (size_t i = 0; e->relations && e->relations[i].name; i++)
+        if (str_eq(all->related[i].sql, admin->related[i].sql))
+            admin->related[i] = all->related[i];
+}
+
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks)
 {
@@ -116,6 +130,7 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     c->prepared = true;
     for (unsigned vc = 0; vc < VC_MAX_; vc++)
         make_reads(a, c, (enum vis_class)vc, &c->reads[vc]);
+    share_reads(e, &c->reads[VC_ALL], &c->reads[VC_ADMIN]);
     for (unsigned w = 0; !(flags & CRUD_READ_ONLY) && w < SQL_WRITES_MAX_; w++) {
         if ((w == SQL_RESTORE || w == SQL_PURGE) && !e->soft_delete)
             continue;
@@ -136,6 +151,9 @@ static size_t add(const struct db_stmt **list, size_t n, size_t max, const struc
 {
     if (!s->sql || (flag && !(s->flags & flag)))
         return n;
+    for (size_t i = 0; i < n; i++) /* shared by two classes */
+        if (str_eq(list[i]->name, s->name))
+            return n;
     assert(n < max);
     list[n] = s;
     return n + 1;

@@ -52,7 +52,7 @@ void crud_link(struct crud *const *all);
 /* Its rows: list, create, get, patch, put, delete, restore; ends at .path NULL. */
 const struct route *crud_routes(struct arena *a, const struct crud *c);
 /* Its DB_FAST statements, appended to list[]; returns how many (at most crud_fast_max). */
-enum { crud_fast_max = 24, crud_stmts_max = 64 };
+enum { crud_fast_max = 32, crud_stmts_max = 64 };
 size_t crud_fast(const struct crud *c, const struct db_stmt **list, size_t max);
 /* All named statements it may use, for the test that prepares them. */
 size_t crud_stmts(const struct crud *c, const struct db_stmt **list, size_t max);

@@ -23,7 +23,7 @@ int crud_id(const struct req *req, const struct entity_def *e, const char **ret,
     int64_t id;
     unsigned char raw[16];
     bool ok = e->fields[0].type == F_UUID ? uuid_parse(s, raw)
-                                          : str_to_i64(s, 1, (INT64_C(1) << 53) - 1, &id);
+                                          : *s != '0' && str_to_i64(s, 1, (INT64_C(1) << 53) - 1, &id);
     if (!ok)
         return err_set(err, E_not_found, "There is no such %s.", e->name);
     *ret = s;
