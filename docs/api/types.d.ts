@@ -1,0 +1,1040 @@
+// Printed from the tables by `make contract`; edit those.
+
+/** A reference as read: the id alone, or the whole row when include= asked for it. */
+export type Ref<T> = { id: number } & Partial<T>;
+/** A reference as written. */
+export type RefInput = number | { id: number };
+
+export interface One<T> {
+  data: T;
+}
+export interface Page<T> {
+  data: T[];
+  meta: { total?: number; page?: number; per_page?: number; limit?: number; offset?: number };
+  links: { self: string; next: string | null; prev: string | null };
+}
+/** RFC 9457 */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance?: string;
+  request_id?: string;
+  errors?: Array<{ pointer: string; code: string; detail: string }>;
+}
+export interface Delivery<T extends string, D> {
+  id: string;
+  type: T;
+  timestamp: string;
+  data: D;
+  changed: string[];
+}
+
+/** A person with an account. */
+export interface User {
+  /** Number of the user. */
+  id: number;
+  /** Name to sign in with. */
+  username: string;
+  /** E-mail address; shown to the user and to api:admin only. */
+  email?: string;
+  /** Name shown to readers. */
+  display_name: string | null;
+  /** What the user may do; changed with api:admin only. */
+  role: "admin" | "editor" | "author" | "member";
+  /** A suspended user's credentials are refused; changed with api:admin only. */
+  status: "active" | "suspended";
+  /** Language the user reads, BCP 47. */
+  locale: string | null;
+  /** About the user. */
+  bio: string | null;
+  /** The user's own site. */
+  website: string | null;
+  /** Picture of the user. */
+  avatar: Ref<Media> | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+  /** Posts that the user wrote. */
+  posts?: Post[];
+}
+
+export interface UserInput {
+  /** Name to sign in with. */
+  username: string;
+  /** E-mail address; shown to the user and to api:admin only. */
+  email: string;
+  /** Name shown to readers. */
+  display_name?: string | null;
+  /** What the user may do; changed with api:admin only. */
+  role: "admin" | "editor" | "author" | "member";
+  /** A suspended user's credentials are refused; changed with api:admin only. */
+  status?: "active" | "suspended" | null;
+  /** Language the user reads, BCP 47. */
+  locale?: string | null;
+  /** About the user. */
+  bio?: string | null;
+  /** The user's own site. */
+  website?: string | null;
+  /** Picture of the user. */
+  avatar?: RefInput | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface UserPatch {
+  /** Name to sign in with. */
+  username?: string;
+  /** E-mail address; shown to the user and to api:admin only. */
+  email?: string;
+  /** Name shown to readers. */
+  display_name?: string | null;
+  /** What the user may do; changed with api:admin only. */
+  role?: "admin" | "editor" | "author" | "member";
+  /** A suspended user's credentials are refused; changed with api:admin only. */
+  status?: "active" | "suspended" | null;
+  /** Language the user reads, BCP 47. */
+  locale?: string | null;
+  /** About the user. */
+  bio?: string | null;
+  /** The user's own site. */
+  website?: string | null;
+  /** Picture of the user. */
+  avatar?: RefInput | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** An article. */
+export interface Post {
+  /** Number of the post. */
+  id: number;
+  /** Headline. */
+  title: string;
+  /** Name of the post in addresses; made from the title if absent. */
+  slug: string;
+  /** Where the post is in its life; readers see published ones only. */
+  status: "draft" | "scheduled" | "published" | "archived";
+  /** Short text for lists. */
+  excerpt: string | null;
+  /** Body of the post. */
+  content: string | null;
+  /** How the content is written. */
+  content_format: "html" | "markdown";
+  /** Language of the post, BCP 47. */
+  language: string | null;
+  /** Who wrote it; the caller if absent. */
+  author: Ref<User> | null;
+  /** Picture shown with the post. */
+  featured_media: Ref<Media> | null;
+  /** Categories the post is in. */
+  categories: string[];
+  /** Free keywords. */
+  tags: string[];
+  /** When the post appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at: string | null;
+  /** Title for search engines. */
+  seo_title: string | null;
+  /** Description for search engines. */
+  seo_description: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface PostInput {
+  /** Headline. */
+  title: string;
+  /** Name of the post in addresses; made from the title if absent. */
+  slug?: string | null;
+  /** Where the post is in its life; readers see published ones only. */
+  status: "draft" | "scheduled" | "published" | "archived";
+  /** Short text for lists. */
+  excerpt?: string | null;
+  /** Body of the post. */
+  content?: string | null;
+  /** How the content is written. */
+  content_format?: "html" | "markdown" | null;
+  /** Language of the post, BCP 47. */
+  language?: string | null;
+  /** Who wrote it; the caller if absent. */
+  author?: RefInput | null;
+  /** Picture shown with the post. */
+  featured_media?: RefInput | null;
+  /** Categories the post is in. */
+  categories?: string[] | null;
+  /** Free keywords. */
+  tags?: string[] | null;
+  /** When the post appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at?: string | null;
+  /** Title for search engines. */
+  seo_title?: string | null;
+  /** Description for search engines. */
+  seo_description?: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface PostPatch {
+  /** Headline. */
+  title?: string;
+  /** Name of the post in addresses; made from the title if absent. */
+  slug?: string | null;
+  /** Where the post is in its life; readers see published ones only. */
+  status?: "draft" | "scheduled" | "published" | "archived";
+  /** Short text for lists. */
+  excerpt?: string | null;
+  /** Body of the post. */
+  content?: string | null;
+  /** How the content is written. */
+  content_format?: "html" | "markdown" | null;
+  /** Language of the post, BCP 47. */
+  language?: string | null;
+  /** Who wrote it; the caller if absent. */
+  author?: RefInput | null;
+  /** Picture shown with the post. */
+  featured_media?: RefInput | null;
+  /** Categories the post is in. */
+  categories?: string[] | null;
+  /** Free keywords. */
+  tags?: string[] | null;
+  /** When the post appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at?: string | null;
+  /** Title for search engines. */
+  seo_title?: string | null;
+  /** Description for search engines. */
+  seo_description?: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** A page of the site's tree. */
+export interface Page {
+  /** Number of the page. */
+  id: number;
+  /** Headline. */
+  title: string;
+  /** Name of the page in addresses; made from the title if absent. */
+  slug: string;
+  /** Where the page is in its life; readers see published ones only. */
+  status: "draft" | "scheduled" | "published" | "archived";
+  /** Body of the page. */
+  content: string | null;
+  /** How the content is written. */
+  content_format: "html" | "markdown";
+  /** Language of the page, BCP 47. */
+  language: string | null;
+  /** Who wrote it; the caller if absent. */
+  author: Ref<User> | null;
+  /** The page above this one. */
+  parent: Ref<Page> | null;
+  /** Place among its neighbours, small first. */
+  menu_order: number;
+  /** Name of the template that shows it. */
+  template: string | null;
+  /** When the page appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at: string | null;
+  /** Title for search engines. */
+  seo_title: string | null;
+  /** Description for search engines. */
+  seo_description: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+  /** Pages right below this one. */
+  children?: Page[];
+}
+
+export interface PageInput {
+  /** Headline. */
+  title: string;
+  /** Name of the page in addresses; made from the title if absent. */
+  slug?: string | null;
+  /** Where the page is in its life; readers see published ones only. */
+  status: "draft" | "scheduled" | "published" | "archived";
+  /** Body of the page. */
+  content?: string | null;
+  /** How the content is written. */
+  content_format?: "html" | "markdown" | null;
+  /** Language of the page, BCP 47. */
+  language?: string | null;
+  /** Who wrote it; the caller if absent. */
+  author?: RefInput | null;
+  /** The page above this one. */
+  parent?: RefInput | null;
+  /** Place among its neighbours, small first. */
+  menu_order?: number | null;
+  /** Name of the template that shows it. */
+  template?: string | null;
+  /** When the page appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at?: string | null;
+  /** Title for search engines. */
+  seo_title?: string | null;
+  /** Description for search engines. */
+  seo_description?: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface PagePatch {
+  /** Headline. */
+  title?: string;
+  /** Name of the page in addresses; made from the title if absent. */
+  slug?: string | null;
+  /** Where the page is in its life; readers see published ones only. */
+  status?: "draft" | "scheduled" | "published" | "archived";
+  /** Body of the page. */
+  content?: string | null;
+  /** How the content is written. */
+  content_format?: "html" | "markdown" | null;
+  /** Language of the page, BCP 47. */
+  language?: string | null;
+  /** Who wrote it; the caller if absent. */
+  author?: RefInput | null;
+  /** The page above this one. */
+  parent?: RefInput | null;
+  /** Place among its neighbours, small first. */
+  menu_order?: number | null;
+  /** Name of the template that shows it. */
+  template?: string | null;
+  /** When the page appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at?: string | null;
+  /** Title for search engines. */
+  seo_title?: string | null;
+  /** Description for search engines. */
+  seo_description?: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** A picture or another file. */
+export interface Media {
+  /** Number of the medium. */
+  id: number;
+  /** Name of the file. */
+  filename: string;
+  /** Media type of the file. */
+  mime_type: string;
+  /** Length of the file in bytes. */
+  size_bytes: number | null;
+  /** SHA-256 of the file, lower-case hexadecimal. */
+  sha256: string | null;
+  /** Width in pixels. */
+  width: number | null;
+  /** Height in pixels. */
+  height: number | null;
+  /** Title of the work. */
+  title: string | null;
+  /** What the picture shows, for people who do not see it. */
+  alt_text: string | null;
+  /** Text shown below. */
+  caption: string | null;
+  /** Where the file is fetched; rewritten when read. */
+  url: string | null;
+  /** Name of the file in the storage; written with api:admin only. */
+  storage_key?: string | null;
+  /** Whose file it is; the caller if absent. */
+  uploaded_by: Ref<User> | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface MediaInput {
+  /** Name of the file. */
+  filename: string;
+  /** Media type of the file. */
+  mime_type: string;
+  /** Length of the file in bytes. */
+  size_bytes?: number | null;
+  /** SHA-256 of the file, lower-case hexadecimal. */
+  sha256?: string | null;
+  /** Width in pixels. */
+  width?: number | null;
+  /** Height in pixels. */
+  height?: number | null;
+  /** Title of the work. */
+  title?: string | null;
+  /** What the picture shows, for people who do not see it. */
+  alt_text?: string | null;
+  /** Text shown below. */
+  caption?: string | null;
+  /** Name of the file in the storage; written with api:admin only. */
+  storage_key?: string | null;
+  /** Whose file it is; the caller if absent. */
+  uploaded_by?: RefInput | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface MediaPatch {
+  /** Name of the file. */
+  filename?: string;
+  /** Media type of the file. */
+  mime_type?: string;
+  /** Length of the file in bytes. */
+  size_bytes?: number | null;
+  /** SHA-256 of the file, lower-case hexadecimal. */
+  sha256?: string | null;
+  /** Width in pixels. */
+  width?: number | null;
+  /** Height in pixels. */
+  height?: number | null;
+  /** Title of the work. */
+  title?: string | null;
+  /** What the picture shows, for people who do not see it. */
+  alt_text?: string | null;
+  /** Text shown below. */
+  caption?: string | null;
+  /** Name of the file in the storage; written with api:admin only. */
+  storage_key?: string | null;
+  /** Whose file it is; the caller if absent. */
+  uploaded_by?: RefInput | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** A person of the expert directory. */
+export interface Expert {
+  /** Number of the expert. */
+  id: number;
+  /** Full name. */
+  name: string;
+  /** Name of the expert in addresses; made from the name if absent. */
+  slug: string;
+  /** Profession or position. */
+  title: string | null;
+  /** Address to reach the expert. */
+  email: string | null;
+  /** Telephone number, E.164 with spaces. */
+  phone: string | null;
+  /** About the expert. */
+  bio: string | null;
+  /** What the expert knows best. */
+  specialties: string[];
+  /** Languages the expert works in. */
+  languages: string[];
+  /** Where the expert works. */
+  company: Ref<Company> | null;
+  /** The expert's account. */
+  user: Ref<User> | null;
+  /** Picture of the expert. */
+  photo: Ref<Media> | null;
+  /** Town. */
+  city: string | null;
+  /** Country, ISO 3166-1 alpha-2. */
+  country: string | null;
+  /** The expert's own site. */
+  website: string | null;
+  /** Profile at LinkedIn. */
+  linkedin_url: string | null;
+  /** Price of an hour in the currency's minor unit. */
+  hourly_rate_minor: number | null;
+  /** Currency of the amount, ISO 4217. */
+  currency: string | null;
+  /** Readers see the expert only while it is active. */
+  status: "active" | "inactive";
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+  /** Events where the expert speaks. */
+  events?: Event[];
+}
+
+export interface ExpertInput {
+  /** Full name. */
+  name: string;
+  /** Name of the expert in addresses; made from the name if absent. */
+  slug?: string | null;
+  /** Profession or position. */
+  title?: string | null;
+  /** Address to reach the expert. */
+  email?: string | null;
+  /** Telephone number, E.164 with spaces. */
+  phone?: string | null;
+  /** About the expert. */
+  bio?: string | null;
+  /** What the expert knows best. */
+  specialties?: string[] | null;
+  /** Languages the expert works in. */
+  languages?: string[] | null;
+  /** Where the expert works. */
+  company?: RefInput | null;
+  /** The expert's account. */
+  user?: RefInput | null;
+  /** Picture of the expert. */
+  photo?: RefInput | null;
+  /** Town. */
+  city?: string | null;
+  /** Country, ISO 3166-1 alpha-2. */
+  country?: string | null;
+  /** The expert's own site. */
+  website?: string | null;
+  /** Profile at LinkedIn. */
+  linkedin_url?: string | null;
+  /** Price of an hour in the currency's minor unit. */
+  hourly_rate_minor?: number | null;
+  /** Currency of the amount, ISO 4217. */
+  currency?: string | null;
+  /** Readers see the expert only while it is active. */
+  status?: "active" | "inactive" | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface ExpertPatch {
+  /** Full name. */
+  name?: string;
+  /** Name of the expert in addresses; made from the name if absent. */
+  slug?: string | null;
+  /** Profession or position. */
+  title?: string | null;
+  /** Address to reach the expert. */
+  email?: string | null;
+  /** Telephone number, E.164 with spaces. */
+  phone?: string | null;
+  /** About the expert. */
+  bio?: string | null;
+  /** What the expert knows best. */
+  specialties?: string[] | null;
+  /** Languages the expert works in. */
+  languages?: string[] | null;
+  /** Where the expert works. */
+  company?: RefInput | null;
+  /** The expert's account. */
+  user?: RefInput | null;
+  /** Picture of the expert. */
+  photo?: RefInput | null;
+  /** Town. */
+  city?: string | null;
+  /** Country, ISO 3166-1 alpha-2. */
+  country?: string | null;
+  /** The expert's own site. */
+  website?: string | null;
+  /** Profile at LinkedIn. */
+  linkedin_url?: string | null;
+  /** Price of an hour in the currency's minor unit. */
+  hourly_rate_minor?: number | null;
+  /** Currency of the amount, ISO 4217. */
+  currency?: string | null;
+  /** Readers see the expert only while it is active. */
+  status?: "active" | "inactive" | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** A company. */
+export interface Company {
+  /** Number of the company. */
+  id: number;
+  /** Name of the company. */
+  name: string;
+  /** Name of the company in addresses; made from the name if absent. */
+  slug: string;
+  /** About the company. */
+  description: string | null;
+  /** Line of business. */
+  industry: string | null;
+  /** Address to reach the company. */
+  email: string | null;
+  /** Telephone number, E.164 with spaces. */
+  phone: string | null;
+  /** The company's site. */
+  website: string | null;
+  /** Street and number. */
+  street: string | null;
+  /** Postal code. */
+  postal_code: string | null;
+  /** Town. */
+  city: string | null;
+  /** Country, ISO 3166-1 alpha-2. */
+  country: string | null;
+  /** Number of employees. */
+  employee_count: number | null;
+  /** Year of foundation. */
+  founded_year: number | null;
+  /** Picture of the company. */
+  logo: Ref<Media> | null;
+  /** Readers see the company only while it is active. */
+  status: "active" | "inactive";
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+  /** Experts who work here. */
+  experts?: Expert[];
+  /** Events that the company organizes. */
+  events?: Event[];
+}
+
+export interface CompanyInput {
+  /** Name of the company. */
+  name: string;
+  /** Name of the company in addresses; made from the name if absent. */
+  slug?: string | null;
+  /** About the company. */
+  description?: string | null;
+  /** Line of business. */
+  industry?: string | null;
+  /** Address to reach the company. */
+  email?: string | null;
+  /** Telephone number, E.164 with spaces. */
+  phone?: string | null;
+  /** The company's site. */
+  website?: string | null;
+  /** Street and number. */
+  street?: string | null;
+  /** Postal code. */
+  postal_code?: string | null;
+  /** Town. */
+  city?: string | null;
+  /** Country, ISO 3166-1 alpha-2. */
+  country?: string | null;
+  /** Number of employees. */
+  employee_count?: number | null;
+  /** Year of foundation. */
+  founded_year?: number | null;
+  /** Picture of the company. */
+  logo?: RefInput | null;
+  /** Readers see the company only while it is active. */
+  status?: "active" | "inactive" | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface CompanyPatch {
+  /** Name of the company. */
+  name?: string;
+  /** Name of the company in addresses; made from the name if absent. */
+  slug?: string | null;
+  /** About the company. */
+  description?: string | null;
+  /** Line of business. */
+  industry?: string | null;
+  /** Address to reach the company. */
+  email?: string | null;
+  /** Telephone number, E.164 with spaces. */
+  phone?: string | null;
+  /** The company's site. */
+  website?: string | null;
+  /** Street and number. */
+  street?: string | null;
+  /** Postal code. */
+  postal_code?: string | null;
+  /** Town. */
+  city?: string | null;
+  /** Country, ISO 3166-1 alpha-2. */
+  country?: string | null;
+  /** Number of employees. */
+  employee_count?: number | null;
+  /** Year of foundation. */
+  founded_year?: number | null;
+  /** Picture of the company. */
+  logo?: RefInput | null;
+  /** Readers see the company only while it is active. */
+  status?: "active" | "inactive" | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** A conference, fair or other gathering. */
+export interface Event {
+  /** Number of the event. */
+  id: number;
+  /** Name of the event. */
+  title: string;
+  /** Name of the event in addresses; made from the title if absent. */
+  slug: string;
+  /** About the event. */
+  description: string | null;
+  /** Where the event is in its life; readers see published ones only. */
+  status: "draft" | "scheduled" | "published" | "archived";
+  /** When it begins. */
+  starts_at: string;
+  /** When it ends. */
+  ends_at: string | null;
+  /** Time zone of the venue, IANA name. */
+  timezone: string | null;
+  /** Where it takes place. */
+  venue_name: string | null;
+  /** Postal address of the venue. */
+  address: string | null;
+  /** Where to take part online. */
+  online_url: string | null;
+  /** How many people there is room for. */
+  capacity: number | null;
+  /** Price of a ticket in the currency's minor unit. */
+  price_minor: number | null;
+  /** Currency of the amount, ISO 4217. */
+  currency: string | null;
+  /** Who keeps this entry; the caller if absent. */
+  author: Ref<User> | null;
+  /** Company behind the event. */
+  organizer: Ref<Company> | null;
+  /** Picture of the event. */
+  image: Ref<Media> | null;
+  /** Experts who speak, in this order. */
+  speakers: Array<Ref<Expert>>;
+  /** When the event appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta: Record<string, unknown>;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface EventInput {
+  /** Name of the event. */
+  title: string;
+  /** Name of the event in addresses; made from the title if absent. */
+  slug?: string | null;
+  /** About the event. */
+  description?: string | null;
+  /** Where the event is in its life; readers see published ones only. */
+  status: "draft" | "scheduled" | "published" | "archived";
+  /** When it begins. */
+  starts_at: string;
+  /** When it ends. */
+  ends_at?: string | null;
+  /** Time zone of the venue, IANA name. */
+  timezone?: string | null;
+  /** Where it takes place. */
+  venue_name?: string | null;
+  /** Postal address of the venue. */
+  address?: string | null;
+  /** Where to take part online. */
+  online_url?: string | null;
+  /** How many people there is room for. */
+  capacity?: number | null;
+  /** Price of a ticket in the currency's minor unit. */
+  price_minor?: number | null;
+  /** Currency of the amount, ISO 4217. */
+  currency?: string | null;
+  /** Who keeps this entry; the caller if absent. */
+  author?: RefInput | null;
+  /** Company behind the event. */
+  organizer?: RefInput | null;
+  /** Picture of the event. */
+  image?: RefInput | null;
+  /** Experts who speak, in this order. */
+  speakers?: Array<RefInput> | null;
+  /** When the event appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at?: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+export interface EventPatch {
+  /** Name of the event. */
+  title?: string;
+  /** Name of the event in addresses; made from the title if absent. */
+  slug?: string | null;
+  /** About the event. */
+  description?: string | null;
+  /** Where the event is in its life; readers see published ones only. */
+  status?: "draft" | "scheduled" | "published" | "archived";
+  /** When it begins. */
+  starts_at?: string;
+  /** When it ends. */
+  ends_at?: string | null;
+  /** Time zone of the venue, IANA name. */
+  timezone?: string | null;
+  /** Where it takes place. */
+  venue_name?: string | null;
+  /** Postal address of the venue. */
+  address?: string | null;
+  /** Where to take part online. */
+  online_url?: string | null;
+  /** How many people there is room for. */
+  capacity?: number | null;
+  /** Price of a ticket in the currency's minor unit. */
+  price_minor?: number | null;
+  /** Currency of the amount, ISO 4217. */
+  currency?: string | null;
+  /** Who keeps this entry; the caller if absent. */
+  author?: RefInput | null;
+  /** Company behind the event. */
+  organizer?: RefInput | null;
+  /** Picture of the event. */
+  image?: RefInput | null;
+  /** Experts who speak, in this order. */
+  speakers?: Array<RefInput> | null;
+  /** When the event appears; set at publishing if absent, hidden while it lies ahead. */
+  published_at?: string | null;
+  /** Free JSON object for your own data; a merge patch merges into it. */
+  meta?: Record<string, unknown> | null;
+}
+
+/** A key that a program signs in with. */
+export interface ApiKey {
+  /** Number of the key. */
+  id: number;
+  /** What the key is for. */
+  name: string;
+  /** Where the key is used. */
+  device: string | null;
+  /** Whose key it is; the caller if absent. */
+  user: Ref<User> | null;
+  /** Start of the key, to recognise it by. */
+  prefix: string;
+  /** What the key may do, within what its user's role may. */
+  scopes: string[];
+  /** Only active keys are accepted. */
+  status: "active" | "expired" | "revoked";
+  /** When the key stops working; null: never. */
+  expires_at: string | null;
+  /** Networks (CIDR) the key is accepted from; empty: any. */
+  allowed_networks: string[];
+  /** When the key was last used, to the hour. */
+  last_used_at: string | null;
+  /** When it was revoked. */
+  revoked_at: string | null;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface ApiKeyInput {
+  /** What the key is for. */
+  name: string;
+  /** Where the key is used. */
+  device?: string | null;
+  /** Whose key it is; the caller if absent. */
+  user?: RefInput | null;
+  /** What the key may do, within what its user's role may. */
+  scopes: string[];
+  /** When the key stops working; null: never. */
+  expires_at?: string | null;
+  /** Networks (CIDR) the key is accepted from; empty: any. */
+  allowed_networks?: string[] | null;
+}
+
+export interface ApiKeyPatch {
+  /** What the key is for. */
+  name?: string;
+  /** Where the key is used. */
+  device?: string | null;
+  /** What the key may do, within what its user's role may. */
+  scopes?: string[];
+  /** When the key stops working; null: never. */
+  expires_at?: string | null;
+  /** Networks (CIDR) the key is accepted from; empty: any. */
+  allowed_networks?: string[] | null;
+}
+
+/** A URL that is told about events. */
+export interface WebhookEndpoint {
+  /** Number of the endpoint. */
+  id: number;
+  /** Whose endpoint it is: it hears what this user may read. */
+  user: Ref<User> | null;
+  /** Where events are posted to. */
+  url: string;
+  /** Event types, or all of an entity as post.*, or * for every one. */
+  events: string[];
+  /** What the endpoint is for. */
+  description: string | null;
+  /** Deliveries at the same time; 1 keeps the order of each entity's events. */
+  max_in_flight: number;
+  /** A paused endpoint keeps its events until it is active again. */
+  status: "active" | "paused";
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface WebhookEndpointInput {
+  /** Where events are posted to. */
+  url: string;
+  /** Event types, or all of an entity as post.*, or * for every one. */
+  events: string[];
+  /** What the endpoint is for. */
+  description?: string | null;
+  /** Deliveries at the same time; 1 keeps the order of each entity's events. */
+  max_in_flight?: number | null;
+  /** A paused endpoint keeps its events until it is active again. */
+  status?: "active" | "paused" | null;
+}
+
+export interface WebhookEndpointPatch {
+  /** Where events are posted to. */
+  url?: string;
+  /** Event types, or all of an entity as post.*, or * for every one. */
+  events?: string[];
+  /** What the endpoint is for. */
+  description?: string | null;
+  /** Deliveries at the same time; 1 keeps the order of each entity's events. */
+  max_in_flight?: number | null;
+  /** A paused endpoint keeps its events until it is active again. */
+  status?: "active" | "paused" | null;
+}
+
+/** One event on its way to one endpoint. */
+export interface WebhookDelivery {
+  /** Identifier of the delivery. */
+  id: string;
+  /** Where it goes. */
+  endpoint: Ref<WebhookEndpoint> | null;
+  /** Whose endpoint it is. */
+  user: Ref<User> | null;
+  /** The event; evt_ and this is the webhook-id of every attempt. */
+  event_id: string;
+  /** Type of the event. */
+  event: string;
+  /** What the event is about. */
+  entity: string;
+  /** What made it: the event itself, or a request to send it again. */
+  trigger: "event" | "resend";
+  /** failed: another attempt follows; dead: none does. */
+  status: "pending" | "delivering" | "failed" | "delivered" | "dead";
+  /** Attempts made so far. */
+  attempts: number;
+  /** HTTP status of the last attempt's answer. */
+  response_code: number | null;
+  /** Time the last attempt took. */
+  latency_ms: number | null;
+  /** When it is tried again. */
+  next_attempt_at: string | null;
+  /** Why the last attempt failed. */
+  last_error: string | null;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+/** One request of a delivery. */
+export interface WebhookAttempt {
+  /** Number of the attempt. */
+  id: number;
+  /** Which attempt it was, from 1. */
+  attempt: number;
+  /** How it ended. */
+  outcome: "delivered" | "failed" | "dead";
+  /** HTTP status of the answer; null: there was none. */
+  response_code: number | null;
+  /** Time the attempt took. */
+  latency_ms: number | null;
+  /** Why it failed. */
+  error: string | null;
+  /** Start of the answer's body. */
+  response_body: string | null;
+  /** When it was created. */
+  created_at: string;
+}
+
+/** Body of a webhook delivery. */
+export type WebhookEvent =
+  | Delivery<"user.created", User>
+  | Delivery<"user.updated", User>
+  | Delivery<"user.deleted", User>
+  | Delivery<"user.restored", User>
+  | Delivery<"post.created", Post>
+  | Delivery<"post.updated", Post>
+  | Delivery<"post.deleted", Post>
+  | Delivery<"post.restored", Post>
+  | Delivery<"post.published", Post>
+  | Delivery<"post.unpublished", Post>
+  | Delivery<"post.scheduled", Post>
+  | Delivery<"page.created", Page>
+  | Delivery<"page.updated", Page>
+  | Delivery<"page.deleted", Page>
+  | Delivery<"page.restored", Page>
+  | Delivery<"page.published", Page>
+  | Delivery<"page.unpublished", Page>
+  | Delivery<"page.scheduled", Page>
+  | Delivery<"media.created", Media>
+  | Delivery<"media.updated", Media>
+  | Delivery<"media.deleted", Media>
+  | Delivery<"media.restored", Media>
+  | Delivery<"expert.created", Expert>
+  | Delivery<"expert.updated", Expert>
+  | Delivery<"expert.deleted", Expert>
+  | Delivery<"expert.restored", Expert>
+  | Delivery<"company.created", Company>
+  | Delivery<"company.updated", Company>
+  | Delivery<"company.deleted", Company>
+  | Delivery<"company.restored", Company>
+  | Delivery<"event.created", Event>
+  | Delivery<"event.updated", Event>
+  | Delivery<"event.deleted", Event>
+  | Delivery<"event.restored", Event>
+  | Delivery<"event.published", Event>
+  | Delivery<"event.unpublished", Event>
+  | Delivery<"event.scheduled", Event>
+  | Delivery<"key.created", ApiKey>
+  | Delivery<"key.updated", ApiKey>
+  | Delivery<"key.revoked", ApiKey>
+  | Delivery<"key.expired", ApiKey>
+  | Delivery<"webhook.endpoint.created", WebhookEndpoint>
+  | Delivery<"webhook.endpoint.updated", WebhookEndpoint>
+  | Delivery<"webhook.endpoint.disabled", WebhookEndpoint>
+  | Delivery<"webhook.endpoint.deleted", WebhookEndpoint>
+  | Delivery<"webhook.delivery.dead", WebhookDelivery>
+  ;
+
+export type EventType = WebhookEvent["type"];
+
+export type Scope =
+  | "api:read"
+  | "api:write"
+  | "api:admin"
+  | "posts:read"
+  | "posts:write"
+  | "pages:read"
+  | "pages:write"
+  | "media:read"
+  | "media:write"
+  | "experts:read"
+  | "experts:write"
+  | "companies:read"
+  | "companies:write"
+  | "events:read"
+  | "events:write"
+  | "users:read"
+  | "users:write"
+  | "webhooks:read"
+  | "webhooks:write"
+  | "keys:read"
+  | "keys:write"
+  ;
