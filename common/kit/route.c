@@ -154,7 +154,7 @@ static void put_head(struct call *c, struct http_res *out)
     struct res *res = &c->res;
     struct arena *a = c->req.arena;
     bool read = c->req.method == GET || c->req.method == HEAD;
-    if (res->body.len)
+    if (res->body.len && res->status != 304)
         http_res_header(out, "Content-Type",
                         res->content_type ? res->content_type : "application/json");
     http_res_header(out, "Cache-Control", cache_control(c));

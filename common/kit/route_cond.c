@@ -153,9 +153,7 @@ int route_conditional(struct call *c, struct err *err)
         same = is_any(none) || (res->etag && list_has(none, res->etag, true, &bad));
     else if (since && res->modified_s && http_date_parse(since, &s))
         same = res->modified_s <= s;
-    if (same && !bad) {
-        res->status = 304;
-        buf_reset(&res->body);
-    }
+    if (same && !bad)
+        res->status = 304; /* the body stays: it is not sent, but its length is told */
     return 0;
 }

@@ -63,15 +63,23 @@ static void put_text(struct buf *b, const char *name, const char *s)
         buf_puts(b, "null");
 }
 
+/* On one line and well formed; else the validator gets it as a string and says so. */
+static bool is_json(const char *s, size_t n)
+{
+    json_t *v = memchr(s, '\n', n) ? NULL : json_loadb(s, n, JSON_DECODE_ANY, NULL);
+    json_decref(v);
+    return v != NULL;
+}
+
 static void put_body(struct buf *b, const char *type, const struct http_res *sent)
 {
     const char *s = sent->body;
     size_t n = sent->body_n;
     bool json = type && (str_starts(type, "application/json") ||
                          str_starts(type, "application/problem+json"));
-    if (!n || n > reqres_body_max || !s || !str_utf8_ok(s, n))
+    if (!n || sent->status == 304 || n > reqres_body_max || !s || !str_utf8_ok(s, n))
         buf_puts(b, "null");
-    else if (json && !memchr(s, '\n', n))
+    else if (json && is_json(s, n))
         buf_put(b, s, n);
     else
         buf_put_json_string(b, s, n);
@@ -132,13 +140,14 @@ void route_record(struct call *c, const struct http_res *sent)
     count(c, sent->status);
     if (sent->status >= 500)
         level = sent->status == 503 ? LOG_WARN : LOG_ERROR;
+    bool unsent = sent->status == 304 || c->req.method == HEAD;
     if (level >= log_level()) {
         struct kv kv[10] = {
             kv_s("method", c->http->method),
             kv_s("route", c->leaf ? c->leaf->route->path : "unmatched"),
             kv_i("status", sent->status),
             kv_i("us", c->end_us - c->http->start_us),
-            kv_i("bytes", (int64_t)sent->body_n),
+            kv_i("bytes", (int64_t)(unsent ? 0 : sent->body_n)),
             kv_i("key", c->req.who.key_id),
             kv_s("client", c->req.client_addr),
         };

@@ -60,7 +60,9 @@ static inline bool hear(int fd, struct reply *r)
         }
         size_t want = len ? (size_t)strtoul(len + 16, NULL, 10) : 0;
         size_t have = end ? r->n - (size_t)(end + 4 - r->text) : 0;
-        if (end && (have >= want || strstr(r->text, "HTTP/1.1 204") == r->text)) {
+        bool bare = strstr(r->text, "HTTP/1.1 204") == r->text ||
+                    strstr(r->text, "HTTP/1.1 304") == r->text;
+        if (end && (have >= want || bare)) {
             r->status = (int)strtol(r->text + 9, NULL, 10);
             r->body = end + 4;
             return true;
