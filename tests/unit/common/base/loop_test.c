@@ -305,8 +305,14 @@ static void removed_watch_gets_no_more_events(void **state)
 
     (void)state;
     assert_int_equal(pipe(p) | pipe(q), 0);
-    a = (struct end){ .watch = { .fd = p[0], .fn = on_readable }, .other = &b };
-    b = (struct end){ .watch = { .fd = q[0], .fn = on_readable }, .other = &a };
+    a = (struct end){
+        .watch = { .fd = p[0], .fn = on_readable },
+          .other = &b
+    };
+    b = (struct end){
+        .watch = { .fd = q[0], .fn = on_readable },
+          .other = &a
+    };
     watch_set(loop, &a.watch, EPOLLIN);
     watch_set(loop, &b.watch, EPOLLIN);
     assert_int_equal(write(p[1], "a", 1) + write(q[1], "b", 1), 2);
