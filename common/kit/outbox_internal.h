@@ -20,6 +20,7 @@ enum {
     outbox_poll_first_ms = 5,
     outbox_poll_most_ms = 20,
     outbox_full_pass_us = 1000 * 1000,
+    outbox_renew_us = 200 * 1000, /* between the end of a producer and the next one's start */
 };
 
 struct outbox {

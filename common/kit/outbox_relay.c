@@ -88,9 +88,10 @@ struct relay {
     int64_t full_pass_us; /* when the next one is due */
     int64_t read_us;      /* when the next read is due */
     unsigned poll_ms;
-    bool fatal;      /* the producer said so */
-    bool queue_full; /* until something was acknowledged */
-    bool empty;      /* the last read found nothing, above or below */
+    int64_t careful_id; /* rows up to here are produced one at a time */
+    bool fatal;         /* the producer is to be dropped */
+    bool queue_full;    /* until something was acknowledged */
+    bool empty;         /* the last read found nothing, above or below */
 };
 
 /* --- rows in flight ------------------------------------------------------------------------------
@@ -151,24 +152,36 @@ static void flights_clear(struct relay *r)
 /* --- producing -----------------------------------------------------------------------------------
  */
 
+/* Kafka refuses whole batches, the innocent rows with the guilty one.  So what is refused is
+ * produced once more, a row at a time, by a new producer (this one has a gap and is fatal), and
+ * buried if that fails too. */
+static void on_refused(struct relay *r, struct flight *f, bool alone, const char *reason)
+{
+    r->queue_full = false;
+    if (alone || f->id <= r->careful_id) {
+        f->state = FLIGHT_REFUSED;
+        f->reason = strdup(reason && *reason ? reason : "refused");
+        r->refused++;
+        return;
+    }
+    r->careful_id = f->id;
+    r->fatal = true;
+}
+
 static void on_report(void *ctx, int result, const char *reason)
 {
     struct flight *f = ctx;
     struct relay *r = f->relay;
     if (result == -E_unavailable) {
         r->fatal = true;
-        return;
-    }
-    r->queue_full = false;
-    if (result == 0) {
+    } else if (result < 0) {
+        on_refused(r, f, false, reason);
+    } else {
+        r->queue_full = false;
         f->state = FLIGHT_ACKED;
         if (r->acked++ == 0)
             r->first_ack_us = clock_mono_us();
-        return;
     }
-    f->state = FLIGHT_REFUSED;
-    f->reason = strdup(reason ? reason : "refused");
-    r->refused++;
 }
 
 static void add_header(struct bus_msg *m, const char *name, const char *value)
@@ -207,17 +220,19 @@ static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
         return false;
     }
     if (rc < 0)
-        on_report(f, rc, err.detail[0] ? err.detail : err.msg);
+        on_refused(r, f, true, err.detail[0] ? err.detail : err.msg);
     return true;
 }
 
-/* Rows from `first` on, in their order; how many were taken. */
+/* In their order; how many were taken. */
 static size_t produce_rows(struct relay *r, const struct db_rows *rows)
 {
     for (size_t i = 0; i < db_nrows(rows); i++) {
         int64_t id = db_get_i64(rows, i, C_ID);
         if (flight_find(r, id))
             continue;
+        if (id <= r->careful_id && r->in_flight > r->acked)
+            return i;
         if (r->in_flight == outbox_flight_max || !produce_row(r, rows, i))
             return i;
         if (id > r->low_water)
@@ -339,19 +354,25 @@ static int relay_settle(struct relay *r, bool now, struct err *err)
 /* --- the relay -----------------------------------------------------------------------------------
  */
 
+/* Drops the producer.  Its last reports come while it goes, and count. */
+static int relay_drop(struct relay *r, struct err *err)
+{
+    bus_producer_free(r->producer);
+    r->producer = NULL;
+    return relay_settle(r, true, err);
+}
+
 /* A fatal producer is of no use: what it acknowledged is deleted, all else is produced anew, lowest
  * id first. */
 static int relay_renew(struct relay *r, struct err *err)
 {
-    int rc = relay_settle(r, true, err);
+    int rc = relay_drop(r, err);
     if (rc < 0)
         return rc;
-    log_warn("outbox.producer_fatal", kv_i("in_flight", (int64_t)r->in_flight));
-    bus_producer_free(r->producer);
-    r->producer = NULL;
+    log_warn("outbox.producer_renewed", kv_i("in_flight", (int64_t)r->in_flight));
     flights_clear(r);
     r->fatal = false;
-    r->read_us = 0;
+    r->read_us = clock_mono_us() + outbox_renew_us; /* what broke it may be there still */
     return bus_producer_new(r->outbox->conf.brokers, r->outbox->conf.program, &r->producer, err);
 }
 
