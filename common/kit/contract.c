@@ -3,6 +3,7 @@
 #include "common/base/json.h"
 #include "common/base/str.h"
 #include "common/kit/route_server.h"
+#include "proto/emit.h"
 #include "proto/names.h"
 
 /*
@@ -27,22 +28,11 @@ static json_t *ref(const char *name, const char *suffix)
     return json_pack("{s:s}", "$ref", text);
 }
 
-/* "api_key" -> "ApiKey" */
 static json_t *entity_ref(const struct entity_def *e, const char *suffix)
 {
-    char name[64];
-    size_t k = 0;
-    bool up = true;
-    for (const char *s = e->name; *s && k + 1 < sizeof name; s++) {
-        if (*s == '_' || *s == '-') {
-            up = true;
-            continue;
-        }
-        name[k++] = (char)(up && *s >= 'a' && *s <= 'z' ? *s - 32 : *s);
-        up = false;
-    }
-    name[k] = '\0';
-    return ref(name, suffix);
+    char name[schema_name_max];
+    emit_schema_name(e->name, suffix, name);
+    return ref(name, "");
 }
 
 static json_t *media(const char *type, json_t *schema)
@@ -308,7 +298,7 @@ static json_t *operation(const struct route *r)
     return op;
 }
 
-static void add_route(json_t *paths, const struct route *r)
+static void add_route(json_t *paths, json_t *schemas, const struct route *r)
 {
     static const char *const verbs[METHODS_MAX_] = { "get",   "head",   "post",   "put",
                                                      "patch", "delete", "options" };
@@ -318,6 +308,10 @@ static void add_route(json_t *paths, const struct route *r)
         set(paths, r->path, item);
     }
     set(item, verbs[r->method], operation(r));
+    if (r->in)
+        emit_shape(schemas, r->in, true);
+    if (r->out)
+        emit_shape(schemas, r->out, false);
 }
 
 /* --- settings ------------------------------------------------------------------------------------
@@ -340,21 +334,21 @@ static void add_settings(json_t *list, const struct conf_def *defs)
 
 int contract_print(struct svc *svc, FILE *out, struct err *err)
 {
-    json_t *paths = json_object(), *names = json_array();
     if (!routes_new(svc->arena, svc->routes, err)) /* a bad table is told here too */
         return -(int)err->code;
+    json_t *paths = json_object(), *schemas = json_object(), *names = json_array();
     for (size_t t = 0; svc->routes && svc->routes[t]; t++) {
         for (const struct route *r = svc->routes[t]; r->path; r++) {
             if (!(r->flags & ROUTE_INTERNAL))
-                add_route(paths, r);
+                add_route(paths, schemas, r);
         }
     }
     for (const struct route *r = problem_routes; r->path; r++)
-        add_route(paths, r);
+        add_route(paths, schemas, r);
     add_settings(names, svc_conf_defs);
     add_settings(names, svc->def->conf);
-    json_t *doc = json_pack("{s:s,s:s,s:o,s:o}", "program", svc->def->name, "version",
-                            CMS365_VERSION, "paths", paths, "settings", names);
+    json_t *doc = json_pack("{s:s,s:s,s:o,s:o,s:o}", "program", svc->def->name, "version",
+                            CMS365_VERSION, "paths", paths, "schemas", schemas, "settings", names);
     int bad = json_dumpf(doc, out, JSON_INDENT(2));
     fputc('\n', out);
     json_decref(doc);
