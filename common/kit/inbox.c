@@ -1,0 +1,201 @@
+#define _GNU_SOURCE /* pthread_setname_np */
+#include "common/kit/inbox_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/kit/metrics.h"
+#include "common/kit/svc.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum {
+    batch_default = 500,
+    consume_ms = 100,
+    days_every_us = 600 * 1000 * 1000,
+    days_again_us = 5 * 1000 * 1000,
+    lag_every_us = 1000 * 1000,
+};
+
+bool inbox_stopping(struct inbox *i)
+{
+    pthread_mutex_lock(&i->mu);
+    bool stop = i->stop;
+    pthread_mutex_unlock(&i->mu);
+    return stop;
+}
+
+bool inbox_pause(struct inbox *i, unsigned ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&i->mu);
+    while (!i->stop && pthread_cond_timedwait(&i->cv, &i->mu, &until) != ETIMEDOUT)
+        ;
+    bool stop = i->stop;
+    pthread_mutex_unlock(&i->mu);
+    return stop;
+}
+
+/* The database (or the bus) is away: nothing is lost by waiting, everything by giving up. */
+static void back_off(struct inbox_thread *t, const struct err *err)
+{
+    if (t->pause_ms == 0) {
+        log_warn("inbox.waiting", kv_s("consumer", t->row->name), kv_s("why", err->msg),
+                 kv_s("detail", err->detail));
+        t->pause_ms = inbox_pause_first_ms;
+    }
+    inbox_pause(t->inbox, t->pause_ms);
+    t->pause_ms = t->pause_ms * 2 > inbox_pause_most_ms ? inbox_pause_most_ms : t->pause_ms * 2;
+}
+
+static void upkeep(struct inbox_thread *t, struct arena *a)
+{
+    struct err err = { 0 };
+    int64_t now = clock_mono_us();
+    if (t->row->mode != INBOX_EFFECT)
+        return;
+    if (now >= t->next_days_us) {
+        bool ok = inbox_days(t, a, &err) == 0;
+        t->next_days_us = now + (ok ? days_every_us : days_again_us);
+    }
+    if (now >= t->next_retry_us && inbox_retry_due(t, a, &err))
+        t->next_retry_us = clock_mono_us() + inbox_retry_poll_us;
+}
+
+/* One batch; how many messages there were. */
+static size_t step(struct inbox_thread *t, struct arena *a)
+{
+    struct bus_msg *m;
+    size_t n = 0, max = t->row->batch_max ? t->row->batch_max : batch_default;
+    struct err err = { 0 }, ignored;
+    int64_t at = 0;
+    int rc = bus_consume(t->bus, a, max, consume_ms, &m, &n, &err);
+    if (rc) {
+        back_off(t, &err);
+        return 0;
+    }
+    if (!n)
+        return 0;
+    rc = inbox_batch(t, a, m, n, &at, &err);
+    int64_t done = rc ? at - 1 : m[n - 1].offset;
+    if (done >= m[0].offset && bus_store(t->bus, m[0].topic, m[0].partition, done, &ignored))
+        log_debug("inbox.store", kv_s("detail", ignored.detail));
+    if (!rc) {
+        t->pause_ms = 0;
+        return n;
+    }
+    /* Go back rather than wait with the batch in hand: polling on keeps the place in the group. */
+    while (bus_rewind(t->bus, m[0].topic, m[0].partition, at, &ignored) &&
+           !inbox_pause(t->inbox, 100))
+        ;
+    back_off(t, &err);
+    return 0;
+}
+
+static void *thread_main(void *arg)
+{
+    struct inbox_thread *t = arg;
+    struct arena *a = arena_new();
+    int64_t next_lag_us = 0;
+    unsigned max = t->row->batch_max ? t->row->batch_max : batch_default;
+    while (!inbox_stopping(t->inbox)) {
+        upkeep(t, a);
+        size_t n = step(t, a);
+        arena_reset(a);
+        if (clock_mono_us() >= next_lag_us) {
+            metric_set(t->lag, bus_lag(t->bus));
+            next_lag_us = clock_mono_us() + lag_every_us;
+        }
+        if (t->row->mode == INBOX_BULK && n < max && t->row->batch_ms)
+            inbox_pause(t->inbox, t->row->batch_ms); /* let a batch gather */
+    }
+    arena_free(a);
+    return NULL;
+}
+
+static int start_thread(struct inbox_thread *t, struct err *err)
+{
+    const char *const single[] = { t->row->topic, NULL };
+    char name[16];
+    static const char *const outcomes[] = { "done", "retried", "dead" };
+    struct metric_cell **cells[] = { &t->done, &t->failed, &t->dead_letters };
+    for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+        *cells[i] =
+            metric_cell(M_inbox_messages, (const char *const[]){ t->row->name, outcomes[i] }, 2);
+    t->lag = metric_cell(M_inbox_lag, &t->row->name, 1);
+    int rc = bus_consumer_new(t->inbox->conf.brokers, t->row->name,
+                              t->row->topics ? t->row->topics : single, &t->bus, err);
+    if (rc)
+        return rc;
+    if (pthread_create(&t->thread, NULL, thread_main, t))
+        return err_set(err, E_internal, "A consumer's thread cannot be started.");
+    snprintf(name, sizeof(name), "%.15s", t->row->name);
+    pthread_setname_np(t->thread, name);
+    t->started = true;
+    return 0;
+}
+
+int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct err *err)
+{
+    struct inbox *in = calloc(1, sizeof(*in));
+    assert(in);
+    in->conf = *conf;
+    pthread_mutex_init(&in->mu, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&in->cv, &attr);
+    while (conf->rows[in->n].name)
+        in->n++;
+    in->threads = calloc(in->n + 1, sizeof(*in->threads));
+    assert(in->threads);
+    int rc = 0;
+    for (size_t i = 0; i < in->n && !rc; i++) {
+        assert(conf->rows[i].mode == INBOX_EFFECT ? conf->rows[i].fn != NULL
+                                                  : conf->rows[i].fn_batch != NULL);
+        in->threads[i] = (struct inbox_thread){ .inbox = in, .row = &conf->rows[i] };
+        rc = start_thread(&in->threads[i], err);
+    }
+    if (rc) {
+        inbox_stop(in);
+        return rc;
+    }
+    *ret = in;
+    return 0;
+}
+
+int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret, struct err *err)
+{
+    struct inbox_conf conf = {
+        .svc = svc, .db = svc->db, .brokers = svc->conf->kafka_brokers, .rows = rows
+    };
+    return inbox_open(&conf, ret, err);
+}
+
+void inbox_stop(struct inbox *in)
+{
+    if (!in)
+        return;
+    pthread_mutex_lock(&in->mu);
+    in->stop = true;
+    pthread_cond_broadcast(&in->cv);
+    pthread_mutex_unlock(&in->mu);
+    for (size_t i = 0; i < in->n; i++) {
+        struct inbox_thread *t = &in->threads[i];
+        if (t->started)
+            pthread_join(t->thread, NULL);
+        bus_consumer_free(t->bus);
+        bus_producer_free(t->dead);
+    }
+    pthread_cond_destroy(&in->cv);
+    pthread_mutex_destroy(&in->mu);
+    free(in->threads);
+    free(in);
+}

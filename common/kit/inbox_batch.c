@@ -1,0 +1,202 @@
+#include "common/kit/inbox_internal.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/kit/metrics.h"
+
+enum { again_ms = 50 };
+
+bool inbox_event(struct inbox_thread *t, struct arena *a, const struct bus_msg *in, struct msg *out,
+                 const char **ret_why)
+{
+    const char *id = bus_header(in, "ce_id"), *type = bus_header(in, "ce_type");
+    *out = (struct msg){ .svc = t->inbox->conf.svc,
+                         .arena = a,
+                         .topic = in->topic,
+                         .key = in->key,
+                         .event_id = id,
+                         .time = bus_header(in, "ce_time"),
+                         .traceparent = bus_header(in, "traceparent"),
+                         .request_id = bus_header(in, "x-request-id"),
+                         .actor = bus_header(in, "ce_actor"),
+                         .payload = in->payload,
+                         .len = in->len,
+                         .partition = in->partition,
+                         .offset = in->offset };
+    if (!id || !*id || strlen(id) > 128 || !str_utf8_ok(id, strlen(id)))
+        *ret_why = "ce_id is missing or not readable";
+    else if (!type || !str_starts(type, CE_TYPE_PREFIX) || strlen(type) > 128)
+        *ret_why = "ce_type is missing or not ours";
+    else if (in->payload && !str_utf8_ok(in->payload, in->len))
+        *ret_why = "the payload is not UTF-8";
+    else if (in->key && !str_utf8_ok(in->key, strlen(in->key)))
+        *ret_why = "the key is not UTF-8";
+    else {
+        out->type = type + strlen(CE_TYPE_PREFIX);
+        if (!out->key)
+            out->key = id; /* nothing to keep in order with */
+        return true;
+    }
+    return false;
+}
+
+struct batch {
+    struct inbox_thread *t;
+    struct arena *a;
+    struct msg **m;
+    size_t n;
+    size_t fresh; /* not recorded before */
+    size_t parked;
+    bool park_all; /* the second try of a message that wants to wait */
+};
+
+static int call(struct batch *b, struct msg *m, struct db_tx *tx, struct err *err)
+{
+    struct log_context ctx = { .request_id = "" };
+    if (m->request_id)
+        snprintf(ctx.request_id, sizeof(ctx.request_id), "%s", m->request_id);
+    if (m->traceparent && strlen(m->traceparent) >= 35)
+        snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%.32s", m->traceparent + 3);
+    log_context_set(&ctx);
+    int rc = b->t->row->fn(m, tx, err);
+    log_context_set(NULL);
+    return rc;
+}
+
+static bool parked_before(const struct batch *b, const bool *parked, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (parked[k] && str_eq(b->m[k]->key, b->m[i]->key))
+            return true;
+    return parked[i];
+}
+
+static int effect_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct batch *b = ctx;
+    const char *name = b->t->row->name;
+    bool *fresh = arena_alloc(b->a, b->n * sizeof(*fresh));
+    bool *parked = arena_alloc(b->a, b->n * sizeof(*parked));
+    b->fresh = b->parked = 0;
+    int rc = inbox_record(tx, b->a, name, b->m, b->n, fresh, err);
+    for (size_t i = 0; i < b->n; i++)
+        b->fresh += fresh[i];
+    if (rc || !b->fresh)
+        return rc;
+    rc = inbox_parked(tx, b->a, name, b->m, b->n, parked, err);
+    for (size_t i = 0; i < b->n && !rc; i++) {
+        if (!fresh[i])
+            continue;
+        if (b->park_all || parked_before(b, parked, i)) {
+            rc = inbox_park(tx, b->a, name, b->m[i], b->park_all ? inbox_retry_first_ms : 0, err);
+            b->parked++;
+        } else {
+            rc = call(b, b->m[i], tx, err);
+        }
+    }
+    return rc;
+}
+
+static int bulk_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct batch *b = ctx;
+    b->fresh = b->n;
+    return b->t->row->fn_batch(b->t->inbox->conf.svc, b->m, b->n, tx, err);
+}
+
+/* Only the record of the message: it was dead-lettered. */
+static int record_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct batch *b = ctx;
+    bool fresh;
+    return inbox_record(tx, b->a, b->t->row->name, b->m, 1, &fresh, err);
+}
+
+static int run(struct batch *b, struct err *err)
+{
+    struct inbox_thread *t = b->t;
+    bool effect = t->row->mode == INBOX_EFFECT;
+    int rc = db_tx(t->inbox->conf.db, b->a, effect ? effect_tx : bulk_tx, b, err);
+    if (rc)
+        return rc;
+    metric_add(t->done, (int64_t)(b->fresh - b->parked));
+    if (b->parked)
+        t->next_retry_us = 0;
+    if (t->row->committed && b->fresh)
+        t->row->committed(t->inbox->conf.svc, b->fresh);
+    return 0;
+}
+
+/* What may be the fault of the moment is tried again before the message is given up. */
+static bool worth_trying(int rc)
+{
+    return rc == -E_internal || rc == -E_conflict || rc == -E_upstream;
+}
+
+static int single(struct inbox_thread *t, struct arena *a, struct msg *m, const struct bus_msg *raw,
+                  struct err *err)
+{
+    struct batch b = { .t = t, .a = a, .m = &m, .n = 1 };
+    int rc = 0;
+    for (int tries = 1;; tries++) {
+        rc = run(&b, err);
+        if (rc == 0 || inbox_waits(rc))
+            return rc;
+        if (!worth_trying(rc) || tries == inbox_tries_max || inbox_pause(t->inbox, again_ms))
+            break;
+    }
+    metric_add(t->failed, 1);
+    if (rc == -E_retry_later && t->row->mode == INBOX_EFFECT) {
+        b.park_all = true;
+        return run(&b, err);
+    }
+    char *reason = arena_printf(a, "%s %s", err->msg, err->detail);
+    if (inbox_stopping(t->inbox))
+        return err_set(err, E_unavailable, "The program is stopping.");
+    rc = inbox_dead(t, raw, rc, reason, err);
+    if (!rc && t->row->mode == INBOX_EFFECT)
+        rc = db_tx(t->inbox->conf.db, a, record_tx, &b, err);
+    return rc;
+}
+
+/* One of its messages failed: all over again, one transaction each, to find out which. */
+static int replay(struct inbox_thread *t, struct arena *a, struct msg **m, struct bus_msg **raw,
+                  size_t n, int64_t *ret_at, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        int rc = single(t, a, m[i], raw[i], err);
+        if (rc) {
+            *ret_at = raw[i]->offset;
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int inbox_batch(struct inbox_thread *t, struct arena *a, struct bus_msg *raw, size_t n,
+                int64_t *ret_at, struct err *err)
+{
+    struct msg **m = arena_alloc(a, n * sizeof(*m)), *all = arena_alloc(a, n * sizeof(*all));
+    struct bus_msg **from = arena_alloc(a, n * sizeof(*from));
+    size_t good = 0;
+    *ret_at = raw[0].offset;
+    for (size_t i = 0; i < n; i++) {
+        const char *why = "";
+        if (inbox_event(t, a, &raw[i], &all[good], &why)) {
+            m[good] = &all[good];
+            from[good++] = &raw[i];
+            continue;
+        }
+        int rc = inbox_dead(t, &raw[i], -E_invalid, why, err);
+        if (rc)
+            return rc;
+    }
+    if (!good)
+        return 0;
+    struct batch b = { .t = t, .a = a, .m = m, .n = good };
+    int rc = run(&b, err);
+    if (rc == 0 || inbox_waits(rc))
+        return rc;
+    return replay(t, a, m, from, good, ret_at, err);
+}
