@@ -1,0 +1,29 @@
+/* Whatever json_parse takes is written as a text that reads back to an equal tree. */
+#include "common/base/json.h"
+#include "common/base/str.h"
+#include "tests/fuzz/replay.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena *a = arena_new();
+    const char *text = (const char *)data;
+    json_t *v = NULL, *again = NULL, *merged;
+    struct err err = { 0 };
+    struct buf b;
+
+    if (json_parse(a, text, size, &v, &err) == 0) {
+        if (!str_utf8_ok(text, size))
+            abort();
+        buf_init(&b, a, 16, (size_t)1 << 26);
+        json_write(&b, v);
+        if (b.overflow || json_parse(a, b.data, b.len, &again, &err) != 0 || !json_equal(v, again))
+            abort();
+        merged = json_in(a, json_merge_patch(v, v));
+        if (!json_is_object(v) && !json_equal(merged, v))
+            abort();
+    } else if (err.code != E_invalid_json || !str_utf8_ok(err.msg, strlen(err.msg))) {
+        abort();
+    }
+    arena_free(a);
+    return 0;
+}
