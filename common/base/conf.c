@@ -75,11 +75,11 @@ static size_t distance(const char *a, const char *b, size_t most)
 static const char *near_miss(const struct conf_def *const *tables, const char *name)
 {
     const char *best = NULL;
-    size_t least = 4;
+    size_t least = 3;
 
     for (; *tables; tables++) {
         for (const struct conf_def *d = *tables; d->name; d++) {
-            size_t n = distance(name, d->name, 3);
+            size_t n = distance(name, d->name, 2);
 
             if (n < least) {
                 least = n;
