@@ -183,7 +183,6 @@ int svc_main(const struct svc_def *def, int argc, char **argv)
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would keep each thread's peak */
     signal(SIGPIPE, SIG_IGN);
     pthread_mutex_init(&priv.mu, NULL);
-    pthread_mutex_init(&priv.ready_mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&priv.cv, &attr);

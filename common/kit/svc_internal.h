@@ -30,11 +30,8 @@ struct svc_private {
     size_t njobs;
     bool stopping, draining; /* atomic */
     pthread_mutex_t mu;
-    pthread_cond_t cv; /* stopping was set */
-    /* readiness, asked at most once in ready_cache_us */
-    pthread_mutex_t ready_mu;
-    int64_t ready_at_us;
-    bool db_ok, schema_ok;
+    pthread_cond_t cv;     /* stopping was set */
+    bool db_ok, schema_ok; /* atomic; readiness, as svc_watch_database saw it last */
 };
 
 /* svc_conf.c */
@@ -49,6 +46,7 @@ void svc_close(struct svc *svc);
 int svc_serve(struct svc *svc, struct err *err) MUST_CHECK; /* until SIGTERM */
 /* svc_ops.c */
 extern const struct route svc_ops_routes[];
+void svc_watch_database(struct svc *svc); /* job_def.fn */
 /* contract.c */
 int contract_print(struct svc *svc, FILE *out, struct err *err) MUST_CHECK;
 #endif

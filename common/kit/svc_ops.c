@@ -1,13 +1,15 @@
 #include "common/kit/svc_internal.h"
 
-#include "common/base/clock.h"
 #include "common/io/httpd.h"
 #include "common/kit/metrics.h"
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
 #include "common/kit/route.h"
 
-enum { ready_cache_us = 1000 * 1000 };
+enum {
+    ready_every_ms = 1000,
+    ready_first_ms = 100, /* until it was ready once */
+};
 
 static int get_healthz(struct req *req, struct res *res, struct err *err)
 {
@@ -21,46 +23,32 @@ static int get_healthz(struct req *req, struct res *res, struct err *err)
 /* --- readiness -----------------------------------------------------------------------------------
  */
 
-struct schema_job {
-    struct svc *svc;
-    bool ok;
-};
-
-/* Blocking, on a worker: are the migrations that this program was built with applied? */
-static void check_schema(void *p)
+/* Are the migrations that this program was built with applied? */
+static bool schema_applied(struct svc *svc)
 {
-    struct schema_job *j = p;
     struct db_session *s;
     struct err err;
-    if (db_session_open(svc_db_conf(j->svc), &s, &err))
-        return;
-    j->ok = migrate_check(s, j->svc->def->migrations, &err) == 0;
+    if (!svc->def->migrations)
+        return true;
+    if (db_session_open(svc_db_conf(svc), &s, &err))
+        return false;
+    bool ok = migrate_check(s, svc->def->migrations, &err) == 0;
     db_session_close(s);
+    return ok;
 }
 
-/* One asker a second looks; the others take what it found last. */
-static void look(struct svc *svc)
+/* A thread of its own, so that a probe never waits for what is away. */
+void svc_watch_database(struct svc *svc)
 {
     struct svc_private *p = svc->priv;
-    struct err err;
-    int64_t now = clock_mono_us();
-    pthread_mutex_lock(&p->ready_mu);
-    bool mine = !p->ready_at_us || now - p->ready_at_us >= ready_cache_us;
-    bool schema_ok = p->schema_ok || !svc->def->migrations;
-    if (mine)
-        p->ready_at_us = now;
-    pthread_mutex_unlock(&p->ready_mu);
-    if (!mine || !svc->db)
-        return;
-    bool db_ok = db_ping(svc->db, &err) == 0;
-    if (db_ok && !schema_ok) {
-        struct schema_job j = { .svc = svc };
-        schema_ok = worker_run(svc->workers, check_schema, &j, &err) == 0 && j.ok;
-    }
-    pthread_mutex_lock(&p->ready_mu);
-    p->db_ok = db_ok;
-    p->schema_ok = schema_ok;
-    pthread_mutex_unlock(&p->ready_mu);
+    bool schema_ok = false;
+    do {
+        struct err err;
+        bool db_ok = db_ping(svc->db, &err) == 0;
+        schema_ok = schema_ok || (db_ok && schema_applied(svc));
+        __atomic_store_n(&p->db_ok, db_ok, __ATOMIC_RELAXED);
+        __atomic_store_n(&p->schema_ok, schema_ok, __ATOMIC_RELAXED);
+    } while (!svc_pause(svc, schema_ok ? ready_every_ms : ready_first_ms));
 }
 
 static void put_missing(struct buf *b, bool *any, const char *what)
@@ -76,14 +64,10 @@ static int get_readyz(struct req *req, struct res *res, struct err *err)
     struct buf missing;
     bool any = false;
     (void)err;
-    look(svc);
     buf_init(&missing, req->arena, 128, 1024);
-    pthread_mutex_lock(&p->ready_mu);
-    bool db_ok = !svc->db || p->db_ok, schema_ok = !svc->db || p->schema_ok;
-    pthread_mutex_unlock(&p->ready_mu);
-    if (!db_ok)
+    if (svc->db && !__atomic_load_n(&p->db_ok, __ATOMIC_RELAXED))
         put_missing(&missing, &any, "database");
-    else if (!schema_ok)
+    else if (svc->db && !__atomic_load_n(&p->schema_ok, __ATOMIC_RELAXED))
         put_missing(&missing, &any, "migrations");
     if (!svc->tokens || !tokens_ready(svc->tokens))
         put_missing(&missing, &any, "keys");

@@ -139,26 +139,36 @@ static void *job_main(void *p)
     return NULL;
 }
 
-static int start_jobs(struct svc *svc, struct err *err)
+static int start_job(struct svc *svc, const struct job_def *d, struct err *err)
 {
     struct svc_private *p = svc->priv;
+    struct svc_job *j = &p->jobs[p->njobs];
     pthread_attr_t attr;
+    char name[16];
+    if (p->njobs == svc_jobs_max)
+        return err_set(err, E_config, "more than %d jobs", svc_jobs_max);
+    *j = (struct svc_job){ .svc = svc, .def = d };
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, job_stack_bytes);
-    for (const struct job_def *d = svc->def->jobs; d && d->name; d++) {
-        struct svc_job *j = &p->jobs[p->njobs];
-        char name[16];
-        if (p->njobs == svc_jobs_max)
-            return err_set(err, E_config, "more than %d jobs", svc_jobs_max);
-        *j = (struct svc_job){ .svc = svc, .def = d };
-        if (pthread_create(&j->thread, &attr, job_main, j))
-            return err_set(err, E_internal, "cannot start a thread");
-        snprintf(name, sizeof name, "%.15s", d->name);
-        pthread_setname_np(j->thread, name);
-        p->njobs++;
-    }
+    int failed = pthread_create(&j->thread, &attr, job_main, j);
     pthread_attr_destroy(&attr);
+    if (failed)
+        return err_set(err, E_internal, "cannot start a thread");
+    snprintf(name, sizeof name, "%.15s", d->name);
+    pthread_setname_np(j->thread, name);
+    p->njobs++;
     return 0;
+}
+
+static int start_jobs(struct svc *svc, struct err *err)
+{
+    static const struct job_def watch = { .name = "ready",
+                                          .doc = "Looks after the database for /readyz.",
+                                          .fn = svc_watch_database };
+    int rc = svc->db ? start_job(svc, &watch, err) : 0;
+    for (const struct job_def *d = svc->def->jobs; !rc && d && d->name; d++)
+        rc = start_job(svc, d, err);
+    return rc;
 }
 
 static int listen_on(struct svc *svc, bool ops, struct err *err)
@@ -185,7 +195,8 @@ static int listen_on(struct svc *svc, bool ops, struct err *err)
     return httpd_start(&conf, ops ? &p->ops : &p->pub, err);
 }
 
-/* The ops listener first: probes are answered while the rest waits for what is not there yet. */
+/* None of these waits for a dependency: what is away is asked again, and /readyz says so meanwhile.
+ */
 static int start(struct svc *svc, struct err *err)
 {
     const struct svc_def *d = svc->def;
