@@ -18,10 +18,12 @@ void hmac_sha256(const void *key, size_t key_n, const struct sha256_part *parts,
 bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
 void crypto_wipe(void *p, size_t n);
 
-/* Sealing: AES-256-GCM, "<kid>.<base64url(nonce ‖ ciphertext ‖ tag)>"; `context` (table, column, id) is
- * authenticated, so a sealed value cannot be moved to another row.  The first key seals, all open. */
+/* Sealing: AES-256-GCM, "<kid>.<base64url(nonce ‖ ciphertext ‖ tag)>"; `context` (table, column,
+ * id) is authenticated, so a sealed value cannot be moved to another row.  The first key seals, all
+ * open. */
 struct keyring;
-int keyring_parse(const char *spec, struct keyring **ret, struct err *err) MUST_CHECK; /* "kid:base64,…" */
+int keyring_parse(const char *spec, struct keyring **ret,
+                  struct err *err) MUST_CHECK; /* "kid:base64,…" */
 void keyring_free(struct keyring *k);
 char *crypto_seal(const struct keyring *k, struct arena *a, const char *context, const void *in,
                   size_t n);

@@ -4,10 +4,11 @@
  * PostgreSQL.  The same calls park the calling fiber or, in a plain thread, block it.
  *
  * Connections.  Each event loop has one pipelined connection for DB_FAST statements (primary key or
- * (sort, id) index, at most 100 rows, no count; prepared when it opens) and its share of `conns_max`
- * borrowed ones for everything else (prepared by name on first use, or unnamed with DB_ONCE).  A
- * plain thread has a connection of its own, opened on first use.  A broken connection is reopened
- * with back-off; DB_FAST reads that were queued on it are sent once more, writes never are.
+ * (sort, id) index, at most 100 rows, no count; prepared when it opens) and its share of
+ * `conns_max` borrowed ones for everything else (prepared by name on first use, or unnamed with
+ * DB_ONCE).  A plain thread has a connection of its own, opened on first use.  A broken connection
+ * is reopened with back-off; DB_FAST reads that were queued on it are sent once more, writes never
+ * are.
  *
  * Errors.  E_unavailable (retryable, retry_after_s 1) when the database cannot be reached, no
  * connection came free within wait_ms, or the connection broke under a statement; E_timeout after
@@ -16,8 +17,8 @@
  * for all else, with the SQLSTATE in err->detail.  After E_unavailable or E_timeout of a write its
  * fate is unknown.
  *
- * Results belong to the arena given.  SQL text comes from sql/<name>.sql blocks and the CRUD composer
- * only; values are always parameters.
+ * Results belong to the arena given.  SQL text comes from sql/<name>.sql blocks and the CRUD
+ * composer only; values are always parameters.
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"
@@ -60,7 +61,8 @@ static inline struct db_val db_bool(bool v)
 {
     return (struct db_val){ .type = DBV_BOOL, .i64 = v };
 }
-static inline struct db_val db_text(const char *s) /* NULL is SQL null; also json, uuid, timestamptz */
+static inline struct db_val
+db_text(const char *s) /* NULL is SQL null; also json, uuid, timestamptz */
 {
     return (struct db_val){ .type = s ? DBV_TEXT : DBV_NULL, .text = s };
 }
@@ -74,7 +76,7 @@ static inline struct db_val db_i64s(const int64_t *v, size_t n) /* bigint[] */
 }
 
 struct db_conf {
-    const char *conninfo; /* URL or keywords */
+    const char *conninfo;    /* URL or keywords */
     const char *application; /* application_name */
     size_t conns_max;        /* borrowed, all loops together (at least 1 a loop) */
     size_t loops;            /* how many event loops will use it */
@@ -83,7 +85,7 @@ struct db_conf {
 };
 /* Opens nothing yet: a database that is down at the start is waited for by whoever asks first. */
 struct db *db_new(const struct db_conf *conf);
-void db_free(struct db *db); /* no call may be in flight */
+void db_free(struct db *db); /* no call may be in flight, and the loops have ended */
 
 int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const struct db_val *v,
              size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
@@ -99,12 +101,14 @@ int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const st
 /* A session of its own, for advisory locks (relay, scheduler, migrations).  Blocking; for threads.
  * After any E_unavailable the session and its locks are gone: close it and open another. */
 struct db_session;
-int db_session_open(const struct db_conf *conf, struct db_session **ret, struct err *err) MUST_CHECK;
+int db_session_open(const struct db_conf *conf, struct db_session **ret,
+                    struct err *err) MUST_CHECK;
 void db_session_close(struct db_session *s);
 int db_session_exec(struct db_session *s, struct arena *a, const struct db_stmt *st,
-                    const struct db_val *v, size_t n, struct db_rows **ret, struct err *err)
-    MUST_CHECK;
-int db_session_script(struct db_session *s, const char *sql, struct err *err) MUST_CHECK; /* many statements */
+                    const struct db_val *v, size_t n, struct db_rows **ret,
+                    struct err *err) MUST_CHECK;
+int db_session_script(struct db_session *s, const char *sql,
+                      struct err *err) MUST_CHECK; /* many statements */
 /* A transaction on the session, as db_tx (db_exec on the handle), without reruns. */
 int db_session_tx(struct db_session *s, int (*fn)(struct db_tx *tx, void *ctx, struct err *err),
                   void *ctx, struct err *err) MUST_CHECK;
@@ -117,7 +121,7 @@ bool db_is_null(const struct db_rows *r, size_t row, size_t col);
 /* The text form, NUL-terminated, borrowed from the rows; "" for null. */
 const char *db_cell(const struct db_rows *r, size_t row, size_t col, size_t *ret_len);
 const char *db_str(const struct db_rows *r, size_t row, size_t col); /* NULL for null */
-int64_t db_get_i64(const struct db_rows *r, size_t row, size_t col);  /* 0 for null */
+int64_t db_get_i64(const struct db_rows *r, size_t row, size_t col); /* 0 for null */
 bool db_get_bool(const struct db_rows *r, size_t row, size_t col);
 /* Splits a text[] (or any one-dimensional array) cell: elements in the arena; returns how many.
  * Null elements are NULL. */
