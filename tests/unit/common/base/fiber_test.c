@@ -6,7 +6,10 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -357,6 +360,40 @@ static void deep_stacks_survive_switches(void **state)
     assert_int_equal(fiber_count(loop), 0);
 }
 
+static unsigned too_deep(volatile char *above, unsigned n)
+{
+    volatile char frame[1024];
+
+    frame[0] = *above;
+    return n == 0 ? 0 : too_deep(frame, n - 1) + (unsigned char)frame[0];
+}
+
+static void overruns(void *ctx)
+{
+    volatile char c = 'x';
+
+    (void)ctx;
+    (void)too_deep(&c, 2 * fiber_stack_bytes / 1024);
+}
+
+/* In a child: the guard page ends it before it writes into somebody else's memory. */
+static void overrun_hits_the_guard_page(void **state)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)signal(SIGSEGV, SIG_DFL); /* the sanitizers and cmocka have handlers */
+        (void)fiber_spawn(loop, overruns, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_true(WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
+}
+
 static void *run_on_thread(void *arg)
 {
     loop_run(arg);
@@ -391,6 +428,7 @@ int main(void)
         LOOP_TEST(worker_runs_elsewhere_while_the_fiber_waits),
         LOOP_TEST(full_queue_refuses),
         LOOP_TEST(deep_stacks_survive_switches),
+        LOOP_TEST(overrun_hits_the_guard_page),
         LOOP_TEST(loop_may_run_on_another_thread),
     };
 
