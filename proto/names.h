@@ -1,12 +1,13 @@
 #ifndef PROTO_NAMES_H
 #define PROTO_NAMES_H
 /*
- * Names that several programs share, as one-line lists (*.def) with their doc strings: scopes, roles,
- * topics, event types, metrics, setting names.
+ * Names that several programs share, as one-line lists (*.def) with their doc strings: scopes,
+ * roles, topics, event types, metrics, setting names.
  */
 #include "common/base/base.h"
 
-/* --- scopes ------------------------------------------------------------------------------------- */
+/* --- scopes -------------------------------------------------------------------------------------
+ */
 enum scope {
 #define SCOPE(sym, name, needs_name, doc) S_##sym,
 #include "proto/scopes.def"
@@ -20,8 +21,8 @@ struct scope_def {
     bool named_only; /* not implied by api:read / api:write (rulings.md 14) */
 };
 extern const struct scope_def scopes[S_MAX_];
-int scope_find(const char *name);         /* enum scope or -1 */
-scope_set scope_expand(scope_set given);  /* adds what is implied (api:admin implies all) */
+int scope_find(const char *name);        /* enum scope or -1 */
+scope_set scope_expand(scope_set given); /* adds what is implied (api:admin implies all) */
 static inline bool scope_has(scope_set s, enum scope x)
 {
     return s >> x & 1;
@@ -32,7 +33,8 @@ enum role role_find(const char *name); /* ROLE_NONE if unknown */
 const char *role_name(enum role r);
 scope_set role_scopes(enum role r); /* the most that a user of this role may do */
 
-/* --- topics ------------------------------------------------------------------------------------- */
+/* --- topics -------------------------------------------------------------------------------------
+ */
 struct topic_def {
     const char *name;
     int partitions;
@@ -43,19 +45,22 @@ struct topic_def {
 extern const struct topic_def topics[]; /* ends at .name NULL */
 const struct topic_def *topic_find(const char *name);
 
-/* --- events ------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------------------------------
+ */
 struct event_def {
-    const char *type;   /* short form: "post.published" */
+    const char *type; /* short form: "post.published" */
     const char *topic;
     const char *entity; /* whose representation `data` is, or NULL */
     const char *doc;
 };
-extern const struct event_def events[]; /* ends at .type NULL; content ones are printed from entities */
+extern const struct event_def
+    events[]; /* ends at .type NULL; content ones are printed from entities */
 const struct event_def *event_find(const char *type);
 enum { event_type_max = 64 };
 #define CE_TYPE_PREFIX "com.cms365."
 
-/* --- metrics ------------------------------------------------------------------------------------ */
+/* --- metrics ------------------------------------------------------------------------------------
+ */
 enum metric {
 #define METRIC(sym, kind, name, labels, doc) M_##sym,
 #include "proto/metrics.def"
@@ -69,7 +74,8 @@ struct metric_def {
 };
 extern const struct metric_def metrics[M_MAX_];
 
-/* --- settings: every CMS365_ name there is, with who knows it ------------------------------------ */
+/* --- settings: every CMS365_ name there is, with who knows it ------------------------------------
+ */
 extern const char *const setting_names[]; /* NULL-ended */
 struct setting_def {
     const char *name, *who /* "all", a program, or "tool" */, *doc;

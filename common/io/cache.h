@@ -2,8 +2,8 @@
 #define IO_CACHE_H
 /*
  * Redis (hiredis 0.14: no TLS, RESP2).  In a fiber a command parks it, in a thread it blocks.  One
- * pipelined connection a loop, one a thread.  Every command has a deadline of timeout_ms; Redis away is
- * E_unavailable at once while the connection is known to be down (reconnect with back-off).
+ * pipelined connection a loop, one a thread.  Every command has a deadline of timeout_ms; Redis
+ * away is E_unavailable at once while the connection is known to be down (reconnect with back-off).
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"
@@ -32,7 +32,7 @@ int cache_call(struct cache *c, struct arena *a, const char *const *argv, size_t
 struct cache_script {
     const char *name, *lua;
 };
-int cache_eval(struct cache *c, struct arena *a, const struct cache_script *s, const char *const *keys,
-               size_t nkeys, const char *const *args, size_t nargs, struct cache_reply *ret,
-               struct err *err) MUST_CHECK;
+int cache_eval(struct cache *c, struct arena *a, const struct cache_script *s,
+               const char *const *keys, size_t nkeys, const char *const *args, size_t nargs,
+               struct cache_reply *ret, struct err *err) MUST_CHECK;
 #endif

@@ -1,13 +1,14 @@
 #ifndef IO_HTTPC_H
 #define IO_HTTPC_H
 /*
- * Outgoing HTTP: one libcurl multi loop on a thread of its own, connections reused, names resolved by
- * c-ares, every address checked by the egress guard.
+ * Outgoing HTTP: one libcurl multi loop on a thread of its own, connections reused, names resolved
+ * by c-ares, every address checked by the egress guard.
  *
- * Egress guard.  http and https only, no credentials in the URL, redirects not followed, no proxy.  Each
- * resolved address is checked, and the address really connected to is checked again (rebinding):
- * loopback, private, link-local, CGNAT, multicast, reserved, documentation, NAT64/6to4/mapped forms
- * of those and cloud metadata addresses are refused unless a network of `allow` holds them.
+ * Egress guard.  http and https only, no credentials in the URL, redirects not followed, no proxy.
+ * Each resolved address is checked, and the address really connected to is checked again
+ * (rebinding): loopback, private, link-local, CGNAT, multicast, reserved, documentation,
+ * NAT64/6to4/mapped forms of those and cloud metadata addresses are refused unless a network of
+ * `allow` holds them.
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"
@@ -35,7 +36,8 @@ struct httpc_req { /* copied by httpc_send, but for the body, which must live un
     size_t reply_bytes_max; /* more is cut, not an error */
 };
 struct httpc_res {
-    int result; /* 0, or negative: E_egress_refused, E_timeout, E_upstream (connect, TLS, protocol) */
+    int result; /* 0, or negative: E_egress_refused, E_timeout, E_upstream (connect, TLS, protocol)
+                 */
     const char *reason; /* one sentence for the delivery log, "" on success */
     int status;
     const struct httpc_header *headers;
@@ -44,19 +46,20 @@ struct httpc_res {
     size_t body_n;
     bool body_cut;
     const char *address; /* connected to */
-    int64_t dns_us, connect_us, tls_us, first_byte_us, total_us; /* since the start; 0: not reached */
+    int64_t dns_us, connect_us, tls_us, first_byte_us,
+        total_us; /* since the start; 0: not reached */
 };
 /* Any thread.  `done` runs on the httpc thread with a result that lives for the call only. */
 int httpc_send(struct httpc *c, const struct httpc_req *req,
-               void (*done)(void *ctx, const struct httpc_res *res), void *ctx, struct err *err)
-    MUST_CHECK;
+               void (*done)(void *ctx, const struct httpc_res *res), void *ctx,
+               struct err *err) MUST_CHECK;
 /* The same for a fiber (parks) or thread (blocks); the result is copied into the arena. */
 int httpc_call(struct httpc *c, struct arena *a, const struct httpc_req *req, struct httpc_res *ret,
                struct err *err) MUST_CHECK;
 size_t httpc_in_flight(const struct httpc *c);
 
-/* The guard's two questions, for checking a URL before it is stored.  The first is syntax and literal
- * addresses only; it resolves nothing. */
+/* The guard's two questions, for checking a URL before it is stored.  The first is syntax and
+ * literal addresses only; it resolves nothing. */
 struct egress;
 int egress_new(const char *allow, struct egress **ret, struct err *err) MUST_CHECK;
 void egress_free(struct egress *e);

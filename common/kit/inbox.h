@@ -3,12 +3,12 @@
 /*
  * A consumer is a row of a table (rulings.md 8 and 9).
  *
- * INBOX_EFFECT: messages of a partition in batches of up to `batch_max` in one transaction, which first records
- * (consumer, event id) in `inbox`; what was recorded before is skipped.  If a batch fails it is replayed one
- * by one.  fn answering -E_retry_later parks the message in `inbox_retry` (later messages of that key queue
- * behind it, the partition goes on); any other error but E_unavailable/E_timeout dead-letters it to
- * <topic>.dlq with the reason.  INBOX_BULK: fn_batch gets the batch, no dedupe.
- * The offset is stored after the commit.
+ * INBOX_EFFECT: messages of a partition in batches of up to `batch_max` in one transaction, which
+ * first records (consumer, event id) in `inbox`; what was recorded before is skipped.  If a batch
+ * fails it is replayed one by one.  fn answering -E_retry_later parks the message in `inbox_retry`
+ * (later messages of that key queue behind it, the partition goes on); any other error but
+ * E_unavailable/E_timeout dead-letters it to <topic>.dlq with the reason.  INBOX_BULK: fn_batch
+ * gets the batch, no dedupe. The offset is stored after the commit.
  */
 #include "common/base/err.h"
 #include "common/base/json.h"
@@ -43,8 +43,8 @@ struct consumer {
     const char *doc;
 };
 /* One thread a consumer row. */
-int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret, struct err *err)
-    MUST_CHECK;
+int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret,
+                struct err *err) MUST_CHECK;
 void inbox_stop(struct inbox *i);
 extern const char inbox_schema_sql[]; /* inbox (partitioned by day), inbox_retry */
 #endif

@@ -1,13 +1,14 @@
 #ifndef KIT_TOKEN_H
 #define KIT_TOKEN_H
 /*
- * Who is asking.  API keys `365k_<env>_<id>_<secret><crc>`: id is decimal, secret 43 base64url characters (256
- * random bits), crc the 8 hex digits of CRC-32 over all before it.  Every program keeps the compacted topic
- * auth.keys as a table in memory, so checking a key costs one SHA-256 and a look-up and no hop.
- * Revocations also come through the Redis sorted set `cms365:revoked` (member "key:<id>" or "user:<id>",
- * score Unix ms), polled every 250 ms.  An id that is not in the table is asked of auth once
- * (GET /internal/auth/keys/{id} on its ops listener, single flight, negative cache 1 s); the same
- * listener's GET /internal/auth/keys gives the snapshot when Kafka is away at the start.
+ * Who is asking.  API keys `365k_<env>_<id>_<secret><crc>`: id is decimal, secret 43 base64url
+ * characters (256 random bits), crc the 8 hex digits of CRC-32 over all before it.  Every program
+ * keeps the compacted topic auth.keys as a table in memory, so checking a key costs one SHA-256 and
+ * a look-up and no hop. Revocations also come through the Redis sorted set `cms365:revoked` (member
+ * "key:<id>" or "user:<id>", score Unix ms), polled every 250 ms.  An id that is not in the table
+ * is asked of auth once (GET /internal/auth/keys/{id} on its ops listener, single flight, negative
+ * cache 1 s); the same listener's GET /internal/auth/keys gives the snapshot when Kafka is away at
+ * the start.
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"
@@ -16,25 +17,26 @@
 enum { key_secret_bytes = 32, key_text_max = 128 };
 
 struct principal {
-    int64_t user_id; /* 0: anonymous */
-    int64_t key_id;  /* 0: no key */
-    enum role role;  /* ROLE_NONE: anonymous */
+    int64_t user_id;  /* 0: anonymous */
+    int64_t key_id;   /* 0: no key */
+    enum role role;   /* ROLE_NONE: anonymous */
     scope_set scopes; /* role ∩ granted, expanded */
 };
 
 struct svc;
 struct tokens;
-int tokens_start(struct svc *svc, struct tokens **ret, struct err *err) MUST_CHECK; /* starts its thread */
+int tokens_start(struct svc *svc, struct tokens **ret,
+                 struct err *err) MUST_CHECK; /* starts its thread */
 void tokens_stop(struct tokens *t);
 bool tokens_ready(const struct tokens *t); /* read to the high watermark, or the snapshot taken */
 size_t tokens_count(const struct tokens *t);
-/* `addr` is the client's address text.  E_unauthorized (one message for all reasons), E_unavailable when
- * an unknown key cannot be asked for. */
+/* `addr` is the client's address text.  E_unauthorized (one message for all reasons), E_unavailable
+ * when an unknown key cannot be asked for. */
 int token_check(struct tokens *t, struct arena *a, const char *credential, const char *addr,
                 struct principal *ret, struct err *err) MUST_CHECK;
 
-/* The text form.  key_make writes a new key and its hash; key_parse checks form and CRC and computes the
- * hash; both without any look-up. */
+/* The text form.  key_make writes a new key and its hash; key_parse checks form and CRC and
+ * computes the hash; both without any look-up. */
 void key_make(const char *env, int64_t id, char text[key_text_max], unsigned char hash[32]);
 bool key_parse(const char *text, int64_t *ret_id, unsigned char ret_hash[32]);
 
@@ -52,6 +54,6 @@ struct key_state {
 /* Is it a list of CIDR blocks ("10.0.0.0/8, 2001:db8::/32", "" too)? */
 bool key_networks_ok(const char *text);
 char *key_state_json(struct arena *a, const struct key_state *k);
-int key_state_parse(struct arena *a, const char *json, size_t n, struct key_state *ret, struct err *err)
-    MUST_CHECK;
+int key_state_parse(struct arena *a, const char *json, size_t n, struct key_state *ret,
+                    struct err *err) MUST_CHECK;
 #endif
