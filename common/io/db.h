@@ -11,11 +11,11 @@
  * are.
  *
  * Errors.  E_unavailable (retryable, retry_after_s 1) when the database cannot be reached, no
- * connection came free within wait_ms, or the connection broke under a statement; E_timeout after
- * statement_timeout_ms; E_conflict on a unique violation and E_validation on a foreign key, check
- * or not-null violation, both with the constraint's (or column's) name in err->pointer; E_internal
- * for all else, with the SQLSTATE in err->detail.  After E_unavailable or E_timeout of a write its
- * fate is unknown.
+ * connection came free within wait_ms, the connection broke under a statement, the server has no
+ * room, or reruns did not end 40001/40P01; E_timeout after statement_timeout_ms; E_conflict on a
+ * unique violation and E_validation on a foreign key, check or not-null violation, both with the
+ * constraint's (or column's) name in err->pointer; E_internal for all else, with the SQLSTATE in
+ * err->detail.  After E_unavailable or E_timeout of a write its fate is unknown.
  *
  * Results belong to the arena given.  SQL text comes from sql/<name>.sql blocks and the CRUD
  * composer only; values are always parameters.

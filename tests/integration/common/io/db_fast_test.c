@@ -1,0 +1,173 @@
+/* Needs PostgreSQL: CMS365_TEST_DATABASE_URL. */
+#include "tests/support/db_crowd.h"
+
+/* --- the pipeline
+ * ---------------------------------------------------------------------------------- */
+
+static void fast_reads_of_all_fibers_share_one_connection(void **state)
+{
+    (void)state;
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    struct db_stats st;
+    run_crowd(db, 200, read_often, NULL);
+    db_stats(db, &st);
+    assert_int_equal(st.conns_open, 1);
+    assert_int_equal(st.statements, 5 + 200 * 20); /* those prepared when it opened count too */
+    assert_int_equal(st.errors, 2);                /* late_table and star are not there */
+    assert_int_equal(st.waits, 0);
+    db_free(db);
+}
+
+static void divide(struct crowd *c, size_t i, struct arena *a)
+{
+    struct db_rows *r;
+    struct err err;
+    int rc =
+        db_query(c->db, a, &f_divide, (struct db_val[]){ db_i64((int64_t)i % 10) }, 1, &r, &err);
+    if (i % 10 == 0)
+        CHECK(rc == -E_internal && str_starts(err.detail, "22012"));
+    else
+        CHECK(rc == 0 && db_get_i64(r, 0, 0) == 100 / (int64_t)(i % 10));
+}
+
+static void a_failing_fast_read_fails_alone(void **state)
+{
+    (void)state;
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    run_crowd(db, 100, divide, NULL);
+    db_free(db);
+}
+
+static void *end_backends_soon(void *application)
+{
+    usleep(200 * 1000);
+    struct db_conf conf = conf_of("db_test_admin");
+    struct db_session *s;
+    struct err err;
+    struct arena *a = arena_new();
+    struct db_rows *rows;
+    if (db_session_open(&conf, &s, &err) == 0) {
+        CHECK(db_session_exec(s, a, &end_others, (struct db_val[]){ db_text(application) }, 1,
+                              &rows, &err) == 0);
+        db_session_close(s);
+    }
+    arena_free(a);
+    return NULL;
+}
+
+static void nap_on_the_pipeline(struct crowd *c, size_t i, struct arena *a)
+{
+    struct db_rows *r;
+    struct err err;
+    const struct db_val v[] = { db_i64((int64_t)i), db_i64(i == 0 ? 500 : 1) };
+    CHECK(db_query(c->db, a, &f_nap, v, 2, &r, &err) == 0);
+    CHECK(db_get_i64(r, 0, 0) == (int64_t)i);
+}
+
+static void fast_reads_survive_the_end_of_their_connection(void **state)
+{
+    (void)state;
+    static char app[] = "db_test_break";
+    struct db_conf conf = conf_of(app);
+    struct db *db = db_new(&conf);
+    struct db_stats st;
+    pthread_t killer;
+    pthread_create(&killer, NULL, end_backends_soon, app);
+    run_crowd(db, 50, nap_on_the_pipeline, NULL);
+    pthread_join(killer, NULL);
+    db_stats(db, &st);
+    assert_int_equal(st.reconnects, 2);
+    db_free(db);
+}
+
+static void break_twice(struct crowd *c, size_t i, struct arena *a)
+{
+    struct db_rows *r;
+    struct err err;
+    if (i == 0) {
+        const struct db_val v[] = { db_i64(1), db_i64(1500) };
+        CHECK(db_query(c->db, a, &f_nap, v, 2, &r, &err) == -E_unavailable);
+        CHECK(err.retry_after_s == 1);
+        return;
+    }
+    for (int k = 0; k < 2; k++) { /* by a borrowed connection of the same pool */
+        fiber_sleep_ms(300);
+        CHECK(db_query(c->db, a, &end_others, (struct db_val[]){ db_text(c->ctx) }, 1, &r, &err) ==
+              0);
+    }
+}
+
+static void fast_reads_are_sent_once_more_and_no_more(void **state)
+{
+    (void)state;
+    static char app[] = "db_test_twice";
+    struct db_conf conf = conf_of(app);
+    struct db *db = db_new(&conf);
+    run_crowd(db, 2, break_twice, app);
+    db_free(db);
+}
+
+static void late_table(struct crowd *c, size_t i, struct arena *a)
+{
+    struct db_rows *r;
+    struct err err;
+    (void)i;
+    static const struct db_stmt make = { .sql = "create table late_table as select 7 as n",
+                                         .flags = DB_ONCE | DB_WRITE };
+    CHECK(db_query(c->db, a, &f_late_table, NULL, 0, &r, &err) == -E_internal);
+    CHECK(str_starts(err.detail, "42P01"));
+    CHECK(db_query(c->db, a, &make, NULL, 0, &r, &err) == 0);
+    CHECK(db_query(c->db, a, &f_late_table, NULL, 0, &r, &err) == 0);
+    CHECK(db_get_i64(r, 0, 0) == 7);
+}
+
+static void a_statement_that_cannot_be_prepared_does_not_spoil_the_others(void **state)
+{
+    (void)state;
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    run_crowd(db, 1, late_table, NULL);
+    db_free(db);
+    script("drop table late_table");
+}
+
+static void changed_table(struct crowd *c, size_t i, struct arena *a)
+{
+    struct db_rows *r;
+    struct err err;
+    (void)i;
+    static const struct db_stmt change = { .sql = "alter table star add column more int default 9",
+                                           .flags = DB_ONCE | DB_WRITE };
+    const struct db_val v[] = { db_i64(1) };
+    CHECK(db_query(c->db, a, &f_star, v, 1, &r, &err) == 0);
+    CHECK(db_ncols(r) == 1);
+    CHECK(db_query(c->db, a, &change, NULL, 0, &r, &err) == 0);
+    CHECK(db_query(c->db, a, &f_star, v, 1, &r, &err) == 0);
+    CHECK(db_ncols(r) == 2);
+}
+
+static void a_migration_under_a_prepared_read_is_not_noticed(void **state)
+{
+    (void)state;
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    script("create table star(id bigint); insert into star values (1)");
+    run_crowd(db, 1, changed_table, NULL);
+    db_free(db);
+    script("drop table star");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fast_reads_of_all_fibers_share_one_connection),
+        cmocka_unit_test(a_failing_fast_read_fails_alone),
+        cmocka_unit_test(fast_reads_survive_the_end_of_their_connection),
+        cmocka_unit_test(fast_reads_are_sent_once_more_and_no_more),
+        cmocka_unit_test(a_statement_that_cannot_be_prepared_does_not_spoil_the_others),
+        cmocka_unit_test(a_migration_under_a_prepared_read_is_not_noticed),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
