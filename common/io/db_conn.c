@@ -9,8 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* --- waiting -----------------------------------------------------------------------------------
- */
+/* --- waiting --------------------------------------------------------------------------- */
 
 static bool poll_one(int fd, short events, int64_t deadline_us)
 {
@@ -91,8 +90,7 @@ bool conn_alive(struct db_conn *c)
            PQstatus(c->pg) == CONNECTION_OK;
 }
 
-/* --- opening and closing -----------------------------------------------------------------------
- */
+/* --- opening and closing --------------------------------------------------------------- */
 
 static void on_notice(void *ctx, const char *text)
 {
@@ -206,8 +204,7 @@ void conn_close(struct db_conn *c)
     conn_close_off_loop(c);
 }
 
-/* --- statements --------------------------------------------------------------------------------
- */
+/* --- statements ------------------------------------------------------------------------ */
 
 static size_t prepared_slot(const struct db_conn *c, const char *name)
 {

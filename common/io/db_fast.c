@@ -47,8 +47,7 @@ static int64_t guard_us(const struct db_loop *dl)
     return (int64_t)((ms > 0 ? ms : 30000) + db_guard_ms) * 1000;
 }
 
-/* --- sending -----------------------------------------------------------------------------------
- */
+/* --- sending --------------------------------------------------------------------------- */
 
 static void fast_watch(struct db_loop *dl, bool out)
 {
@@ -99,8 +98,7 @@ static void fast_send_waiting(struct db_loop *dl)
     }
 }
 
-/* --- receiving ---------------------------------------------------------------------------------
- */
+/* --- receiving ------------------------------------------------------------------------- */
 
 /* False: the connection is of no use any more, and the statement is to be sent again. */
 static bool fast_take_result(struct db_fast *f, PGresult *res)
@@ -157,8 +155,7 @@ static void on_fast(struct watch *w, uint32_t events)
         loop_defer(dl->loop, &dl->flush);
 }
 
-/* --- opening, and opening again ------------------------------------------------------------------
- */
+/* --- opening, and opening again -------------------------------------------------------- */
 
 static void fail_waiting(struct db_loop *dl, int64_t before_us, const struct err *why)
 {

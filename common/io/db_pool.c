@@ -16,8 +16,7 @@ struct workers *db_workers(struct db *db)
     return w;
 }
 
-/* --- loops -------------------------------------------------------------------------------------
- */
+/* --- loops ----------------------------------------------------------------------------- */
 
 void pool_init(struct db_loop *dl, size_t share)
 {
@@ -53,8 +52,7 @@ struct db_loop *db_loop_here(struct db *db)
     return dl;
 }
 
-/* --- opening, with patience ----------------------------------------------------------------------
- */
+/* --- opening, with patience ------------------------------------------------------------ */
 
 struct opening {
     struct db *db;
@@ -93,8 +91,7 @@ static int open_patiently(struct db *db, int64_t deadline_us, struct db_conn **r
     }
 }
 
-/* --- borrowing in a fiber ------------------------------------------------------------------------
- */
+/* --- borrowing in a fiber -------------------------------------------------------------- */
 
 static struct db_waiter *first_waiter(struct db_loop *dl)
 {
@@ -219,8 +216,7 @@ void pool_drop_idle(struct db_conn *c)
     conn_close(c);
 }
 
-/* --- the connection of a plain thread
- * -------------------------------------------------------------- */
+/* --- the connection of a plain thread -------------------------------------------------- */
 
 void db_thread_end(void *thread)
 {

@@ -4,8 +4,7 @@
 
 #include <assert.h>
 
-/* --- parameters --------------------------------------------------------------------------------
- */
+/* --- parameters ------------------------------------------------------------------------ */
 
 enum { i64_text_bytes = 21, array_bytes_max = 64 * 1024 * 1024 };
 
@@ -90,8 +89,7 @@ void db_params_make(struct arena *a, const struct db_val *v, size_t n, struct db
     ret->v = out;
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results --------------------------------------------------------------------------- */
 
 static void clear_result(void *res)
 {
@@ -201,8 +199,7 @@ size_t db_get_texts(struct arena *a, const struct db_rows *r, size_t row, size_t
     return n;
 }
 
-/* --- what an SQLSTATE means --------------------------------------------------------------------
- */
+/* --- what an SQLSTATE means ------------------------------------------------------------ */
 
 static bool state_is(const char *state, const char *const *list)
 {

@@ -115,8 +115,7 @@ int db_tx(struct db *db, struct arena *a, int (*fn)(struct db_tx *tx, void *ctx,
     }
 }
 
-/* --- sessions ----------------------------------------------------------------------------------
- */
+/* --- sessions -------------------------------------------------------------------------- */
 
 struct db_session {
     struct db_conn *conn;

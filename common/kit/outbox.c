@@ -67,8 +67,7 @@ int outbox_put(struct db_tx *tx, struct arena *a, const struct outbox_event *e, 
     return rc;
 }
 
-/* --- the thread --------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------ */
 
 void outbox_wake(struct outbox *o)
 {

@@ -94,8 +94,7 @@ struct relay {
     bool empty;         /* the last read found nothing, above or below */
 };
 
-/* --- rows in flight ------------------------------------------------------------------------------
- */
+/* --- rows in flight -------------------------------------------------------------------- */
 
 static struct flight **bucket_of(struct relay *r, int64_t id)
 {
@@ -149,8 +148,7 @@ static void flights_clear(struct relay *r)
     r->queue_full = false;
 }
 
-/* --- producing -----------------------------------------------------------------------------------
- */
+/* --- producing ------------------------------------------------------------------------- */
 
 /* Kafka refuses whole batches, the innocent rows with the guilty one.  So what is refused is
  * produced once more, a row at a time, by a new producer (this one has a gap and is fatal), and
@@ -298,8 +296,7 @@ static int relay_read(struct relay *r, bool *ret_full, struct err *err)
     return rc;
 }
 
-/* --- settling ------------------------------------------------------------------------------------
- */
+/* --- settling -------------------------------------------------------------------------- */
 
 static int delete_acked(struct relay *r, struct err *err)
 {
@@ -351,8 +348,7 @@ static int relay_settle(struct relay *r, bool now, struct err *err)
     return rc;
 }
 
-/* --- the relay -----------------------------------------------------------------------------------
- */
+/* --- the relay ------------------------------------------------------------------------- */
 
 /* Drops the producer.  Its last reports come while it goes, and count. */
 static int relay_drop(struct relay *r, struct err *err)

@@ -26,8 +26,7 @@ static const char *url;
 static char schema[64];
 static struct arena *arena;
 
-/* --- statements ----------------------------------------------------------------------------------
- */
+/* --- statements ------------------------------------------------------------------------ */
 
 #define UNUSED __attribute__((unused))
 #define STMT(id, text, fl)                                                                         \
@@ -107,8 +106,7 @@ static UNUSED void end_backends(const char *application)
     admin(&end_others, (struct db_val[]){ db_text(application) }, 1);
 }
 
-/* --- fibers: cmocka's jumps must not cross stacks, so checks inside them are remembered
- * ------------- */
+/* --- fibers: cmocka's jumps must not cross stacks, so checks inside them are remembered  */
 
 static atomic_int failed_line;
 static char failed_detail[400];
@@ -161,6 +159,21 @@ static UNUSED void run_crowd(struct db *db, size_t n,
     loop_free(c.loop);
     if (atomic_exchange(&failed_line, 0))
         fail_msg("%s", failed_detail);
+}
+
+/* Twenty fast reads whose answers must be their own. */
+static UNUSED void read_often(struct crowd *c, size_t i, struct arena *a)
+{
+    for (size_t k = 0; k < 20; k++) {
+        int64_t want = (int64_t)(i * 1000 + k);
+        char text[32];
+        struct db_rows *r;
+        struct err err;
+        snprintf(text, sizeof(text), "fiber %zu", i);
+        const struct db_val v[] = { db_i64(want), db_text(text) };
+        CHECK(db_query(c->db, a, &f_echo, v, 2, &r, &err) == 0);
+        CHECK(db_get_i64(r, 0, 0) == want && str_eq(db_str(r, 0, 1), text));
+    }
 }
 
 static UNUSED int group_setup(void **state)

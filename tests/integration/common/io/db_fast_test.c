@@ -1,8 +1,7 @@
 /* Needs PostgreSQL: CMS365_TEST_DATABASE_URL. */
 #include "tests/support/db_crowd.h"
 
-/* --- the pipeline
- * ---------------------------------------------------------------------------------- */
+/* --- the pipeline ---------------------------------------------------------------------- */
 
 static void fast_reads_of_all_fibers_share_one_connection(void **state)
 {

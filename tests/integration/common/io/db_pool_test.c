@@ -1,8 +1,7 @@
 /* Needs PostgreSQL: CMS365_TEST_DATABASE_URL. */
 #include "tests/support/db_crowd.h"
 
-/* --- borrowed connections
- * --------------------------------------------------------------------------- */
+/* --- borrowed connections -------------------------------------------------------------- */
 
 static void borrow_in_turn(struct crowd *c, size_t i, struct arena *a)
 {

@@ -1,8 +1,7 @@
 /* Needs PostgreSQL: CMS365_TEST_DATABASE_URL. */
 #include "tests/support/db_crowd.h"
 
-/* --- values
- * ---------------------------------------------------------------------------------------- */
+/* --- values ---------------------------------------------------------------------------- */
 
 static void values_make_the_round_trip(void **state)
 {
@@ -89,8 +88,7 @@ static void session_settings_hold(void **state)
     db_free(db);
 }
 
-/* --- a database that is not there
- * -------------------------------------------------------------------- */
+/* --- a database that is not there ------------------------------------------------------ */
 
 static void ask_in_vain(struct crowd *c, size_t i, struct arena *a)
 {
@@ -144,8 +142,7 @@ static void a_server_that_says_nothing_is_given_up(void **state)
     close(fd);
 }
 
-/* --- errors
- * ------------------------------------------------------------------------------------------ */
+/* --- errors ---------------------------------------------------------------------------- */
 
 static void violations_name_their_constraint(void **state)
 {

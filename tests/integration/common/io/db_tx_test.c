@@ -1,8 +1,7 @@
 /* Needs PostgreSQL: CMS365_TEST_DATABASE_URL. */
 #include "tests/support/db_crowd.h"
 
-/* --- transactions
- * ------------------------------------------------------------------------------------ */
+/* --- transactions ---------------------------------------------------------------------- */
 
 struct tx_plan {
     int64_t id;
@@ -142,8 +141,7 @@ static void a_deadlock_is_run_again(void **state)
     db_free(db);
 }
 
-/* --- threads and sessions
- * ---------------------------------------------------------------------------- */
+/* --- threads and sessions -------------------------------------------------------------- */
 
 static void *thread_reads(void *ctx)
 {

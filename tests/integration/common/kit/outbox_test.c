@@ -33,8 +33,7 @@ static rd_kafka_mock_cluster_t *mock;
 static const char *brokers;
 static struct bus_reader *reader;
 
-/* --- what arrived
- * ---------------------------------------------------------------------------------- */
+/* --- what arrived ---------------------------------------------------------------------- */
 
 struct seen {
     char key[32], id[uuid_len + 1];
@@ -68,8 +67,7 @@ static size_t read_until(size_t want, int64_t ms)
     return nseen;
 }
 
-/* --- writing
- * --------------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------- */
 
 struct change {
     struct arena *arena;
@@ -154,8 +152,7 @@ static void await_owner(struct outbox *o)
     assert_true(outbox_is_owner(o));
 }
 
-/* --- cases
- * ----------------------------------------------------------------------------------------- */
+/* --- cases ----------------------------------------------------------------------------- */
 
 /* proves: X-04 */
 static void an_event_is_there_if_and_only_if_its_transaction_is(void **state)
@@ -476,8 +473,7 @@ static void a_backlog_larger_than_the_queue_drains(void **state)
     outbox_stop(o);
 }
 
-/* --- fixture
- * --------------------------------------------------------------------------------------- */
+/* --- fixture --------------------------------------------------------------------------- */
 
 static void script(const char *sql)
 {
