@@ -72,7 +72,7 @@ int outbox_put(struct db_tx *tx, struct arena *a, const struct outbox_event *e, 
 void outbox_wake(struct outbox *o)
 {
     const uint64_t one = 1;
-    if (!atomic_load(&o->owner) || atomic_exchange(&o->woken, true))
+    if (!o || !atomic_load(&o->owner) || atomic_exchange(&o->woken, true))
         return;
     ssize_t ignored = write(o->wake_fd, &one, sizeof(one)); /* only a full counter refuses */
     (void)ignored;

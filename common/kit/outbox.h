@@ -34,7 +34,8 @@ int outbox_open(const struct outbox_conf *conf, struct outbox **ret, struct err 
 int outbox_start(struct svc *svc, struct outbox **ret,
                  struct err *err) MUST_CHECK; /* the relay's thread */
 void outbox_stop(struct outbox *o); /* sends what it can for drain time, then lets go of the lock */
-void outbox_wake(struct outbox *o); /* a writer of this process committed; any thread, cheap */
+void outbox_wake(
+    struct outbox *o); /* a writer of this process committed; any thread, cheap; NULL is fine */
 bool outbox_is_owner(const struct outbox *o);
 
 struct outbox_event {

@@ -106,7 +106,7 @@ static UNUSED void end_backends(const char *application)
     admin(&end_others, (struct db_val[]){ db_text(application) }, 1);
 }
 
-/* --- fibers: cmocka's jumps must not cross stacks, so checks inside them are remembered  */
+/* cmocka's jumps must not cross stacks, so what fibers check is remembered. */
 
 static atomic_int failed_line;
 static char failed_detail[400];
