@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -145,7 +146,10 @@ static void begin_stop(void *p)
     struct httpd_loop *l = o->l;
     unsigned drain_ms = o->drain_ms;
     free(o);
-    run_mhd(l); /* takes what the kernel has accepted already */
+    struct pollfd waiting = { .fd = l->listen_fd, .events = POLLIN };
+    /* Closing resets what the kernel has accepted and we have not: take that first. */
+    for (unsigned i = 0; i < listen_backlog && poll(&waiting, 1, 0) == 1; i++)
+        run_mhd(l);
     l->stopping = true;
     MHD_quiesce_daemon(l->mhd);
     close(l->listen_fd);
