@@ -1,11 +1,12 @@
 #ifndef PROTO_EMIT_H
 #define PROTO_EMIT_H
 /*
- * Printers over the tables.  `--contract` of a program puts what these give into its part of the contract;
- * scripts/contract merges the parts into docs/api and docs/reference.
+ * Printers over the tables.  `--contract` of a program puts what these give into its part of the
+ * contract; scripts/contract merges the parts into docs/api and docs/reference.
  *
- * Schema names: entity "api_key" is ApiKey as read, ApiKeyInput as created or replaced, ApiKeyPatch as
- * merged; an event "post.published" is PostPublishedEvent; a shape has its own name; errors are Problem.
+ * Schema names: entity "api_key" is ApiKey as read, ApiKeyInput as created or replaced, ApiKeyPatch
+ * as merged; an event "post.published" is PostPublishedEvent; a shape has its own name; errors are
+ * Problem.
  */
 #include "proto/entity.h"
 
@@ -33,7 +34,8 @@ void emit_md_topics(FILE *out);
 void emit_md_metrics(FILE *out);
 void emit_ts(FILE *out);
 
-/* All of the above: {"schemas":…,"webhooks":…,"security":…,"files":{"docs/reference/errors.md":"…"},
+/* All of the above:
+ * {"schemas":…,"webhooks":…,"security":…,"files":{"docs/reference/errors.md":"…"},
  * "settings":[{"name","who","doc"}]}.  New reference. */
 json_t *emit_all(void);
 #endif
