@@ -93,6 +93,8 @@ static int lock(struct db_session *s, struct arena *a, struct err *err)
         int rc = db_session_exec(s, a, &lock_stmt, NULL, 0, &rows, err);
         if (rc < 0 || db_get_bool(rows, 0, 0))
             return rc;
+        if (db_is_null(rows, 0, 0))
+            return err_set(err, E_config, "The role's search_path names no schema that exists.");
         if (waited_ms >= lock_wait_ms)
             return err_set(err, E_timeout, "Another migration has been running for too long.");
         fiber_sleep_ms(lock_poll_ms);

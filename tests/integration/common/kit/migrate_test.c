@@ -178,6 +178,16 @@ static void two_at_once_do_the_work_once(void **state)
     assert_int_equal(number("select count(*) from a"), 2);
 }
 
+static void a_role_without_a_schema_is_told_so(void **state)
+{
+    (void)state;
+    int n;
+    struct err err;
+    script("set search_path = no_such_schema");
+    assert_int_equal(migrate_run(session, first, &n, &err), -E_config);
+    assert_non_null(strstr(err.msg, "search_path"));
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -230,6 +240,7 @@ int main(void)
         CASE(a_failing_migration_leaves_nothing_behind),
         CASE(a_long_migration_has_no_time_limit),
         CASE(two_at_once_do_the_work_once),
+        CASE(a_role_without_a_schema_is_told_so),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
