@@ -10,13 +10,15 @@ const char crud_counts_schema_sql[] =
     "    entity text NOT NULL, status text NOT NULL, owner bigint NOT NULL, shard int NOT NULL,\n"
     "    n bigint NOT NULL,\n"
     "    PRIMARY KEY (entity, status, owner, shard)\n"
-    ") WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);\n"
+    ") WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = "
+    "1000);\n"
     "CREATE INDEX counts_owner_idx ON counts (entity, owner, status);\n";
 
 const struct param_def crud_get_params[] = {
-    { "fields", "string", 0, query_value_bytes_max, "Names of the fields to show, separated by commas." },
+    { "fields", "string", 0, query_value_bytes_max,
+     "Names of the fields to show, separated by commas." },
     { "include", "string", 0, query_value_bytes_max,
-      "Relations to show in full, one level, separated by commas." },
+     "Relations to show in full, one level, separated by commas." },
     { 0 },
 };
 const struct param_def crud_list_params[] = {
@@ -24,14 +26,17 @@ const struct param_def crud_list_params[] = {
     { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },
     { "limit", "integer", 1, query_per_page_max, "Rows at most; instead of page and per_page." },
     { "offset", "integer", 0, query_offset_max, "Rows to skip; instead of page and per_page." },
-    { "fields", "string", 0, query_value_bytes_max, "Names of the fields to show, separated by commas." },
+    { "fields", "string", 0, query_value_bytes_max,
+     "Names of the fields to show, separated by commas." },
     { "sort", "string", 0, query_value_bytes_max,
-      "Fields to sort by, separated by commas; a leading - sorts downwards. Ties are sorted by id." },
+     "Fields to sort by, separated by commas; a leading - sorts downwards. Ties are sorted by "
+      "id." },
     { "filter[]", "string", 0, query_value_bytes_max,
-      "filter[field]=value or filter[field][op]=value with eq, ne, lt, lte, gt, gte, in, nin, like, ilike, "
+     "filter[field]=value or filter[field][op]=value with eq, ne, lt, lte, gt, gte, in, nin, "
+      "like, ilike, "
       "null, between, contains. A relation is filtered by id." },
     { "include", "string", 0, query_value_bytes_max,
-      "Relations to show in full, one level, separated by commas." },
+     "Relations to show in full, one level, separated by commas." },
     { "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted." },
     { 0 },
 };
@@ -53,13 +58,15 @@ const struct entity_def *crud_entity(const struct crud *c)
 static struct db_stmt named(struct arena *a, unsigned flags, const char *sql, const char *entity,
                             const char *what, const char *vc)
 {
-    struct db_stmt s = { .name = arena_printf(a, "%s_%s_%s", entity, what, vc), .sql = sql,
+    struct db_stmt s = { .name = arena_printf(a, "%s_%s_%s", entity, what, vc),
+                         .sql = sql,
                          .flags = flags };
     assert(strlen(s.name) < 64);
     return s;
 }
 
-static void make_related(struct arena *a, const struct crud *c, enum vis_class vc, struct crud_reads *r)
+static void make_related(struct arena *a, const struct crud *c, enum vis_class vc,
+                         struct crud_reads *r)
 {
     const struct entity_def *e = c->e;
     size_t n = 0;
@@ -73,7 +80,8 @@ static void make_related(struct arena *a, const struct crud *c, enum vis_class v
     }
 }
 
-static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc, struct crud_reads *r)
+static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc,
+                       struct crud_reads *r)
 {
     const struct entity_def *e = c->e;
     const char *v = vis_class_name(vc);
@@ -97,15 +105,16 @@ static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc,
             const char *what = arena_printf(a, "page%u%u", status, total);
             r->page[status][total] =
                 named(a, fast ? DB_FAST : 0,
-                      sqlgen_first_page(a, e, vc, &r->query, status, total,
-                                        total ? &r->plan_total : &ignored),
+                      sqlgen_first_page(a, &(struct sqlgen_who){ e, vc, 0 }, &r->query, status,
+                                        total, total ? &r->plan_total : &ignored),
                       e->name, what, v);
         }
     make_related(a, c, vc, r);
 }
 
 /* Where an admin sees no more than an editor, the same statements serve both, prepared once. */
-static void share_reads(const struct entity_def *e, const struct crud_reads *all, struct crud_reads *admin)
+static void share_reads(const struct entity_def *e, const struct crud_reads *all,
+                        struct crud_reads *admin)
 {
     if (!str_eq(all->get.sql, admin->get.sql))
         return;
@@ -121,8 +130,8 @@ static void share_reads(const struct entity_def *e, const struct crud_reads *all
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks)
 {
-    static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "update", "delete",
-                                                        "restore", "purge" };
+    static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "update",
+                                                        "delete", "restore",     "purge" };
     struct crud *c = arena_alloc(a, sizeof(*c));
     c->e = e;
     c->flags = flags;
@@ -134,8 +143,9 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     for (unsigned w = 0; !(flags & CRUD_READ_ONLY) && w < SQL_WRITES_MAX_; w++) {
         if ((w == SQL_RESTORE || w == SQL_PURGE) && !e->soft_delete)
             continue;
-        c->write[w] = named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, flags & CRUD_COUNTS),
-                            e->name, names[w], "stmt");
+        c->write[w] =
+            named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, flags & CRUD_COUNTS),
+                  e->name, names[w], "stmt");
     }
     return c;
 }
@@ -221,42 +231,79 @@ static void fill_reads(struct arena *a, const struct crud *c, struct route *list
 {
     const struct entity_def *e = c->e;
     unsigned open = e->visibility == VIS_OWNER ? 0 : ROUTE_PUBLIC;
-    *list = (struct route){ .method = GET, .path = e->path, .fn = crud_list, .scope = e->scope_read,
-                            .entity = e, .query = crud_list_params, .errors = list_errors, .cost = 2,
+    *list = (struct route){ .method = GET,
+                            .path = e->path,
+                            .fn = crud_list,
+                            .scope = e->scope_read,
+                            .entity = e,
+                            .query = crud_list_params,
+                            .errors = list_errors,
+                            .cost = 2,
                             .flags = open | ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
                             .op_id = arena_printf(a, "list_%s", e->plural),
-                            .doc = arena_printf(a, "List %s, page by page.", e->plural), .ctx = c };
-    *get = (struct route){ .method = GET, .path = arena_printf(a, "%s/{id}", e->path), .fn = crud_get,
-                           .scope = e->scope_read, .entity = e, .query = crud_get_params,
-                           .errors = read_errors, .cost = 1, .flags = open | ROUTE_ETAG | ROUTE_NO_BODY,
+                            .doc = arena_printf(a, "List %s, page by page.", e->plural),
+                            .ctx = c };
+    *get = (struct route){ .method = GET,
+                           .path = arena_printf(a, "%s/{id}", e->path),
+                           .fn = crud_get,
+                           .scope = e->scope_read,
+                           .entity = e,
+                           .query = crud_get_params,
+                           .errors = read_errors,
+                           .cost = 1,
+                           .flags = open | ROUTE_ETAG | ROUTE_NO_BODY,
                            .op_id = arena_printf(a, "get_%s", e->name),
-                           .doc = arena_printf(a, "Read one of the %s.", e->plural), .ctx = c };
+                           .doc = arena_printf(a, "Read one of the %s.", e->plural),
+                           .ctx = c };
 }
 
 static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
 {
     const struct entity_def *e = c->e;
     const char *one = arena_printf(a, "%s/{id}", e->path);
-    r[0] = (struct route){ .method = POST, .path = e->path, .fn = crud_create, .status = 201,
-                           .errors = create_errors, .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG,
+    r[0] = (struct route){ .method = POST,
+                           .path = e->path,
+                           .fn = crud_create,
+                           .status = 201,
+                           .errors = create_errors,
+                           .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG,
                            .op_id = arena_printf(a, "create_%s", e->name),
                            .doc = arena_printf(a, "Create one of the %s.", e->plural) };
-    r[1] = (struct route){ .method = PATCH, .path = one, .fn = crud_patch, .errors = change_errors,
-                           .flags = ROUTE_MERGE | ROUTE_ETAG,
-                           .op_id = arena_printf(a, "patch_%s", e->name),
-                           .doc = arena_printf(a, "Change some fields of one of the %s.", e->plural) };
-    r[2] = (struct route){ .method = PUT, .path = one, .fn = crud_put, .errors = change_errors,
-                           .flags = ROUTE_ETAG, .op_id = arena_printf(a, "replace_%s", e->name),
-                           .doc = arena_printf(a, "Replace one of the %s; what is left out takes its default.",
+    r[1] =
+        (struct route){ .method = PATCH,
+                        .path = one,
+                        .fn = crud_patch,
+                        .errors = change_errors,
+                        .flags = ROUTE_MERGE | ROUTE_ETAG,
+                        .op_id = arena_printf(a, "patch_%s", e->name),
+                        .doc = arena_printf(a, "Change some fields of one of the %s.", e->plural) };
+    r[2] = (struct route){ .method = PUT,
+                           .path = one,
+                           .fn = crud_put,
+                           .errors = change_errors,
+                           .flags = ROUTE_ETAG,
+                           .op_id = arena_printf(a, "replace_%s", e->name),
+                           .doc = arena_printf(
+                               a, "Replace one of the %s; what is left out takes its default.",
+                               e->plural) };
+    r[3] = (struct route){ .method = DELETE,
+                           .path = one,
+                           .fn = crud_delete,
+                           .status = 204,
+                           .errors = delete_errors,
+                           .flags = ROUTE_NO_BODY | ROUTE_ETAG,
+                           .query = delete_params,
+                           .op_id = arena_printf(a, "delete_%s", e->name),
+                           .doc = arena_printf(a, "Delete one of the %s; it can be restored.",
                                                e->plural) };
-    r[3] = (struct route){ .method = DELETE, .path = one, .fn = crud_delete, .status = 204,
-                           .errors = delete_errors, .flags = ROUTE_NO_BODY | ROUTE_ETAG,
-                           .query = delete_params, .op_id = arena_printf(a, "delete_%s", e->name),
-                           .doc = arena_printf(a, "Delete one of the %s; it can be restored.", e->plural) };
-    r[4] = (struct route){ .method = POST, .path = arena_printf(a, "%s/restore", one), .fn = crud_restore,
-                           .errors = delete_errors, .flags = ROUTE_NO_BODY | ROUTE_ETAG,
+    r[4] = (struct route){ .method = POST,
+                           .path = arena_printf(a, "%s/restore", one),
+                           .fn = crud_restore,
+                           .errors = delete_errors,
+                           .flags = ROUTE_NO_BODY | ROUTE_ETAG,
                            .op_id = arena_printf(a, "restore_%s", e->name),
-                           .doc = arena_printf(a, "Take back the deletion of one of the %s.", e->plural) };
+                           .doc = arena_printf(a, "Take back the deletion of one of the %s.",
+                                               e->plural) };
     for (size_t i = 0; i < 5; i++) {
         r[i].scope = e->scope_write;
         r[i].entity = e;
@@ -282,7 +329,8 @@ static void fill_slug(struct arena *a, const struct crud *c, const struct route 
     ret[1].path = ret[0].path;
     ret[1].flags |= ROUTE_IDEMPOTENT;
     ret[1].op_id = arena_printf(a, "upsert_%s", e->name);
-    ret[1].doc = arena_printf(a, "Replace the one of the %s with this slug, or create it.", e->plural);
+    ret[1].doc =
+        arena_printf(a, "Replace the one of the %s with this slug, or create it.", e->plural);
 }
 
 const struct route *crud_routes(struct arena *a, const struct crud *c)

@@ -3,19 +3,19 @@
 /*
  * REST on an entity table: everything here is derived from struct entity_def.
  *
- * A program with whole entities makes a `struct crud` for each at its start (crud_new: statements are composed
- * once, the fast ones prepared when connections open) and serves crud_routes().  A program that
- * only lists or shows a resource of its own puts the handlers into its route rows:
+ * A program with whole entities makes a `struct crud` for each at its start (crud_new: statements
+ * are composed once, the fast ones prepared when connections open) and serves crud_routes().  A
+ * program that only lists or shows a resource of its own puts the handlers into its route rows:
  *
  *   { GET, "/api/v2/auth/keys",      crud_list, .entity = &entity_api_key, .flags = ROUTE_LIST,
  *     .query = crud_list_params, … },
- *   { GET, "/api/v2/auth/keys/{id}", crud_get,  .entity = &entity_api_key, .query = crud_get_params, … },
- *   { DELETE, "/api/v2/x/{id}",      crud_delete, … }
+ *   { GET, "/api/v2/auth/keys/{id}", crud_get,  .entity = &entity_api_key, .query =
+ * crud_get_params, … }, { DELETE, "/api/v2/x/{id}",      crud_delete, … }
  *
- * and needs no struct crud (`ctx` NULL; the statement is then composed a request).  Path value 0 is the id.
- * The table must have the columns that its entity_def says (plus deleted_at if soft_delete); rows are
- * restricted by visibility, VIS_OWNER: `owner` = the caller, all for api:admin.  FF_SECRET and FF_HIDDEN
- * fields are never shown.
+ * and needs no struct crud (`ctx` NULL; the statement is then composed a request).  Path value 0 is
+ * the id. The table must have the columns that its entity_def says (plus deleted_at if
+ * soft_delete); rows are restricted by visibility, VIS_OWNER: `owner` = the caller, all for
+ * api:admin.  FF_SECRET and FF_HIDDEN fields are never shown.
  *
  * Event payload (outbox, entities with `events`), the JSON text that travels on content.events:
  *   {"data":{…as GET by an admin, private fields too…,"deleted_at":null},
@@ -35,19 +35,20 @@ struct shape_row;
 
 /* Hooks of a program that has something to add.  All may be NULL. */
 struct crud_hooks {
-    /* After validation, before the statement: may set values (shape_set), add faults (shape_fault) or refuse.
-     * `id` is 0 on create. */
+    /* After validation, before the statement: may set values (shape_set), add faults (shape_fault)
+     * or refuse. `id` is 0 on create. */
     int (*before_write)(struct req *req, int64_t id, struct shape_row *row, struct err *err);
     /* After the commit. */
     void (*after_write)(struct req *req, int64_t id);
 };
 enum crud_flag {
-    CRUD_COUNTS = 1 << 0,   /* keeps `counts` in the writing statement (crud_counts_schema_sql) */
+    CRUD_COUNTS = 1 << 0,    /* keeps `counts` in the writing statement (crud_counts_schema_sql) */
     CRUD_READ_ONLY = 1 << 1, /* routes: list and get only */
 };
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks);
-/* Entities of one program that include each other: `all` ends at NULL and lives as long as they do. */
+/* Entities of one program that include each other: `all` ends at NULL and lives as long as they do.
+ */
 void crud_link(struct crud *const *all);
 /* Its rows: list, create, get, patch, put, delete, restore; ends at .path NULL. */
 const struct route *crud_routes(struct arena *a, const struct crud *c);
@@ -60,32 +61,35 @@ size_t crud_stmts(const struct crud *c, const struct db_stmt **list, size_t max)
 /* Handlers. */
 int crud_list(struct req *req, struct res *res, struct err *err);
 int crud_get(struct req *req, struct res *res, struct err *err);
-int crud_get_slug(struct req *req, struct res *res, struct err *err);  /* …/slug:{slug} */
+int crud_get_slug(struct req *req, struct res *res, struct err *err); /* …/slug:{slug} */
 int crud_create(struct req *req, struct res *res, struct err *err);
 int crud_patch(struct req *req, struct res *res, struct err *err);
 int crud_put(struct req *req, struct res *res, struct err *err);
-int crud_put_slug(struct req *req, struct res *res, struct err *err);  /* upsert */
+int crud_put_slug(struct req *req, struct res *res, struct err *err); /* upsert */
 int crud_delete(struct req *req, struct res *res, struct err *err);
 int crud_restore(struct req *req, struct res *res, struct err *err);
 
 /* For handlers of other programs. */
-/* The row as the caller may see it, {"data":{…}} with its ETag, into res.  E_not_found.  `id` as text. */
+/* The row as the caller may see it, {"data":{…}} with its ETag, into res.  E_not_found.  `id` as
+ * text. */
 int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id,
                 struct err *err) MUST_CHECK;
 
 const struct entity_def *crud_entity(const struct crud *c);
 
-/* A change by the program itself, with api:admin: the same validation, statement and events as over HTTP. */
+/* A change by the program itself, with api:admin: the same validation, statement and events as over
+ * HTTP. */
 struct crud_change {
-    int64_t id;         /* 0: create, else a merge patch */
-    int64_t version;    /* what it must be, 0: any */
+    int64_t id;      /* 0: create, else a merge patch */
+    int64_t version; /* what it must be, 0: any */
     const json_t *body;
-    const char *actor;  /* for ce_actor */
+    const char *actor; /* for ce_actor */
 };
-int crud_apply(struct svc *svc, struct arena *a, const struct crud *c, const struct crud_change *change,
-               int64_t *ret_id, struct err *err) MUST_CHECK;
+int crud_apply(struct svc *svc, struct arena *a, const struct crud *c,
+               const struct crud_change *change, int64_t *ret_id, struct err *err) MUST_CHECK;
 
-extern const struct param_def crud_list_params[]; /* page per_page limit offset fields sort filter[] include count */
-extern const struct param_def crud_get_params[];  /* fields include */
+extern const struct param_def
+    crud_list_params[]; /* page per_page limit offset fields sort filter[] include count */
+extern const struct param_def crud_get_params[]; /* fields include */
 extern const char crud_counts_schema_sql[];
 #endif

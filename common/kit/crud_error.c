@@ -10,7 +10,8 @@ const char *crud_header(const struct req *req, const char *name)
     return req->http ? req_header(req, name) : NULL;
 }
 
-bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max, size_t *ret_n)
+bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
+                   size_t *ret_n)
 {
     return req->http && req_if_match_version(req, ret_any, ret_versions, max, ret_n);
 }
@@ -34,7 +35,8 @@ static int why_row(struct req *req, const struct crud *c, const char *id, struct
     return db_query(req->svc->db, req->arena, s, v, 2, ret, err);
 }
 
-/* The version part of If-Match, and If-Unmodified-Since when there is no If-Match (RFC 9110 §13.2.2). */
+/* The version part of If-Match, and If-Unmodified-Since when there is no If-Match (RFC 9110
+ * §13.2.2). */
 static bool precondition_holds(const struct req *req, int64_t version, int64_t updated_s)
 {
     int64_t versions[32];
@@ -50,8 +52,8 @@ static bool precondition_holds(const struct req *req, int64_t version, int64_t u
     return !since || !http_date_parse(since, &s) || updated_s <= s;
 }
 
-int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id, bool own_only,
-                 bool deleted, struct err *err)
+int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id,
+                 bool own_only, bool deleted, struct err *err)
 {
     const struct entity_def *e = c->e;
     struct db_rows *r;
@@ -65,7 +67,8 @@ int crud_explain(struct req *req, struct res *res, const struct crud *c, const c
     if (is_deleted && !deleted)
         return gone(e, id, err);
     if (own_only && !own)
-        return err_set(err, E_forbidden, "Only the owner or an editor may change this %s.", e->name);
+        return err_set(err, E_forbidden, "Only the owner or an editor may change this %s.",
+                       e->name);
     int64_t version = db_get_i64(r, 0, WHY_VERSION);
     if (!precondition_holds(req, version, db_get_i64(r, 0, WHY_UPDATED))) {
         res->etag = crud_etag(req->arena, e, vis_class_of(e, &req->who), own, "", version);
@@ -77,7 +80,8 @@ int crud_explain(struct req *req, struct res *res, const struct crud *c, const c
     return err_set(err, E_conflict, "The %s was changed by somebody else just now.", e->name);
 }
 
-/* "posts_author_id_fkey" of table posts -> field author; event_speakers_expert_id_fkey -> speakers. */
+/* "posts_author_id_fkey" of table posts -> field author; event_speakers_expert_id_fkey -> speakers.
+ */
 static const struct field_def *field_of(const struct entity_def *e, const char *constraint)
 {
     for (const struct field_def *f = e->fields; f->name; f++) {
@@ -86,7 +90,8 @@ static const struct field_def *field_of(const struct entity_def *e, const char *
         if (f->type == F_REFS)
             table = sqlgen_link(e, f)->link;
         snprintf(prefix, sizeof(prefix), "%s_%s%s_", table,
-                 f->type == F_REFS ? sqlgen_link(e, f)->far : f->name, f->type == F_REF ? "_id" : "");
+                 f->type == F_REFS ? sqlgen_link(e, f)->far : f->name,
+                 f->type == F_REF ? "_id" : "");
         if (str_starts(constraint, prefix))
             return f;
         if (str_eq(constraint, f->name)) /* a not-null violation names the column */
@@ -100,7 +105,8 @@ int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row,
 {
     const struct field_def *f = field_of(c->e, err->pointer);
     if (purge && err->code == E_validation)
-        return err_set(err, E_conflict, "Other rows refer to this %s; change them first.", c->e->name);
+        return err_set(err, E_conflict, "Other rows refer to this %s; change them first.",
+                       c->e->name);
     if (err->code == E_conflict)
         return f ? err_at(err, E_conflict, arena_printf(res->arena, "/%s", f->name),
                           "There is another %s with this %s.", c->e->name, f->name)
@@ -118,16 +124,17 @@ int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row,
 }
 
 /* The lowest number that is not taken: title, title-2, title-3 … */
-int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret, struct err *err)
+int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret,
+                   struct err *err)
 {
     struct db_rows *r;
-    const char *sql =
-        arena_printf(req->arena,
-                     "SELECT coalesce(max(CASE WHEN t.slug = $1::text THEN 1 ELSE substr(t.slug, "
-                     "length($1::text) + 2)::bigint END), 0) FROM %s t WHERE t.deleted_at IS NULL AND (t.slug = "
-                     "$1::text OR (t.slug >= $1::text || '-' AND t.slug < $1::text || '.' AND substr(t.slug, "
-                     "length($1::text) + 2) ~ '^[1-9][0-9]{0,8}$'))",
-                     c->e->table);
+    const char *sql = arena_printf(
+        req->arena,
+        "SELECT coalesce(max(CASE WHEN t.slug = $1::text THEN 1 ELSE substr(t.slug, "
+        "length($1::text) + 2)::bigint END), 0) FROM %s t WHERE t.deleted_at IS NULL AND (t.slug = "
+        "$1::text OR (t.slug >= $1::text || '-' AND t.slug < $1::text || '.' AND substr(t.slug, "
+        "length($1::text) + 2) ~ '^[1-9][0-9]{0,8}$'))",
+        c->e->table);
     struct db_stmt s = { .sql = sql, .flags = DB_ONCE };
     struct db_val v = db_text(base);
     int rc = db_query(req->svc->db, req->arena, &s, &v, 1, &r, err);

@@ -9,8 +9,8 @@
 struct crud_reads { /* of one visibility class */
     struct rowplan plan, plan_total;
     struct db_stmt get, slug, by_ids, why;
-    struct db_stmt page[2][2]; /* [filter[status]][with total] */
-    struct db_stmt *related;    /* one a relation of the entity */
+    struct db_stmt page[2][2]; /* [filter[status]=the public one][with total] */
+    struct db_stmt *related;   /* one a relation of the entity */
     struct rowplan *related_plan;
     struct query query; /* of the first page */
 };
@@ -25,7 +25,8 @@ struct crud {
 };
 /* NULL for a change by the program itself, which has no HTTP request. */
 const char *crud_header(const struct req *req, const char *name);
-bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max, size_t *ret_n);
+bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
+                   size_t *ret_n);
 const struct crud *crud_of(struct req *req);
 const struct crud *crud_peer(const struct crud *c, struct arena *a, const char *entity);
 /* E_unauthorized for anonymous readers of a closed installation. */
@@ -38,13 +39,16 @@ const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_clas
                       const char *fields, int64_t version);
 const char *crud_location(const struct req *req, const struct entity_def *e, const char *id);
 /* Rows for include=, ready for rowjson_put. */
-int crud_includes(struct req *req, const struct crud *c, const struct query *q, const struct rowplan *plan,
-                  const struct db_rows *rows, size_t nrows, struct rowinc *ret, struct err *err);
+int crud_includes(struct req *req, const struct crud *c, const struct query *q,
+                  const struct rowplan *plan, const struct db_rows *rows, size_t nrows,
+                  struct rowinc *ret, struct err *err);
 /* A write touched no row: says why (404, 403, 412, 422, 409). */
-int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id, bool own_only,
-                 bool deleted, struct err *err);
+int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id,
+                 bool own_only, bool deleted, struct err *err);
 /* A failed write: constraint names become fields. */
-int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row, bool purge, struct err *err);
+int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row, bool purge,
+                   struct err *err);
 /* Slugs: one that is free, made of `base`. */
-int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret, struct err *err);
+int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret,
+                   struct err *err);
 #endif

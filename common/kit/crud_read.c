@@ -22,8 +22,9 @@ int crud_id(const struct req *req, const struct entity_def *e, const char **ret,
     const char *s = req->params[0];
     int64_t id;
     unsigned char raw[16];
-    bool ok = e->fields[0].type == F_UUID ? uuid_parse(s, raw)
-                                          : *s != '0' && str_to_i64(s, 1, (INT64_C(1) << 53) - 1, &id);
+    bool ok = e->fields[0].type == F_UUID
+                  ? uuid_parse(s, raw)
+                  : *s != '0' && str_to_i64(s, 1, (INT64_C(1) << 53) - 1, &id);
     if (!ok)
         return err_set(err, E_not_found, "There is no such %s.", e->name);
     *ret = s;
@@ -39,8 +40,8 @@ const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_clas
                       const char *fields, int64_t version)
 {
     char text[128 + query_value_bytes_max];
-    int n = snprintf(text, sizeof(text), "application/json|%s|identity|%d|%s%s|%s", e->name, schema_version,
-                     vis_class_name(vc), own ? "+" : "", fields);
+    int n = snprintf(text, sizeof(text), "application/json|%s|identity|%d|%s%s|%s", e->name,
+                     schema_version, vis_class_name(vc), own ? "+" : "", fields);
     return arena_printf(a, "\"%lld.%08x\"", (long long)version, crc32_of(text, (size_t)n));
 }
 
@@ -59,8 +60,8 @@ static const char *hash_etag(struct arena *a, const char *first, const void *dat
 
 /* --- include --- */
 
-static const int64_t *collect_ids(struct arena *a, const struct db_rows *rows, size_t nrows, size_t col,
-                                  bool array, size_t *ret_n)
+static const int64_t *collect_ids(struct arena *a, const struct db_rows *rows, size_t nrows,
+                                  size_t col, bool array, size_t *ret_n)
 {
     size_t n = 0, cap = 64;
     int64_t *ids = arena_alloc(a, cap * sizeof(*ids));
@@ -149,13 +150,15 @@ static int include_relation(struct req *req, const struct crud *c, const struct 
     int rc = db_query(req->svc->db, req->arena, s, v, nv, &got, err);
     if (rc < 0)
         return rc;
-    *ret = (struct rowinc){ .name = rel->name, .plan = p, .rows = got,
-                            .parent_col = (int)p->n + (p->own >= 0) };
+    *ret = (struct rowinc){
+        .name = rel->name, .plan = p, .rows = got, .parent_col = (int)p->n + (p->own >= 0)
+    };
     return 0;
 }
 
-int crud_includes(struct req *req, const struct crud *c, const struct query *q, const struct rowplan *plan,
-                  const struct db_rows *rows, size_t nrows, struct rowinc *ret, struct err *err)
+int crud_includes(struct req *req, const struct crud *c, const struct query *q,
+                  const struct rowplan *plan, const struct db_rows *rows, size_t nrows,
+                  struct rowinc *ret, struct err *err)
 {
     for (size_t i = 0; i < q->nincludes; i++) {
         const struct query_include *inc = &q->includes[i];
@@ -230,8 +233,8 @@ static int get(struct req *req, struct res *res, bool by_slug, struct err *err)
     int rc = crud_may_read(req, err);
     if (rc < 0)
         return rc;
-    rc = query_parse(req->arena, o.c->e, vis_class_of(o.c->e, &req->who), QUERY_ONE, req->args, req->nargs,
-                     &o.q, err);
+    rc = query_parse(req->arena, o.c->e, vis_class_of(o.c->e, &req->who), QUERY_ONE, req->args,
+                     req->nargs, &o.q, err);
     if (rc < 0)
         return rc;
     if (by_slug)
@@ -251,7 +254,8 @@ int crud_get_slug(struct req *req, struct res *res, struct err *err)
     return get(req, res, true, err);
 }
 
-int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id, struct err *err)
+int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id,
+                struct err *err)
 {
     const struct crud *c = req->route->ctx;
     if (!c || c->e != e) {
@@ -259,7 +263,9 @@ int crud_answer(struct req *req, struct res *res, const struct entity_def *e, co
         made->e = e;
         c = made;
     }
-    struct one o = { .c = c, .key = id, .q = { .fields = ~(uint64_t)0, .fields_text = "" } };
+    struct one o = {
+        .c = c, .key = id, .q = { .fields = ~(uint64_t)0, .fields_text = "" }
+    };
     return answer_one(req, res, &o, err);
 }
 
@@ -280,12 +286,16 @@ struct list {
 /* The precomposed statement of the first page, if the query is that. */
 static const struct db_stmt *first_page(const struct list *l, bool total)
 {
-    const struct query *q = &l->q;
-    if (!l->c->prepared || q->sort_given || q->fields_given || q->offset ||
-        q->limit != query_per_page_default || q->nfilters > 1)
+    const struct query *q = &l->q, *own = &l->c->reads[l->vc].query;
+    if (!l->c->prepared || q->fields_given || q->offset || q->limit != query_per_page_default ||
+        q->nfilters > 1 || q->nsort != own->nsort)
         return NULL;
+    for (size_t i = 0; i < q->nsort; i++)
+        if (q->sort[i].field != own->sort[i].field || q->sort[i].desc != own->sort[i].desc)
+            return NULL;
     bool status = q->nfilters && q->filters[0].field && q->filters[0].op == QOP_EQ &&
-                  str_eq(q->filters[0].field->name, "status");
+                  str_eq(q->filters[0].field->name, "status") &&
+                  str_eq(q->filters[0].v[0].text, sqlgen_public_status(l->c->e));
     if (q->nfilters && !status)
         return NULL;
     const struct db_stmt *s = &l->c->reads[l->vc].page[status][total];
@@ -295,25 +305,25 @@ static const struct db_stmt *first_page(const struct list *l, bool total)
 static int fetch(struct req *req, struct list *l, struct err *err)
 {
     const struct entity_def *e = l->c->e;
-    bool total = l->q.count == COUNT_EXACT && l->c->flags & CRUD_COUNTS &&
-                 sqlgen_has_total(e, l->vc, &l->q);
+    bool total =
+        l->q.count == COUNT_EXACT && l->c->flags & CRUD_COUNTS && sqlgen_has_total(e, l->vc, &l->q);
     const struct db_stmt *s = first_page(l, total);
     struct db_stmt once = { .flags = DB_ONCE };
-    struct db_val v[2];
+    struct db_val v[1];
     size_t nv = 0;
     int rc;
     if (s) {
         l->plan = total ? &l->c->reads[l->vc].plan_total : &l->c->reads[l->vc].plan;
         if (vis_uses_uid(e, l->vc))
             v[nv++] = db_i64(req->who.user_id);
-        if (l->q.nfilters)
-            v[nv++] = l->q.filters[0].v[0];
         rc = db_query(req->svc->db, req->arena, s, v, nv, &l->rows, err);
     } else {
-        sqlgen_list(req->arena, e, l->vc, req->who.user_id, &l->q, total, &l->text);
+        sqlgen_list(req->arena, &(struct sqlgen_who){ e, l->vc, req->who.user_id }, &l->q, total,
+                    &l->text);
         l->plan = &l->text.plan;
         once.sql = l->text.sql;
-        rc = db_query(req->svc->db, req->arena, &once, l->text.params, l->text.nparams, &l->rows, err);
+        rc = db_query(req->svc->db, req->arena, &once, l->text.params, l->text.nparams, &l->rows,
+                      err);
     }
     if (rc < 0)
         return rc;
@@ -340,7 +350,8 @@ static int count(struct req *req, struct list *l, struct err *err)
     struct query q = l->q;
     struct db_rows *rows;
     struct arena *a = req->arena;
-    sqlgen_count(a, l->c->e, l->vc, req->who.user_id, &q, l->c->flags & CRUD_COUNTS, &t);
+    sqlgen_count(a, &(struct sqlgen_who){ l->c->e, l->vc, req->who.user_id }, &q,
+                 l->c->flags & CRUD_COUNTS, &t);
     struct db_stmt s = { .sql = t.sql, .flags = DB_ONCE };
     int rc = db_query(req->svc->db, a, &s, t.params, t.nparams, &rows, err);
     if (rc < 0)
@@ -404,7 +415,8 @@ static void put_tail(const struct req *req, struct res *res, const struct list *
     const char *self = page_link(req, l, q->offset);
     buf_puts(&res->body, "\"self\":");
     buf_put_json_string(&res->body, self, strlen(self));
-    int64_t prev = q->offset - q->limit, last = l->total > 0 ? (l->total - 1) / q->limit * q->limit : 0;
+    int64_t prev = q->offset - q->limit,
+            last = l->total > 0 ? (l->total - 1) / q->limit * q->limit : 0;
     if (prev < 0)
         prev = 0;
     if (l->total >= 0 && prev > last) /* behind the end: the way back is the last page */
@@ -417,8 +429,8 @@ static void put_tail(const struct req *req, struct res *res, const struct list *
     res->link = header.data;
 }
 
-/* Without include a page is told by who asks for what, and the ids and versions of its rows: hashing those
- * instead of 40 KB of text. */
+/* Without include a page is told by who asks for what, and the ids and versions of its rows:
+ * hashing those instead of 40 KB of text. */
 static const char *list_etag(const struct req *req, const struct res *res, const struct list *l)
 {
     const struct rowplan *p = l->plan;
@@ -427,8 +439,9 @@ static const char *list_etag(const struct req *req, const struct res *res, const
     struct buf b;
     buf_init(&b, req->arena, 1024, 64 * 1024);
     buf_printf(&b, "application/json|%d|%s|%s|%lld|%s|%lld|%d", schema_version, l->c->e->name,
-               vis_class_name(l->vc), vis_uses_uid(l->c->e, l->vc) ? (long long)req->who.user_id : 0LL,
-               req->raw_query, (long long)l->total, l->more);
+               vis_class_name(l->vc),
+               vis_uses_uid(l->c->e, l->vc) ? (long long)req->who.user_id : 0LL, req->raw_query,
+               (long long)l->total, l->more);
     for (size_t i = 0; i < l->n; i++) {
         buf_putc(&b, '|');
         buf_puts(&b, db_cell(l->rows, i, (size_t)p->id, NULL));

@@ -15,7 +15,7 @@ struct write {
     struct res *res;
     const struct crud *c;
     const struct entity_def *e;
-    const char *id;      /* NULL: create */
+    const char *id; /* NULL: create */
     enum vis_right right;
     struct shape_row row;
     uint64_t mask;
@@ -24,17 +24,19 @@ struct write {
     size_t nversions;
     bool any_version;
     struct db_rows *rows;
-    const char *actor;    /* NULL: the principal */
+    const char *actor; /* NULL: the principal */
 };
 
-static int begin(struct write *w, struct req *req, struct res *res, enum vis_action act, struct err *err)
+static int begin(struct write *w, struct req *req, struct res *res, enum vis_action act,
+                 struct err *err)
 {
     *w = (struct write){ .req = req, .res = res, .c = crud_of(req), .any_version = true };
     w->e = w->c->e;
     assert(w->c->prepared && w->c->write[SQL_INSERT].sql);
     w->right = vis_right_of(w->e, &req->who, act);
     if (w->right == RIGHT_NONE)
-        return err_set(err, E_forbidden, "Your role and scopes do not allow this on %s.", w->e->plural);
+        return err_set(err, E_forbidden, "Your role and scopes do not allow this on %s.",
+                       w->e->plural);
     bool any = false;
     if (crud_if_match(req, &any, w->versions, ARRAY_LEN(w->versions), &w->nversions))
         w->any_version = any;
@@ -58,8 +60,9 @@ static size_t put_common(const struct write *w, struct db_val *v)
     }
     v[0] = db_text(w->req->traceparent);
     v[1] = db_text(w->req->request_id);
-    v[2] = w->actor ? db_text(w->actor) : db_text(arena_printf(a, "user:%lld key:%lld", (long long)w->req->who.user_id,
-                                (long long)w->req->who.key_id));
+    v[2] = w->actor ? db_text(w->actor)
+                    : db_text(arena_printf(a, "user:%lld key:%lld", (long long)w->req->who.user_id,
+                                           (long long)w->req->who.key_id));
     v[3] = db_texts(ids, sqlgen_events_max);
     return WP_EVENTS;
 }
@@ -108,7 +111,8 @@ static int finish(struct write *w, bool with_body, struct err *err)
         w->res->location = crud_location(req, w->e, id);
     if (!with_body)
         return 0;
-    if (vis_varies(w->e, vc) && !own) /* the statement's text has fields that are not for this writer */
+    if (vis_varies(w->e, vc) &&
+        !own) /* the statement's text has fields that are not for this writer */
         return crud_answer(req, w->res, w->e, id, err);
     const char *body = db_cell(w->rows, 0, WR_BODY, &len);
     buf_put(&w->res->body, body, len);
@@ -144,7 +148,8 @@ static void check_schedule(struct write *w)
     const char *status = shape_text(&w->row, "status"), *at = shape_text(&w->row, "published_at");
     int64_t us;
     if (str_eq(status, "scheduled") && (!at || !rfc3339_parse(at, &us) || us <= clock_us()))
-        shape_fault(&w->row, "published_at", "min", "Must be a time to come when the status is scheduled.");
+        shape_fault(&w->row, "published_at", "min",
+                    "Must be a time to come when the status is scheduled.");
 }
 
 static int check(struct write *w, struct err *err)
@@ -244,11 +249,13 @@ static int no_row(struct write *w, struct err *err)
     if (rc != -E_conflict || !w->mask || w->e->lifecycle != LIFE_PUBLISH ||
         !entity_field(w->e, "published_at"))
         return rc;
-    /* Nothing else stands in its way: it would be scheduled for a time that is past, or for none. */
+    /* Nothing else stands in its way: it would be scheduled for a time that is past, or for none.
+     */
     if (shape_given(&w->row, "status") ? !str_eq(shape_text(&w->row, "status"), "scheduled")
                                        : !shape_given(&w->row, "published_at"))
         return rc;
-    shape_fault(&w->row, "published_at", "min", "Must be a time to come when the status is scheduled.");
+    shape_fault(&w->row, "published_at", "min",
+                "Must be a time to come when the status is scheduled.");
     w->res->faults = w->row.faults;
     return shape_check(&w->row, err);
 }
@@ -259,7 +266,8 @@ static int update(struct write *w, struct err *err)
     size_t n = put_target(w, v);
     v[n++] = db_i64((int64_t)w->mask);
     n = put_inputs(w, v, n);
-    int rc = db_query(w->req->svc->db, w->req->arena, &w->c->write[SQL_UPDATE], v, n, &w->rows, err);
+    int rc =
+        db_query(w->req->svc->db, w->req->arena, &w->c->write[SQL_UPDATE], v, n, &w->rows, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, &w->row, false, err);
     if (!db_nrows(w->rows))
@@ -267,8 +275,8 @@ static int update(struct write *w, struct err *err)
     return finish(w, true, err);
 }
 
-/* F_JSON fields hold a merge patch (RFC 7396): they are merged with what is stored, and the version read with it
- * must still be there when the row is written. */
+/* F_JSON fields hold a merge patch (RFC 7396): they are merged with what is stored, and the version
+ * read with it must still be there when the row is written. */
 static bool needs_merge(const struct write *w)
 {
     for (size_t i = 0; i < w->row.n; i++)
@@ -348,7 +356,8 @@ static uint64_t writable_mask(const struct write *w, uint64_t wanted)
 
 static int patch(struct write *w, struct err *err)
 {
-    shape_read(w->req->arena, w->e->fields, SHAPE_PATCH, vis_is_admin(&w->req->who), w->req->body, &w->row);
+    shape_read(w->req->arena, w->e->fields, SHAPE_PATCH, vis_is_admin(&w->req->who), w->req->body,
+               &w->row);
     int rc = check(w, err);
     if (rc < 0)
         return rc;
@@ -367,8 +376,8 @@ int crud_patch(struct req *req, struct res *res, struct err *err)
     return rc < 0 ? rc : patch(&w, err);
 }
 
-/* Absent fields become defaults; but not the slug and the owner, which name the row, nor what may be written by others
- * only. */
+/* Absent fields become defaults; but not the slug and the owner, which name the row, nor what may
+ * be written by others only. */
 static uint64_t replace_mask(const struct write *w)
 {
     uint64_t m = 0;
@@ -392,10 +401,12 @@ static bool none_match_any(const struct req *req)
 static int find_slug(struct write *w, const char *slug, struct err *err)
 {
     struct db_rows *r;
-    struct db_stmt s = { .flags = DB_ONCE,
-                         .sql = arena_printf(w->req->arena,
-                                             "SELECT t.id FROM %s t WHERE t.deleted_at IS NULL AND t.slug = $1::text",
-                                             w->e->table) };
+    struct db_stmt s = {
+        .flags = DB_ONCE,
+        .sql = arena_printf(
+            w->req->arena, "SELECT t.id FROM %s t WHERE t.deleted_at IS NULL AND t.slug = $1::text",
+            w->e->table)
+    };
     struct db_val v = db_text(slug);
     int rc = db_query(w->req->svc->db, w->req->arena, &s, &v, 1, &r, err);
     if (rc >= 0)
@@ -405,7 +416,8 @@ static int find_slug(struct write *w, const char *slug, struct err *err)
 
 static int replace(struct write *w, struct err *err)
 {
-    shape_read(w->req->arena, w->e->fields, SHAPE_REPLACE, vis_is_admin(&w->req->who), w->req->body, &w->row);
+    shape_read(w->req->arena, w->e->fields, SHAPE_REPLACE, vis_is_admin(&w->req->who), w->req->body,
+               &w->row);
     int rc = check(w, err);
     if (rc < 0)
         return rc;
@@ -429,15 +441,19 @@ static int upsert(struct write *w, const char *slug, struct err *err)
             return rc;
         if (w->id) {
             if (none_match_any(w->req))
-                return err_set(err, E_precondition_failed, "There is a %s with this slug.", w->e->name);
+                return err_set(err, E_precondition_failed, "There is a %s with this slug.",
+                               w->e->name);
             return replace(w, err);
         }
         if (!w->any_version || crud_header(w->req, "If-Match"))
-            return err_set(err, E_precondition_failed, "There is no %s with this slug.", w->e->name);
+            return err_set(err, E_precondition_failed, "There is no %s with this slug.",
+                           w->e->name);
         w->right = vis_right_of(w->e, &w->req->who, ACT_CREATE);
         if (w->right == RIGHT_NONE)
-            return err_set(err, E_forbidden, "Your role and scopes do not allow this on %s.", w->e->plural);
-        shape_read(w->req->arena, w->e->fields, SHAPE_CREATE, vis_is_admin(&w->req->who), body, &w->row);
+            return err_set(err, E_forbidden, "Your role and scopes do not allow this on %s.",
+                           w->e->plural);
+        shape_read(w->req->arena, w->e->fields, SHAPE_CREATE, vis_is_admin(&w->req->who), body,
+                   &w->row);
         rc = create(w, err);
         /* Somebody made it in between: replace his, unless that is what must not be. */
         if (rc != -E_conflict || other || i == merge_tries_max)
@@ -458,7 +474,9 @@ int crud_put(struct req *req, struct res *res, struct err *err)
         return rc;
     if (none_match_any(req)) {
         rc = crud_explain(req, res, w.c, w.id, false, false, err);
-        return rc == -E_conflict ? err_set(err, E_precondition_failed, "There is a %s %s.", w.e->name, w.id) : rc;
+        return rc == -E_conflict
+                   ? err_set(err, E_precondition_failed, "There is a %s %s.", w.e->name, w.id)
+                   : rc;
     }
     return replace(&w, err);
 }
@@ -516,12 +534,17 @@ int crud_restore(struct req *req, struct res *res, struct err *err)
 
 /* --- the program's own changes --- */
 
-int crud_apply(struct svc *svc, struct arena *a, const struct crud *c, const struct crud_change *change,
-               int64_t *ret_id, struct err *err)
+int crud_apply(struct svc *svc, struct arena *a, const struct crud *c,
+               const struct crud_change *change, int64_t *ret_id, struct err *err)
 {
     struct route route = { .entity = c->e, .ctx = c };
-    struct req req = { .svc = svc, .arena = a, .route = &route, .body = change->body,
-                       .who = { .role = ROLE_ADMIN, .scopes = scope_expand((scope_set)1 << S_api_admin) } };
+    struct req req = {
+        .svc = svc,
+        .arena = a,
+        .route = &route,
+        .body = change->body,
+        .who = { .role = ROLE_ADMIN, .scopes = scope_expand((scope_set)1 << S_api_admin) }
+    };
     struct res res = { .arena = a };
     struct write w;
     buf_init(&res.body, a, 4096, 16 * 1024 * 1024);

@@ -10,7 +10,8 @@
 const char idem_schema_sql[] =
     "CREATE TABLE idempotency (\n"
     "    owner text NOT NULL, key_hash text NOT NULL, fingerprint text NOT NULL,\n"
-    "    status int NOT NULL, location text, body text NOT NULL, sealed boolean NOT NULL DEFAULT false,\n"
+    "    status int NOT NULL, location text, body text NOT NULL, sealed boolean NOT NULL DEFAULT "
+    "false,\n"
     "    created_at timestamptz NOT NULL DEFAULT now(),\n"
     "    CONSTRAINT idempotency_pkey PRIMARY KEY (owner, key_hash)\n"
     ");\n"
@@ -33,7 +34,8 @@ void idem_init(struct idem *i, const struct req *req, unsigned flags)
     struct buf b;
     unsigned char raw[sha256_bytes];
     buf_init(&b, req->arena, req->raw_body_n + 512, 64 * 1024 * 1024);
-    buf_printf(&b, "%s %s?%s\n", method_name(req->method), req->path, req->raw_query ? req->raw_query : "");
+    buf_printf(&b, "%s %s?%s\n", method_name(req->method), req->path,
+               req->raw_query ? req->raw_query : "");
     buf_put(&b, req->raw_body ? req->raw_body : "", req->raw_body_n);
     assert(!b.overflow);
     sha256_hex(b.data, b.len, i->fingerprint);
@@ -54,23 +56,28 @@ static const struct db_stmt seen_stmt = {
 };
 static const struct db_stmt record_stmt = {
     .name = "idem_record",
-    .sql = "INSERT INTO idempotency (owner, key_hash, fingerprint, status, location, body, sealed) VALUES "
+    .sql = "INSERT INTO idempotency (owner, key_hash, fingerprint, status, location, body, sealed) "
+           "VALUES "
            "($1::text, $2::text, $3::text, $4::int, $5::text, $6::text, $7::boolean)",
     .flags = DB_WRITE,
 };
 static const struct db_stmt find_stmt = {
     .name = "idem_find",
-    .sql = "SELECT fingerprint, status, location, body, sealed FROM idempotency WHERE owner = $1::text AND "
+    .sql = "SELECT fingerprint, status, location, body, sealed FROM idempotency WHERE owner = "
+           "$1::text AND "
            "key_hash = $2::text",
 };
 static const struct db_stmt purge_stmt = {
     .name = "idem_purge",
-    .sql = "DELETE FROM idempotency WHERE (owner, key_hash) IN (SELECT owner, key_hash FROM idempotency WHERE "
-           "created_at < now() - make_interval(hours => $1::int) ORDER BY created_at LIMIT $2::int)",
+    .sql =
+        "DELETE FROM idempotency WHERE (owner, key_hash) IN (SELECT owner, key_hash FROM "
+        "idempotency WHERE "
+        "created_at < now() - make_interval(hours => $1::int) ORDER BY created_at LIMIT $2::int)",
     .flags = DB_WRITE,
 };
 
-int idem_claim(struct db_tx *tx, struct arena *a, const struct idem *i, bool *ret_seen, struct err *err)
+int idem_claim(struct db_tx *tx, struct arena *a, const struct idem *i, bool *ret_seen,
+               struct err *err)
 {
     struct db_rows *r;
     struct db_val lock = db_i64(i->lock), v[2] = { db_text(i->owner), db_text(i->key_hash) };
@@ -81,7 +88,8 @@ int idem_claim(struct db_tx *tx, struct arena *a, const struct idem *i, bool *re
     if (rc < 0)
         return rc;
     if (!db_get_bool(r, 0, 0))
-        return err_set(err, E_idempotency_in_flight, "A request with this Idempotency-Key is being processed.");
+        return err_set(err, E_idempotency_in_flight,
+                       "A request with this Idempotency-Key is being processed.");
     rc = db_exec(tx, a, &seen_stmt, v, 2, &r, err);
     if (rc >= 0)
         *ret_seen = db_nrows(r) > 0;
@@ -93,8 +101,8 @@ static const char *seal_context(struct arena *a, const struct idem *i)
     return arena_printf(a, "idempotency.body %s %s", i->owner, i->key_hash);
 }
 
-int idem_record(struct db_tx *tx, const struct req *req, const struct idem *i, int status, const char *location,
-                const char *body, struct err *err)
+int idem_record(struct db_tx *tx, const struct req *req, const struct idem *i, int status,
+                const char *location, const char *body, struct err *err)
 {
     struct db_rows *r;
     bool sealed = i->flags & IDEM_SEALED;
@@ -102,9 +110,11 @@ int idem_record(struct db_tx *tx, const struct req *req, const struct idem *i, i
         return 0;
     assert(!sealed || req->svc->keyring);
     if (sealed)
-        body = crypto_seal(req->svc->keyring, req->arena, seal_context(req->arena, i), body, strlen(body));
-    struct db_val v[] = { db_text(i->owner), db_text(i->key_hash), db_text(i->fingerprint), db_i64(status),
-                          db_text(location), db_text(body), db_bool(sealed) };
+        body = crypto_seal(req->svc->keyring, req->arena, seal_context(req->arena, i), body,
+                           strlen(body));
+    struct db_val v[] = { db_text(i->owner), db_text(i->key_hash), db_text(i->fingerprint),
+                          db_i64(status),    db_text(location),    db_text(body),
+                          db_bool(sealed) };
     return db_exec(tx, req->arena, &record_stmt, v, ARRAY_LEN(v), &r, err);
 }
 
@@ -116,17 +126,20 @@ int idem_replay(struct req *req, const struct idem *i, struct res *res, struct e
     if (rc < 0)
         return rc;
     if (!db_nrows(r)) {
-        rc = err_set(err, E_idempotency_in_flight, "A request with this Idempotency-Key is being processed.");
+        rc = err_set(err, E_idempotency_in_flight,
+                     "A request with this Idempotency-Key is being processed.");
         err->retry_after_s = 1;
         return rc;
     }
     if (!str_eq(db_str(r, 0, 0), i->fingerprint))
-        return err_set(err, E_idempotency_reused, "This Idempotency-Key was used with another request.");
+        return err_set(err, E_idempotency_reused,
+                       "This Idempotency-Key was used with another request.");
     size_t len;
     const char *body = db_cell(r, 0, 3, &len);
     void *open = NULL;
     if (db_get_bool(r, 0, 4)) {
-        rc = crypto_open(req->svc->keyring, req->arena, seal_context(req->arena, i), body, &open, &len, err);
+        rc = crypto_open(req->svc->keyring, req->arena, seal_context(req->arena, i), body, &open,
+                         &len, err);
         if (rc < 0)
             return rc;
         body = open;

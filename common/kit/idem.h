@@ -1,15 +1,16 @@
 #ifndef KIT_IDEM_H
 #define KIT_IDEM_H
 /*
- * Idempotency-Key (X-03).  The record lives in the program's own `idempotency` table and is written in the
- * effect's own transaction, so there is an effect exactly if there is a record.
+ * Idempotency-Key (X-03).  The record lives in the program's own `idempotency` table and is written
+ * in the effect's own transaction, so there is an effect exactly if there is a record.
  *
  *   fresh            the effect runs, status, Location and body are recorded
  *   same request     the recorded answer again, with Idempotent-Replayed: true
  *   other request    422 idempotency_reused (method, path and body are fingerprinted)
  *   still running    409 idempotency_in_flight
- * Records are kept idem_keep_hours at least.  A key belongs to its user (or key, if the credential has no user).
- * IDEM_SEALED: the stored body is sealed with the program's keyring (bodies that show a secret once).
+ * Records are kept idem_keep_hours at least.  A key belongs to its user (or key, if the credential
+ * has no user). IDEM_SEALED: the stored body is sealed with the program's keyring (bodies that show
+ * a secret once).
  */
 #include "common/kit/route.h"
 
@@ -17,24 +18,26 @@ struct db_tx;
 enum { idem_keep_hours = 24, idem_key_bytes_max = 255 };
 enum idem_flag { IDEM_SEALED = 1 << 0 };
 
-struct idem { /* of one request */
-    bool used;              /* the request has a key */
-    char owner[48];         /* "user:7" */
+struct idem {                           /* of one request */
+    bool used;                          /* the request has a key */
+    char owner[48];                     /* "user:7" */
     char key_hash[65], fingerprint[65]; /* SHA-256, hex */
-    int64_t lock;           /* of the key, for the advisory lock */
+    int64_t lock;                       /* of the key, for the advisory lock */
     unsigned flags;
 };
 /* Reads the key of the request (nothing is touched if it has none). */
 void idem_init(struct idem *i, const struct req *req, unsigned flags);
 
-/* First statement of the effect's transaction: takes the key's lock.  E_idempotency_in_flight; *ret_seen: there is
- * a record, the effect must not run: leave the transaction and call idem_replay. */
-int idem_claim(struct db_tx *tx, struct arena *a, const struct idem *i, bool *ret_seen, struct err *err)
-    MUST_CHECK;
+/* First statement of the effect's transaction: takes the key's lock.  E_idempotency_in_flight;
+ * *ret_seen: there is a record, the effect must not run: leave the transaction and call
+ * idem_replay. */
+int idem_claim(struct db_tx *tx, struct arena *a, const struct idem *i, bool *ret_seen,
+               struct err *err) MUST_CHECK;
 /* Last statement of it.  `body` is the whole response body. */
 int idem_record(struct db_tx *tx, const struct req *req, const struct idem *i, int status,
                 const char *location, const char *body, struct err *err) MUST_CHECK;
-/* Answers from the record: fills res; E_idempotency_reused; E_idempotency_in_flight if there is none (yet). */
+/* Answers from the record: fills res; E_idempotency_reused; E_idempotency_in_flight if there is
+ * none (yet). */
 int idem_replay(struct req *req, const struct idem *i, struct res *res, struct err *err) MUST_CHECK;
 void idem_job(struct svc *svc); /* job_def.fn: drops what is past its time */
 

@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-int query_split(struct arena *a, const char *param, const char *value, size_t max, const char ***ret,
-                size_t *ret_n, struct err *err)
+int query_split(struct arena *a, const char *param, const char *value, size_t max,
+                const char ***ret, size_t *ret_n, struct err *err)
 {
     const char **list = arena_alloc(a, max * sizeof(*list));
     size_t n = 0;
@@ -16,7 +16,8 @@ int query_split(struct arena *a, const char *param, const char *value, size_t ma
         if (!len)
             return err_at(err, E_invalid_parameter, param, "%s has an empty item.", param);
         if (n == max)
-            return err_at(err, E_invalid_parameter, param, "%s has more than %zu items.", param, max);
+            return err_at(err, E_invalid_parameter, param, "%s has more than %zu items.", param,
+                          max);
         list[n++] = arena_strndup(a, p, len);
         p += len;
         if (!*p)
@@ -50,16 +51,17 @@ static int unknown(const struct query_reader *r, const char *param, const char *
     for (const struct field_def *f = r->e->fields; f->name; f++)
         if ((!flag || f->flags & flag) && plain_visible(r, f))
             buf_printf(&b, "%s%s", b.len ? ", " : "", f->name);
-    return err_at(err, E_invalid_parameter, param, "%.40s does not know %.40s; valid: %s", param, what,
-                  b.data ? b.data : "");
+    return err_at(err, E_invalid_parameter, param, "%.40s does not know %.40s; valid: %s", param,
+                  what, b.data ? b.data : "");
 }
 
 static int read_int(const char *name, const char *value, int64_t min, int64_t max, int64_t *ret,
                     struct err *err)
 {
     if (!str_to_i64(value, min, max, ret))
-        return err_at(err, E_invalid_parameter, name, "%s must be a whole number from %lld to %lld.",
-                      name, (long long)min, (long long)max);
+        return err_at(err, E_invalid_parameter, name,
+                      "%s must be a whole number from %lld to %lld.", name, (long long)min,
+                      (long long)max);
     return 0;
 }
 
@@ -135,13 +137,14 @@ static int unknown_include(const struct query_reader *r, const char *what, struc
     struct buf b;
     buf_init(&b, r->a, 128, 200);
     for (const struct field_def *f = r->e->fields; f->name; f++)
-        if ((f->type == F_REF || f->type == F_REFS) && same_program(r->e, f->ref) && query_field(r, f->name, strlen(f->name)))
+        if ((f->type == F_REF || f->type == F_REFS) && same_program(r->e, f->ref) &&
+            query_field(r, f->name, strlen(f->name)))
             buf_printf(&b, "%s%s", b.len ? ", " : "", f->name);
     for (const struct relation_def *rel = r->e->relations; rel && rel->name; rel++)
         if (!entity_field(r->e, rel->name))
             buf_printf(&b, "%s%s", b.len ? ", " : "", rel->name);
-    return err_at(err, E_invalid_parameter, "include", "include does not know %.40s; valid: %s", what,
-                  b.data ? b.data : "");
+    return err_at(err, E_invalid_parameter, "include", "include does not know %.40s; valid: %s",
+                  what, b.data ? b.data : "");
 }
 
 static int read_include(struct query_reader *r, const char *value, struct err *err)
@@ -197,8 +200,8 @@ static int finish_paging(struct query *q, const struct paging *p, struct err *er
     if (!p->offset)
         q->offset = (q->page - 1) * q->limit;
     if (q->offset > query_offset_max)
-        return err_at(err, E_invalid_parameter, "page", "Rows past %d cannot be paged to; filter instead.",
-                      query_offset_max);
+        return err_at(err, E_invalid_parameter, "page",
+                      "Rows past %d cannot be paged to; filter instead.", query_offset_max);
     return 0;
 }
 
@@ -214,8 +217,8 @@ static int read_one(struct query_reader *r, enum query_kind kind, struct paging 
     if (str_eq(name, "include"))
         return read_include(r, value, err);
     if (kind == QUERY_ONE)
-        return err_at(err, E_invalid_parameter, name, "%.60s is not a parameter here; valid: fields, include",
-                      name);
+        return err_at(err, E_invalid_parameter, name,
+                      "%.60s is not a parameter here; valid: fields, include", name);
     if (str_eq(name, "sort"))
         return read_sort(r, value, err);
     if (str_starts(name, "filter["))
@@ -231,14 +234,17 @@ static int read_one(struct query_reader *r, enum query_kind kind, struct paging 
     }
     return err_at(err, E_invalid_parameter, name,
                   "%.60s is not a parameter; valid: page, per_page, limit, offset, fields, sort, "
-                  "filter[field], include, count", name);
+                  "filter[field], include, count",
+                  name);
 }
 
-int query_parse(struct arena *a, const struct entity_def *e, enum vis_class vc, enum query_kind kind,
-                const struct query_arg *args, size_t nargs, struct query *ret, struct err *err)
+int query_parse(struct arena *a, const struct entity_def *e, enum vis_class vc,
+                enum query_kind kind, const struct query_arg *args, size_t nargs, struct query *ret,
+                struct err *err)
 {
-    struct query q = { .page = 1, .limit = query_per_page_default, .fields = ~(uint64_t)0,
-                       .fields_text = "" };
+    struct query q = {
+        .page = 1, .limit = query_per_page_default, .fields = ~(uint64_t)0, .fields_text = ""
+    };
     struct query_reader r = { .a = a, .e = e, .vc = vc, .q = &q };
     struct paging paging = { 0 };
     for (size_t i = 0; i < nargs; i++) {

@@ -6,8 +6,9 @@
 
 #include <assert.h>
 
-static const char *const op_names[QOPS_MAX_] = { "eq", "ne", "lt", "lte", "gt", "gte", "in", "nin",
-                                                 "like", "ilike", "null", "between", "contains" };
+static const char *const op_names[QOPS_MAX_] = { "eq",   "ne",      "lt",      "lte",  "gt",
+                                                 "gte",  "in",      "nin",     "like", "ilike",
+                                                 "null", "between", "contains" };
 
 const char *query_op_name(enum query_op op)
 {
@@ -15,9 +16,9 @@ const char *query_op_name(enum query_op op)
     return op_names[op];
 }
 
-#define OP(x)       (1u << QOP_##x)
-#define OPS_EQUAL   (OP(EQ) | OP(NE) | OP(IN) | OP(NIN) | OP(NULL))
-#define OPS_ORDER   (OPS_EQUAL | OP(LT) | OP(LTE) | OP(GT) | OP(GTE) | OP(BETWEEN))
+#define OP(x)     (1u << QOP_##x)
+#define OPS_EQUAL (OP(EQ) | OP(NE) | OP(IN) | OP(NIN) | OP(NULL))
+#define OPS_ORDER (OPS_EQUAL | OP(LT) | OP(LTE) | OP(GT) | OP(GTE) | OP(BETWEEN))
 
 /* Which operators make sense on which type. */
 static unsigned ops_of(const struct field_def *f)

@@ -15,6 +15,6 @@ int query_read_filter(struct query_reader *r, const char *name, const char *valu
 /* The field if the reader may see it, else NULL. */
 const struct field_def *query_field(const struct query_reader *r, const char *name, size_t n);
 /* Splits at commas; E_invalid_parameter if there are more than max or an empty one. */
-int query_split(struct arena *a, const char *param, const char *value, size_t max, const char ***ret,
-                size_t *ret_n, struct err *err);
+int query_split(struct arena *a, const char *param, const char *value, size_t max,
+                const char ***ret, size_t *ret_n, struct err *err);
 #endif

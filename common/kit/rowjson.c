@@ -10,13 +10,14 @@ void rowplan_init(struct rowplan *p, struct arena *a, const struct entity_def *e
 {
     size_t total = entity_nfields(e);
     assert(total <= 62);
-    *p = (struct rowplan){ .e = e, .vc = vc, .id = -1, .version = -1, .updated = -1, .own = -1,
-                           .total = -1 };
+    *p = (struct rowplan){
+        .e = e, .vc = vc, .id = -1, .version = -1, .updated = -1, .own = -1, .total = -1
+    };
     p->cols = arena_alloc(a, total * sizeof(*p->cols));
     for (size_t i = 0; i < total; i++) {
         const struct field_def *f = &e->fields[i];
-        bool always = str_eq(f->name, "id") || str_eq(f->name, "version") ||
-                      str_eq(f->name, "updated_at");
+        bool always =
+            str_eq(f->name, "id") || str_eq(f->name, "version") || str_eq(f->name, "updated_at");
         bool shown = vis_field(e, f, vc, vis_varies(e, vc));
         if ((f->flags & (FF_HIDDEN | FF_SECRET)) || (!always && (!shown || !(mask >> i & 1))))
             continue;

@@ -1,10 +1,10 @@
 #ifndef KIT_ROWJSON_H
 #define KIT_ROWJSON_H
 /*
- * Database rows straight into JSON text, by the entity table; no trees.  A plan says which column holds
- * which field; it is computed once per composed statement.  Wire form: keys in table order, times
- * YYYY-MM-DDTHH:MM:SS.ffffffZ, references {"id":7} or null, reference lists [{"id":7}].  The write
- * statements build the same bytes in SQL (sqlgen_body).
+ * Database rows straight into JSON text, by the entity table; no trees.  A plan says which column
+ * holds which field; it is computed once per composed statement.  Wire form: keys in table order,
+ * times YYYY-MM-DDTHH:MM:SS.ffffffZ, references {"id":7} or null, reference lists [{"id":7}].  The
+ * write statements build the same bytes in SQL (sqlgen_body).
  */
 #include "common/base/buf.h"
 #include "common/io/db.h"
@@ -13,7 +13,7 @@
 
 struct rowcol {
     const struct field_def *f;
-    size_t index; /* of the field in the entity's table */
+    size_t index;    /* of the field in the entity's table */
     const char *key; /* "\"title\":" */
     size_t key_len;
     bool if_own; /* shown on the reader's own rows only */
@@ -32,7 +32,7 @@ void rowplan_init(struct rowplan *p, struct arena *a, const struct entity_def *e
 
 /* Included rows of one relation. */
 struct rowinc {
-    const char *name;            /* key */
+    const char *name;              /* key */
     const struct field_def *field; /* replaces this field's value, or NULL: a key of its own */
     const struct rowplan *plan;
     const struct db_rows *rows;
@@ -41,7 +41,8 @@ struct rowinc {
 /* One object.  `mask`: which fields (~0: all of the plan). */
 void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r, size_t row,
                  uint64_t mask, const struct rowinc *inc, size_t ninc);
-/* "2026-02-19 08:00:00.5+00" -> 2026-02-19T08:00:00.500000Z with quotes; anything else becomes null. */
+/* "2026-02-19 08:00:00.5+00" -> 2026-02-19T08:00:00.500000Z with quotes; anything else becomes
+ * null. */
 void rowjson_put_time(struct buf *b, const char *cell, size_t len);
 /* Seconds since 1970 of a timestamptz cell in UTC, 0 if null. */
 int64_t rowjson_time_s(const char *cell);

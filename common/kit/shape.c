@@ -158,8 +158,8 @@ static bool read_json(struct reader *r, const char *ptr, const struct field_def 
     return true;
 }
 
-static bool read_texts(struct reader *r, const char *ptr, const struct field_def *f, const json_t *v,
-                       struct db_val *ret)
+static bool read_texts(struct reader *r, const char *ptr, const struct field_def *f,
+                       const json_t *v, struct db_val *ret)
 {
     if (!json_is_array(v))
         return type_fault(r, ptr, f);
@@ -210,7 +210,8 @@ static bool read_ref(struct reader *r, const char *ptr, const struct field_def *
     if (!json_is_integer(v) && !json_is_object(v))
         return type_fault(r, ptr, f);
     if (!ref_id(v, &id)) {
-        FAULT_AT(r, ptr, "reference", "Must be the id of one of the %s.", entity_find(f->ref)->plural);
+        FAULT_AT(r, ptr, "reference", "Must be the id of one of the %s.",
+                 entity_find(f->ref)->plural);
         return false;
     }
     *ret = db_i64(id);
@@ -249,8 +250,8 @@ static bool read_refs(struct reader *r, const char *ptr, const struct field_def 
     return ok;
 }
 
-static bool read_value(struct reader *r, const char *ptr, const struct field_def *f, const json_t *v,
-                       struct db_val *ret)
+static bool read_value(struct reader *r, const char *ptr, const struct field_def *f,
+                       const json_t *v, struct db_val *ret)
 {
     switch (f->type) {
     case F_ID:
@@ -360,8 +361,7 @@ void shape_read(struct arena *a, const struct field_def *fields, enum shape_mode
     const char *key;
     json_t *v;
     json_t *members = json_in(a, json_copy((json_t *)(uintptr_t)body)); /* iterated, not changed */
-    json_object_foreach(members, key, v)
-        read_member(&r, key, v);
+    json_object_foreach(members, key, v) read_member(&r, key, v);
     if (mode == SHAPE_PATCH)
         return;
     for (size_t i = 0; i < ret->n; i++) {

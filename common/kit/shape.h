@@ -1,16 +1,17 @@
 #ifndef KIT_SHAPE_H
 #define KIT_SHAPE_H
 /*
- * A JSON body against a field table: decoded, validated and typed in one walk that collects every fault
- * (err_list; codes required, type, max_length, min, max, format, choice, unknown, readonly, not_allowed,
- * reference, too_many, duplicate), each with its JSON pointer.  The result is one database value per
- * field of the table, by position.
+ * A JSON body against a field table: decoded, validated and typed in one walk that collects every
+ * fault (err_list; codes required, type, max_length, min, max, format, choice, unknown, readonly,
+ * not_allowed, reference, too_many, duplicate), each with its JSON pointer.  The result is one
+ * database value per field of the table, by position.
  *
- * CREATE and REPLACE: what the body leaves out takes the table's default (`fallback`, else null) and a
- * missing FF_REQUIRED field is a fault.  PATCH (RFC 7396): only what is there is set, null deletes it
- * (the default again for FF_NONNULL); FF_CREATE fields are refused.  F_JSON in a PATCH is replaced as
- * a whole only if the caller has no use for the merge; `merge` says which fields hold a merge patch.
- * References: 7, {"id":7} or null.  Times are kept as RFC 3339 UTC with microseconds.
+ * CREATE and REPLACE: what the body leaves out takes the table's default (`fallback`, else null)
+ * and a missing FF_REQUIRED field is a fault.  PATCH (RFC 7396): only what is there is set, null
+ * deletes it (the default again for FF_NONNULL); FF_CREATE fields are refused.  F_JSON in a PATCH
+ * is replaced as a whole only if the caller has no use for the merge; `merge` says which fields
+ * hold a merge patch. References: 7, {"id":7} or null.  Times are kept as RFC 3339 UTC with
+ * microseconds.
  */
 #include "common/base/json.h"
 #include "common/io/db.h"
@@ -22,8 +23,8 @@ enum shape_mode { SHAPE_CREATE, SHAPE_REPLACE, SHAPE_PATCH };
 struct shape_row {
     const struct field_def *fields; /* ends at .name NULL */
     size_t n;
-    uint64_t given;       /* bit i: the body has fields[i] */
-    struct db_val *val;   /* one a field; F_REFS: bigint[] (DBV_I64S); F_JSON: JSON text */
+    uint64_t given;          /* bit i: the body has fields[i] */
+    struct db_val *val;      /* one a field; F_REFS: bigint[] (DBV_I64S); F_JSON: JSON text */
     struct err_list *faults; /* never NULL; more may be added before shape_check */
 };
 
@@ -37,8 +38,8 @@ void shape_fault(const struct shape_row *row, const char *field, const char *cod
 /* Borrowed look-ups by wire name; the field must be in the table. */
 bool shape_given(const struct shape_row *row, const char *field);
 const struct db_val *shape_val(const struct shape_row *row, const char *field);
-const char *shape_text(const struct shape_row *row, const char *field); /* NULL: null */
-int64_t shape_i64(const struct shape_row *row, const char *field);      /* 0: null */
+const char *shape_text(const struct shape_row *row, const char *field);    /* NULL: null */
+int64_t shape_i64(const struct shape_row *row, const char *field);         /* 0: null */
 void shape_set(struct shape_row *row, const char *field, struct db_val v); /* also marks it given */
 
 /* True if the text has the format; *ret_why (may be NULL) says in words what it should be. */

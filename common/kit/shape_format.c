@@ -59,9 +59,7 @@ static bool email_ok(const char *s)
 
 static bool url_ok(const char *s)
 {
-    const char *p = str_starts(s, "https://")  ? s + 8
-                    : str_starts(s, "http://") ? s + 7
-                                               : NULL;
+    const char *p = str_starts(s, "https://") ? s + 8 : str_starts(s, "http://") ? s + 7 : NULL;
     if (!p || !ascii(s) || strpbrk(s, "\"<>\\^`{|}"))
         return false;
     size_t n = strcspn(p, "/?#");

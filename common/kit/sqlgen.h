@@ -3,14 +3,15 @@
 /*
  * SQL composed from entity tables: identifiers come from the tables only, values are always $n.
  *
- * Reads.  Parameters come first: $1 is the reader's id if vis_uses_uid(), then as each function says.  The
- * columns are those of the row plan, then `own_` (vis_varies), then `total_` (lists with a total).
- * Order: desc puts nulls first, asc last, ties by id in the direction of the last key, so that the (sort, id)
- * indexes serve both ways.
+ * Reads.  Parameters come first: $1 is the reader's id if vis_uses_uid(), then as each function
+ * says.  The columns are those of the row plan, then `own_` (vis_varies), then `total_` (lists with
+ * a total). Order: desc puts nulls first, asc last, ties by id in the direction of the last key, so
+ * that the (sort, id) indexes serve both ways.
  *
- * Writes.  One statement each (rulings.md 6): the row, its counts, its events, its idempotency record, and the
- * answer {id, version, body, updated_at}.  The answer's text is built in SQL by sqlgen_body and has the bytes
- * that rowjson_put writes for an admin.  Zero rows: the caller finds out why with sqlgen_why.
+ * Writes.  One statement each (rulings.md 6): the row, its counts, its events, its idempotency
+ * record, and the answer {id, version, body, updated_at}.  The answer's text is built in SQL by
+ * sqlgen_body and has the bytes that rowjson_put writes for an admin.  Zero rows: the caller finds
+ * out why with sqlgen_why.
  */
 #include "common/base/buf.h"
 #include "common/io/db.h"
@@ -20,13 +21,19 @@
 
 enum { sqlgen_text_max = 64 * 1024, sqlgen_params_max = 48, include_rows_max = 100 };
 
+struct sqlgen_who { /* whose list of what */
+    const struct entity_def *e;
+    enum vis_class vc;
+    int64_t uid;
+};
 struct sqlgen_text { /* a composed read */
     struct rowplan plan;
     const char *sql;
     struct db_val params[sqlgen_params_max];
     size_t nparams;
 };
-/* --- reads ---------------------------------------------------------------------------------------- */
+/* --- reads
+ * ---------------------------------------------------------------------------------------- */
 /* then: the id. */
 const char *sqlgen_get(struct arena *a, const struct entity_def *e, enum vis_class vc,
                        struct rowplan *ret_plan);
@@ -36,36 +43,56 @@ const char *sqlgen_get_slug(struct arena *a, const struct entity_def *e, enum vi
 /* then: bigint[] of ids.  At most include_rows_max rows. */
 const char *sqlgen_by_ids(struct arena *a, const struct entity_def *e, enum vis_class vc,
                           struct rowplan *ret_plan);
-/* then: bigint[] of the near rows' ids; the first column `parent_` (plan->cols do not count it: it is the last
- * one instead, position plan->n). */
+/* then: bigint[] of the near rows' ids; the first column `parent_` (plan->cols do not count it: it
+ * is the last one instead, position plan->n). */
 const char *sqlgen_related(struct arena *a, const struct entity_def *near,
-                           const struct relation_def *rel, enum vis_class vc, struct rowplan *ret_plan);
-/* First page in the entity's own order; `status`: then a parameter with the status; `total`: with total_. */
-const char *sqlgen_first_page(struct arena *a, const struct entity_def *e, enum vis_class vc,
-                              const struct query *q, bool status, bool total, struct rowplan *ret_plan);
+                           const struct relation_def *rel, enum vis_class vc,
+                           struct rowplan *ret_plan);
+/* First page in the entity's own order; `status`: of sqlgen_public_status() only; `total`: with
+ * total_. */
+const char *sqlgen_first_page(struct arena *a, const struct sqlgen_who *who, const struct query *q,
+                              bool status, bool total, struct rowplan *ret_plan);
 /* Any list; fetches one row more than the page.  `total`: by counts, if sqlgen_has_total. */
-void sqlgen_list(struct arena *a, const struct entity_def *e, enum vis_class vc, int64_t uid,
-                 const struct query *q, bool total, struct sqlgen_text *ret);
+void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct query *q, bool total,
+                 struct sqlgen_text *ret);
 /* The total alone: from `counts` if it keeps it, else count(*) with the same conditions. */
-void sqlgen_count(struct arena *a, const struct entity_def *e, enum vis_class vc, int64_t uid,
-                  const struct query *q, bool counts, struct sqlgen_text *ret);
-/* Is the total of this query in `counts`?  No filter, or status = x only; not where a row's visibility depends on
- * other rows. */
+void sqlgen_count(struct arena *a, const struct sqlgen_who *who, const struct query *q, bool counts,
+                  struct sqlgen_text *ret);
+/* Is the total of this query in `counts`?  No filter, or status = x only; not where a row's
+ * visibility depends on other rows. */
 bool sqlgen_has_total(const struct entity_def *e, enum vis_class vc, const struct query *q);
 
-/* --- writes --------------------------------------------------------------------------------------- */
+/* --- writes
+ * --------------------------------------------------------------------------------------- */
 /* Parameters common to all writes, then those of the statement. */
 enum {
-    WP_TRACE = 1, WP_REQUEST, WP_ACTOR, WP_EVENTS /* text[] of uuids */,
+    WP_TRACE = 1,
+    WP_REQUEST,
+    WP_ACTOR,
+    WP_EVENTS /* text[] of uuids */,
     /* insert with idempotency: */
-    WP_IDEM_OWNER = 5, WP_IDEM_KEY, WP_IDEM_PRINT, WP_IDEM_LOCK, WP_LOCATION,
+    WP_IDEM_OWNER = 5,
+    WP_IDEM_KEY,
+    WP_IDEM_PRINT,
+    WP_IDEM_LOCK,
+    WP_LOCATION,
     /* update, delete, restore, purge: */
-    WP_ID = 5, WP_UID /* null: any owner */, WP_VERSIONS /* bigint[], null: any */,
-    WP_UNMODIFIED /* timestamptz, null: any */, WP_MASK /* update: bigint, bit = field index */,
+    WP_ID = 5,
+    WP_UID /* null: any owner */,
+    WP_VERSIONS /* bigint[], null: any */,
+    WP_UNMODIFIED /* timestamptz, null: any */,
+    WP_MASK /* update: bigint, bit = field index */,
 };
 enum { sqlgen_events_max = 4 };
-enum sqlgen_write { SQL_INSERT, SQL_INSERT_IDEM, SQL_UPDATE, SQL_DELETE, SQL_RESTORE, SQL_PURGE,
-                    SQL_WRITES_MAX_ };
+enum sqlgen_write {
+    SQL_INSERT,
+    SQL_INSERT_IDEM,
+    SQL_UPDATE,
+    SQL_DELETE,
+    SQL_RESTORE,
+    SQL_PURGE,
+    SQL_WRITES_MAX_
+};
 /* Columns of the answer. */
 enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED, WR_OWNER };
 /* `counts`: keeps the table `counts`. */
@@ -74,17 +101,19 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
 /* Is field i a parameter of SQL_INSERT / SQL_UPDATE (in table order after the fixed ones)? */
 bool sqlgen_is_input(const struct entity_def *e, const struct field_def *f);
 size_t sqlgen_fixed_params(enum sqlgen_write w);
-/* $1 id, $2 reader's uid or null -> version, deleted, own, visible to class vc, status, published_at, updated s */
+/* $1 id, $2 reader's uid or null -> version, deleted, own, visible to class vc, status,
+ * published_at, updated s */
 const char *sqlgen_why(struct arena *a, const struct entity_def *e, enum vis_class vc);
 enum { WHY_VERSION, WHY_DELETED, WHY_OWN, WHY_VISIBLE, WHY_STATUS, WHY_PUBLISHED, WHY_UPDATED };
 
-/* The JSON text of a row of `alias` without the closing brace; F_REFS from `refs` ("$12::bigint[]", NULL: the
- * link table). */
+/* The JSON text of a row of `alias` without the closing brace; F_REFS from `refs` ("$12::bigint[]",
+ * NULL: the link table). */
 void sqlgen_body(struct buf *b, const struct entity_def *e, const char *alias, const char *refs);
 const char *sqlgen_type(const struct field_def *f); /* "timestamptz" */
 void sqlgen_column(struct buf *b, const struct entity_def *e, const struct field_def *f,
                    const char *alias);
 const struct relation_def *sqlgen_link(const struct entity_def *e, const struct field_def *f);
-const char *sqlgen_public_status(const struct entity_def *e); /* "published", "active", or NULL: no status */
-bool sqlgen_counts_owner(const struct entity_def *e);         /* does `counts` keep rows by owner? */
+const char *
+sqlgen_public_status(const struct entity_def *e); /* "published", "active", or NULL: no status */
+bool sqlgen_counts_owner(const struct entity_def *e); /* does `counts` keep rows by owner? */
 #endif

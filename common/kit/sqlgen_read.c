@@ -4,6 +4,9 @@
 
 #include <assert.h>
 
+/* From here on the rows that are skipped are read from the index alone. */
+enum { deep_offset = 500 };
+
 const char *sqlgen_type(const struct field_def *f)
 {
     switch (f->type) {
@@ -127,7 +130,8 @@ const char *sqlgen_by_ids(struct arena *a, const struct entity_def *e, enum vis_
 }
 
 const char *sqlgen_related(struct arena *a, const struct entity_def *near,
-                           const struct relation_def *rel, enum vis_class vc, struct rowplan *ret_plan)
+                           const struct relation_def *rel, enum vis_class vc,
+                           struct rowplan *ret_plan)
 {
     const struct entity_def *far = entity_find(rel->ref);
     struct buf b;
@@ -185,7 +189,8 @@ static void filter_texts(struct buf *b, const struct query_filter *f, const char
                          struct sqlgen_text *t)
 {
     if (f->op == QOP_NULL) {
-        buf_printf(b, "(coalesce(cardinality(%s), 0) = 0) = $%u::boolean", col, add_param(t, f->v[0]));
+        buf_printf(b, "(coalesce(cardinality(%s), 0) = 0) = $%u::boolean", col,
+                   add_param(t, f->v[0]));
         return;
     }
     bool list = f->op == QOP_IN || f->op == QOP_NIN;
@@ -234,7 +239,8 @@ static void filter_relation(struct buf *b, const struct query_filter *f, struct 
         buf_printf(b, "$%u::boolean <> ", add_param(t, f->v[0]));
     buf_printf(b, "EXISTS (SELECT 1 FROM %s f", far->table);
     if (rel->kind == REL_MANY)
-        buf_printf(b, " JOIN %s k ON k.%s = f.id WHERE k.%s = t.id", rel->link, rel->far, rel->near);
+        buf_printf(b, " JOIN %s k ON k.%s = f.id WHERE k.%s = t.id", rel->link, rel->far,
+                   rel->near);
     else
         buf_printf(b, " WHERE f.%s_id = t.id", rel->via);
     if (f->op == QOP_EQ)
@@ -305,8 +311,8 @@ bool sqlgen_has_total(const struct entity_def *e, enum vis_class vc, const struc
     return e->visibility == VIS_PUBLISHED || e->visibility == VIS_ACTIVE;
 }
 
-/* The total by `counts`.  status: text of the parameter, or NULL.  Rows published for later are counted as published
- * and not yet seen: they are taken off again (an index range, a few rows). */
+/* The total by `counts`.  status: text of the parameter, or NULL.  Rows published for later are
+ * counted as published and not yet seen: they are taken off again (an index range, a few rows). */
 static void put_total(struct buf *b, const struct entity_def *e, enum vis_class vc, const char *uid,
                       const char *status)
 {
@@ -324,8 +330,9 @@ static void put_total(struct buf *b, const struct entity_def *e, enum vis_class 
     buf_puts(b, "))");
     if (e->visibility != VIS_PUBLISHED || !entity_field(e, "published_at"))
         return;
-    buf_printf(b, " - (SELECT count(*) FROM %s y WHERE y.deleted_at IS NULL AND y.status = '%s' AND "
-                  "y.published_at > now()",
+    buf_printf(b,
+               " - (SELECT count(*) FROM %s y WHERE y.deleted_at IS NULL AND y.status = '%s' AND "
+               "y.published_at > now()",
                e->table, open);
     if (vc == VC_OWN)
         buf_printf(b, " AND y.%s_id IS DISTINCT FROM %s::bigint", e->owner, uid);
@@ -334,32 +341,46 @@ static void put_total(struct buf *b, const struct entity_def *e, enum vis_class 
     buf_puts(b, ")");
 }
 
-const char *sqlgen_first_page(struct arena *a, const struct entity_def *e, enum vis_class vc,
-                              const struct query *q, bool status, bool total, struct rowplan *ret_plan)
+/* Published and scheduled rows have a time (a check of the table); saying so lets the index on it
+ * skip the drafts, which come first in it when read backwards. */
+static void put_timed(struct buf *b, const struct entity_def *e, const char *status)
 {
+    if (e->lifecycle == LIFE_PUBLISH && entity_field(e, "published_at") &&
+        (str_eq(status, "published") || str_eq(status, "scheduled")))
+        buf_puts(b, " AND t.published_at IS NOT NULL");
+}
+
+const char *sqlgen_first_page(struct arena *a, const struct sqlgen_who *who, const struct query *q,
+                              bool status, bool total, struct rowplan *ret_plan)
+{
+    const struct entity_def *e = who->e;
+    enum vis_class vc = who->vc;
     struct buf b;
-    bool uid = vis_uses_uid(e, vc);
-    const char *param = uid ? "$2::text" : "$1::text";
+    const char *open = sqlgen_public_status(e),
+               *literal = arena_printf(a, "'%s'", open ? open : "");
     buf_init(&b, a, 1024, sqlgen_text_max);
     rowplan_init(ret_plan, a, e, vc, ~(uint64_t)0);
     put_select(&b, ret_plan, "$1");
     if (total) {
         ret_plan->total = (int)ret_plan->n + (ret_plan->own >= 0);
         buf_puts(&b, ", ");
-        put_total(&b, e, vc, "$1", status ? param : NULL);
+        put_total(&b, e, vc, "$1", status ? literal : NULL);
         buf_puts(&b, " AS total_");
     }
     buf_printf(&b, " FROM %s t", e->table);
     put_where(&b, e, vc, "$1");
-    if (status)
-        buf_printf(&b, " AND t.status = %s", param);
+    if (status) {
+        buf_printf(&b, " AND t.status = %s", literal);
+        put_timed(&b, e, open);
+    }
     put_order(&b, e, q);
     buf_printf(&b, " LIMIT %d", query_per_page_default + 1);
     assert(!b.overflow);
     return b.data;
 }
 
-/* Relations are filtered with the reader's class on the other entity, which differs from the one on this. */
+/* Relations are filtered with the reader's class on the other entity, which differs from the one on
+ * this. */
 static void far_classes(const struct query *q, enum vis_class vc, int64_t uid, enum vis_class *ret)
 {
     for (size_t i = 0; i < q->nfilters; i++) {
@@ -372,13 +393,17 @@ static void far_classes(const struct query *q, enum vis_class vc, int64_t uid, e
     }
 }
 
-void sqlgen_list(struct arena *a, const struct entity_def *e, enum vis_class vc, int64_t uid,
-                 const struct query *q, bool total, struct sqlgen_text *ret)
+void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct query *q, bool total,
+                 struct sqlgen_text *ret)
 {
+    const struct entity_def *e = who->e;
+    enum vis_class vc = who->vc;
+    int64_t uid = who->uid;
     struct buf b;
     char status[24] = "";
     enum vis_class far[query_filters_max] = { 0 };
     *ret = (struct sqlgen_text){ 0 };
+    bool deep = q->offset >= deep_offset;
     buf_init(&b, a, 1024, sqlgen_text_max);
     rowplan_init(&ret->plan, a, e, vc, q->fields);
     if (vis_uses_uid(e, vc))
@@ -392,20 +417,30 @@ void sqlgen_list(struct arena *a, const struct entity_def *e, enum vis_class vc,
         put_total(&b, e, vc, "$1", *status ? status : NULL);
         buf_puts(&b, " AS total_");
     }
-    buf_printf(&b, " FROM %s t", e->table);
+    buf_printf(&b, deep ? " FROM (SELECT t.id FROM %s t" : " FROM %s t", e->table);
     put_where(&b, e, vc, "$1");
     far_classes(q, vc, uid, far);
     put_filters(&b, e, q, ret, far, uid);
+    if (status_filter(q))
+        put_timed(&b, e, status_filter(q)->v[0].text);
     put_order(&b, e, q);
     unsigned limit = add_param(ret, db_i64(q->limit + 1));
-    buf_printf(&b, " LIMIT $%u::bigint OFFSET $%u::bigint", limit, add_param(ret, db_i64(q->offset)));
+    buf_printf(&b, " LIMIT $%u::bigint OFFSET $%u::bigint", limit,
+               add_param(ret, db_i64(q->offset)));
+    if (deep) {
+        buf_printf(&b, ") k JOIN %s t ON t.id = k.id", e->table);
+        put_order(&b, e, q);
+    }
     assert(!b.overflow);
     ret->sql = b.data;
 }
 
-void sqlgen_count(struct arena *a, const struct entity_def *e, enum vis_class vc, int64_t uid,
-                  const struct query *q, bool counts, struct sqlgen_text *ret)
+void sqlgen_count(struct arena *a, const struct sqlgen_who *who, const struct query *q, bool counts,
+                  struct sqlgen_text *ret)
 {
+    const struct entity_def *e = who->e;
+    enum vis_class vc = who->vc;
+    int64_t uid = who->uid;
     struct buf b;
     char status[24] = "";
     enum vis_class far[query_filters_max] = { 0 };

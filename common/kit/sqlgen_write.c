@@ -12,7 +12,8 @@
  *      cnt AS (counts), ev AS (outbox, in order), idm AS (idempotency)
  * SELECT id, version, body_, updated_at FROM w
  *
- * The events come from the RETURNING of the locked row, so that their outbox ids never invert per key.
+ * The events come from the RETURNING of the locked row, so that their outbox ids never invert per
+ * key.
  */
 
 bool sqlgen_is_input(const struct entity_def *e, const struct field_def *f)
@@ -47,8 +48,9 @@ struct writer {
 
 static void put_time(struct buf *b, const char *expr)
 {
-    buf_printf(b, "'\"' || to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"'",
-               expr);
+    buf_printf(
+        b, "'\"' || to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"'",
+        expr);
 }
 
 /* SQL text of the JSON of one field; null is the caller's. */
@@ -82,9 +84,11 @@ static void put_json(struct buf *b, const struct entity_def *e, const struct fie
         buf_printf(b, "'{\"id\":' || %s || '}'", col.data);
         return;
     case F_REFS:
-        buf_printf(b, "(SELECT '[' || coalesce(string_agg('{\"id\":' || u.id || '}', ',' ORDER BY u.n), '') "
-                      "|| ']' FROM unnest(%s) WITH ORDINALITY AS u(id, n))",
-                   refs ? refs : col.data);
+        buf_printf(
+            b,
+            "(SELECT '[' || coalesce(string_agg('{\"id\":' || u.id || '}', ',' ORDER BY u.n), '') "
+            "|| ']' FROM unnest(%s) WITH ORDINALITY AS u(id, n))",
+            refs ? refs : col.data);
         return;
     }
 }
@@ -95,7 +99,8 @@ void sqlgen_body(struct buf *b, const struct entity_def *e, const char *alias, c
     for (const struct field_def *f = e->fields; f->name; f++) {
         if (f->flags & (FF_HIDDEN | FF_SECRET))
             continue;
-        buf_printf(b, "%s'%s\"%s\":' || coalesce(", first ? "" : " || ", first ? "{" : ",", f->name);
+        buf_printf(b, "%s'%s\"%s\":' || coalesce(", first ? "" : " || ", first ? "{" : ",",
+                   f->name);
         put_json(b, e, f, alias, f->type == F_REFS ? refs : NULL);
         buf_puts(b, ", 'null')");
         first = false;
@@ -157,8 +162,10 @@ static void put_insert(struct writer *w)
         buf_printf(w->b, "%s%s%s", sep, f->name, f->type == F_REF ? "_id" : "");
         if (w->has_published && str_eq(f->name, "published_at")) {
             unsigned st = param_of(e, w->w, entity_field(e, "status"));
-            buf_printf(&vals, "%scoalesce($%u::timestamptz, CASE WHEN $%u::text = 'published' THEN now() "
-                              "END)", sep, p, st);
+            buf_printf(&vals,
+                       "%scoalesce($%u::timestamptz, CASE WHEN $%u::text = 'published' THEN now() "
+                       "END)",
+                       sep, p, st);
         } else {
             buf_printf(&vals, "%s$%u::%s", sep, p, sqlgen_type(f));
         }
@@ -166,10 +173,12 @@ static void put_insert(struct writer *w)
     }
     buf_printf(w->b, ") SELECT %s", vals.data);
     if (w->w == SQL_INSERT_IDEM)
-        buf_printf(w->b,
-                   " WHERE CASE WHEN pg_try_advisory_xact_lock($%d::bigint) THEN NOT EXISTS (SELECT 1 FROM "
-                   "idempotency i WHERE i.owner = $%d::text AND i.key_hash = $%d::text) ELSE false END",
-                   WP_IDEM_LOCK, WP_IDEM_OWNER, WP_IDEM_KEY);
+        buf_printf(
+            w->b,
+            " WHERE CASE WHEN pg_try_advisory_xact_lock($%d::bigint) THEN NOT EXISTS (SELECT 1 "
+            "FROM "
+            "idempotency i WHERE i.owner = $%d::text AND i.key_hash = $%d::text) ELSE false END",
+            WP_IDEM_LOCK, WP_IDEM_OWNER, WP_IDEM_KEY);
     put_returning(w, refs);
     buf_puts(w->b, ")");
 }
@@ -179,8 +188,8 @@ static void put_old(struct writer *w)
 {
     const struct entity_def *e = w->e;
     const struct field_def *id = &e->fields[0];
-    buf_printf(w->b, "WITH old AS MATERIALIZED (SELECT t.* FROM %s t WHERE t.id = $%d::%s", e->table,
-               WP_ID, sqlgen_type(id));
+    buf_printf(w->b, "WITH old AS MATERIALIZED (SELECT t.* FROM %s t WHERE t.id = $%d::%s",
+               e->table, WP_ID, sqlgen_type(id));
     if (e->soft_delete && w->w != SQL_PURGE)
         buf_printf(w->b, " AND t.deleted_at IS %sNULL", w->w == SQL_RESTORE ? "NOT " : "");
     char uid[16];
@@ -190,10 +199,11 @@ static void put_old(struct writer *w)
         buf_printf(w->b, " AND ($%d::bigint IS NULL OR %s)", WP_UID, own);
     else
         buf_printf(w->b, " AND $%d::bigint IS NULL", WP_UID);
-    buf_printf(w->b,
-               " AND ($%d::bigint[] IS NULL OR t.version = ANY($%d::bigint[])) AND ($%d::timestamptz IS "
-               "NULL OR date_trunc('second', t.updated_at) <= $%d::timestamptz) FOR UPDATE)",
-               WP_VERSIONS, WP_VERSIONS, WP_UNMODIFIED, WP_UNMODIFIED);
+    buf_printf(
+        w->b,
+        " AND ($%d::bigint[] IS NULL OR t.version = ANY($%d::bigint[])) AND ($%d::timestamptz IS "
+        "NULL OR date_trunc('second', t.updated_at) <= $%d::timestamptz) FOR UPDATE)",
+        WP_VERSIONS, WP_VERSIONS, WP_UNMODIFIED, WP_UNMODIFIED);
 }
 
 /* The new value of a field: the parameter where the mask says so, else what is there. */
@@ -201,9 +211,9 @@ static const char *new_value(struct writer *w, const struct field_def *f)
 {
     struct arena *a = w->b->arena;
     const char *suffix = f->type == F_REF ? "_id" : "";
-    return arena_printf(a, "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::%s ELSE t.%s%s END", WP_MASK,
-                        1ULL << (f - w->e->fields), param_of(w->e, w->w, f), sqlgen_type(f), f->name,
-                        suffix);
+    return arena_printf(a, "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::%s ELSE t.%s%s END",
+                        WP_MASK, 1ULL << (f - w->e->fields), param_of(w->e, w->w, f),
+                        sqlgen_type(f), f->name, suffix);
 }
 
 static void put_changed(struct writer *w, const char *refs, uint64_t refs_bit)
@@ -217,8 +227,8 @@ static void put_changed(struct writer *w, const char *refs, uint64_t refs_bit)
         first = false;
         if (f->type != F_REFS) {
             const char *suffix = f->type == F_REF ? "_id" : "";
-            buf_printf(w->b, "CASE WHEN t.%s%s IS DISTINCT FROM old.%s%s THEN '%s' END", f->name, suffix,
-                       f->name, suffix, f->name);
+            buf_printf(w->b, "CASE WHEN t.%s%s IS DISTINCT FROM old.%s%s THEN '%s' END", f->name,
+                       suffix, f->name, suffix, f->name);
             continue;
         }
         buf_printf(w->b, "CASE WHEN $%d::bigint & %llu <> 0 AND %s IS DISTINCT FROM ", WP_MASK,
@@ -235,7 +245,8 @@ static void put_update(struct writer *w)
     const struct field_def *many = NULL;
     const char *status = w->has_status ? new_value(w, entity_field(e, "status")) : "";
     put_old(w);
-    buf_printf(w->b, ", w AS (UPDATE %s t SET version = t.version + 1, updated_at = now()", e->table);
+    buf_printf(w->b, ", w AS (UPDATE %s t SET version = t.version + 1, updated_at = now()",
+               e->table);
     for (const struct field_def *f = e->fields; f->name; f++) {
         if (!sqlgen_is_input(e, f))
             continue;
@@ -244,20 +255,26 @@ static void put_update(struct writer *w)
             continue;
         }
         buf_printf(w->b, ", %s%s = ", f->name, f->type == F_REF ? "_id" : "");
-        if (w->has_published && str_eq(f->name, "published_at")) /* a scheduled one published early: now */
-            buf_printf(w->b, "coalesce(CASE WHEN $%d::bigint & %llu = 0 AND old.status = 'scheduled' AND "
-                             "t.published_at > now() AND (%s) = 'published' THEN now() END, %s, CASE WHEN "
-                             "(%s) = 'published' THEN now() END)",
-                       WP_MASK, 1ULL << (f - e->fields), status, new_value(w, f), status);
+        if (w->has_published &&
+            str_eq(f->name, "published_at")) /* a scheduled one published early: now */
+            buf_printf(
+                w->b,
+                "coalesce(CASE WHEN $%d::bigint & %llu = 0 AND old.status = 'scheduled' AND "
+                "t.published_at > now() AND (%s) = 'published' THEN now() END, %s, CASE WHEN "
+                "(%s) = 'published' THEN now() END)",
+                WP_MASK, 1ULL << (f - e->fields), status, new_value(w, f), status);
         else
             buf_puts(w->b, new_value(w, f));
     }
     buf_puts(w->b, " FROM old WHERE t.id = old.id");
     if (w->has_published) {
-        /* A status of scheduled needs a time to come; one that is due already and stays as it is may stay. */
+        /* A status of scheduled needs a time to come; one that is due already and stays as it is
+         * may stay. */
         const char *pub = new_value(w, entity_field(e, "published_at"));
-        buf_printf(w->b, " AND ((%s) <> 'scheduled' OR coalesce((%s) > now(), false) OR (old.status = "
-                         "'scheduled' AND (%s) IS NOT DISTINCT FROM old.published_at))", status, pub, pub);
+        buf_printf(w->b,
+                   " AND ((%s) <> 'scheduled' OR coalesce((%s) > now(), false) OR (old.status = "
+                   "'scheduled' AND (%s) IS NOT DISTINCT FROM old.published_at))",
+                   status, pub, pub);
     }
     const char *refs = NULL, *now = NULL;
     if (many) {
@@ -265,8 +282,8 @@ static void put_update(struct writer *w)
         buf_init(&col, w->b->arena, 128, 512);
         sqlgen_column(&col, e, many, "t");
         now = arena_printf(w->b->arena, "$%u::bigint[]", param_of(e, w->w, many));
-        refs = arena_printf(w->b->arena, "CASE WHEN $%d::bigint & %llu <> 0 THEN %s ELSE %s END", WP_MASK,
-                            1ULL << (many - e->fields), now, col.data);
+        refs = arena_printf(w->b->arena, "CASE WHEN $%d::bigint & %llu <> 0 THEN %s ELSE %s END",
+                            WP_MASK, 1ULL << (many - e->fields), now, col.data);
     }
     put_returning(w, refs);
     put_changed(w, now, many ? UINT64_C(1) << (many - e->fields) : 0);
@@ -280,15 +297,17 @@ static void put_remove(struct writer *w)
     if (w->w == SQL_PURGE || !w->e->soft_delete)
         buf_printf(w->b, ", w AS (DELETE FROM %s t USING old WHERE t.id = old.id", table);
     else
-        buf_printf(w->b, ", w AS (UPDATE %s t SET version = t.version + 1, updated_at = now(), deleted_at = "
-                         "%s FROM old WHERE t.id = old.id",
-                   table, w->w == SQL_DELETE ? "now()" : "NULL");
+        buf_printf(
+            w->b,
+            ", w AS (UPDATE %s t SET version = t.version + 1, updated_at = now(), deleted_at = "
+            "%s FROM old WHERE t.id = old.id",
+            table, w->w == SQL_DELETE ? "now()" : "NULL");
     put_returning(w, NULL);
     buf_puts(w->b, ")");
 }
 
-/* Link rows of F_REFS.  The new ones are upserted and only those not in the list deleted, because parts of one
- * statement do not see each other's rows. */
+/* Link rows of F_REFS.  The new ones are upserted and only those not in the list deleted, because
+ * parts of one statement do not see each other's rows. */
 static void put_links(struct writer *w)
 {
     if (w->w != SQL_UPDATE && w->w != SQL_INSERT && w->w != SQL_INSERT_IDEM)
@@ -302,15 +321,18 @@ static void put_links(struct writer *w)
         if (w->w == SQL_UPDATE) {
             snprintf(given, sizeof(given), "$%d::bigint & %llu <> 0", WP_MASK,
                      1ULL << (f - w->e->fields));
-            buf_printf(w->b, ", unl AS (DELETE FROM %s l USING w WHERE %s AND l.%s = w.id AND l.%s <> "
-                             "ALL($%u::bigint[]))",
+            buf_printf(w->b,
+                       ", unl AS (DELETE FROM %s l USING w WHERE %s AND l.%s = w.id AND l.%s <> "
+                       "ALL($%u::bigint[]))",
                        rel->link, given, rel->near, rel->far, p);
         }
         buf_printf(w->b,
                    ", lnk AS (INSERT INTO %s (%s, %s, position) SELECT w.id, u.id, u.n FROM w, "
-                   "unnest($%u::bigint[]) WITH ORDINALITY AS u(id, n)%s%s ORDER BY u.n ON CONFLICT (%s, %s) "
+                   "unnest($%u::bigint[]) WITH ORDINALITY AS u(id, n)%s%s ORDER BY u.n ON CONFLICT "
+                   "(%s, %s) "
                    "DO UPDATE SET position = excluded.position)",
-                   rel->link, rel->near, rel->far, p, *given ? " WHERE " : "", given, rel->near, rel->far);
+                   rel->link, rel->near, rel->far, p, *given ? " WHERE " : "", given, rel->near,
+                   rel->far);
     }
 }
 
@@ -323,25 +345,35 @@ static void put_counts(struct writer *w)
     bool insert = w->w == SQL_INSERT || w->w == SQL_INSERT_IDEM;
     bool plus = w->w != SQL_DELETE && w->w != SQL_PURGE, minus = !insert && w->w != SQL_RESTORE;
     bool owners = sqlgen_counts_owner(w->e);
-    buf_printf(w->b, ", cnt AS (INSERT INTO counts AS c (entity, status, owner, shard, n) SELECT '%s', d.s, "
-                     "d.o, pg_backend_pid() & 31, sum(d.n) FROM (",
-               w->e->name);
+    buf_printf(
+        w->b,
+        ", cnt AS (INSERT INTO counts AS c (entity, status, owner, shard, n) SELECT '%s', d.s, "
+        "d.o, pg_backend_pid() & 31, sum(d.n) FROM (",
+        w->e->name);
     if (plus) {
         buf_printf(w->b, "SELECT %s AS s, 0::bigint AS o, 1 AS n FROM w", st);
         if (owners)
-            buf_printf(w->b, " UNION ALL SELECT %s, w.owner_, 1 FROM w WHERE w.owner_ IS NOT NULL AND "
-                             "%s <> '%s'", st, st, open);
+            buf_printf(w->b,
+                       " UNION ALL SELECT %s, w.owner_, 1 FROM w WHERE w.owner_ IS NOT NULL AND "
+                       "%s <> '%s'",
+                       st, st, open);
         sep = " UNION ALL ";
     }
     if (minus) {
         const char *live = w->e->soft_delete ? "w.old_deleted_at IS NULL" : "true";
-        buf_printf(w->b, "%sSELECT %s AS s, 0::bigint AS o, -1 AS n FROM w WHERE %s", sep, old_st, live);
+        buf_printf(w->b, "%sSELECT %s AS s, 0::bigint AS o, -1 AS n FROM w WHERE %s", sep, old_st,
+                   live);
         if (owners)
-            buf_printf(w->b, " UNION ALL SELECT %s, w.old_owner, -1 FROM w WHERE %s AND w.old_owner IS NOT "
-                             "NULL AND %s <> '%s'", old_st, live, old_st, open);
+            buf_printf(
+                w->b,
+                " UNION ALL SELECT %s, w.old_owner, -1 FROM w WHERE %s AND w.old_owner IS NOT "
+                "NULL AND %s <> '%s'",
+                old_st, live, old_st, open);
     }
-    buf_puts(w->b, ") d GROUP BY d.s, d.o HAVING sum(d.n) <> 0 ORDER BY d.s, d.o ON CONFLICT (entity, status, "
-                   "owner, shard) DO UPDATE SET n = c.n + excluded.n)");
+    buf_puts(
+        w->b,
+        ") d GROUP BY d.s, d.o HAVING sum(d.n) <> 0 ORDER BY d.s, d.o ON CONFLICT (entity, status, "
+        "owner, shard) DO UPDATE SET n = c.n + excluded.n)");
 }
 
 /* Rows (ord, type, condition): the platform's events in their order (rulings.md 21). */
@@ -349,23 +381,32 @@ static void put_event_rows(struct writer *w)
 {
     const char *n = w->e->name;
     bool publish = w->e->lifecycle == LIFE_PUBLISH && w->has_status;
-    static const char *const verb[] = { [SQL_INSERT] = "created", [SQL_INSERT_IDEM] = "created",
-                                        [SQL_UPDATE] = "updated", [SQL_DELETE] = "deleted",
-                                        [SQL_RESTORE] = "restored", [SQL_PURGE] = "deleted" };
+    static const char *const verb[] = {
+        [SQL_INSERT] = "created", [SQL_INSERT_IDEM] = "created", [SQL_UPDATE] = "updated",
+        [SQL_DELETE] = "deleted", [SQL_RESTORE] = "restored",    [SQL_PURGE] = "deleted"
+    };
     buf_printf(w->b, "(1, '%s.%s', true)", n, verb[w->w]);
     if (!publish || w->w == SQL_DELETE || w->w == SQL_RESTORE || w->w == SQL_PURGE)
         return;
     if (w->w == SQL_UPDATE) {
-        buf_printf(w->b, ", (2, '%s.unpublished', w.old_status = 'published' AND w.status <> 'published')", n);
-        buf_printf(w->b, ", (3, '%s.published', w.old_status <> 'published' AND w.status = 'published')", n);
-        buf_printf(w->b, ", (4, '%s.scheduled', w.status = 'scheduled' AND (w.old_status <> 'scheduled'", n);
+        buf_printf(
+            w->b, ", (2, '%s.unpublished', w.old_status = 'published' AND w.status <> 'published')",
+            n);
+        buf_printf(w->b,
+                   ", (3, '%s.published', w.old_status <> 'published' AND w.status = 'published')",
+                   n);
+        buf_printf(w->b,
+                   ", (4, '%s.scheduled', w.status = 'scheduled' AND (w.old_status <> 'scheduled'",
+                   n);
         if (w->has_published)
             buf_puts(w->b, " OR w.published_at IS DISTINCT FROM w.old_published_at");
         buf_puts(w->b, "))");
         return;
     }
-    buf_printf(w->b, ", (2, '%s.published', w.status = 'published'), (3, '%s.scheduled', w.status = "
-                     "'scheduled')", n, n);
+    buf_printf(w->b,
+               ", (2, '%s.published', w.status = 'published'), (3, '%s.scheduled', w.status = "
+               "'scheduled')",
+               n, n);
 }
 
 static void put_events(struct writer *w)
@@ -375,7 +416,8 @@ static void put_events(struct writer *w)
     bool insert = w->w == SQL_INSERT || w->w == SQL_INSERT_IDEM;
     assert(def);
     buf_printf(w->b,
-               ", ev AS (INSERT INTO outbox (event_id, type, topic, key, payload, trace, request_id, actor) SELECT "
+               ", ev AS (INSERT INTO outbox (event_id, type, topic, key, payload, trace, "
+               "request_id, actor) SELECT "
                "($%d::text[])[v.n]::uuid, v.type, '%s', '%s:' || w.id, '{\"data\":' || w.body_",
                WP_EVENTS, def->topic, e->name);
     if (e->soft_delete) {
@@ -391,19 +433,21 @@ static void put_events(struct writer *w)
         buf_puts(w->b, " || ',\"owner_id\":' || coalesce(w.owner_::text, 'null')");
     if (w->w == SQL_PURGE)
         buf_puts(w->b, " || ',\"purged\":true'");
-    buf_printf(w->b, " || '}', $%d::text, $%d::text, $%d::text FROM w CROSS JOIN LATERAL (VALUES ", WP_TRACE,
-               WP_REQUEST, WP_ACTOR);
+    buf_printf(w->b, " || '}', $%d::text, $%d::text, $%d::text FROM w CROSS JOIN LATERAL (VALUES ",
+               WP_TRACE, WP_REQUEST, WP_ACTOR);
     put_event_rows(w);
     buf_puts(w->b, ") AS v(n, type, yes) WHERE v.yes ORDER BY v.n)");
 }
 
-const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write what, bool counts)
+const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write what,
+                         bool counts)
 {
     struct buf b;
     struct writer w = { .b = &b, .e = e, .w = what, .has_status = entity_field(e, "status") };
     w.has_published = w.has_status && entity_field(e, "published_at");
     if (e->owner)
-        w.owner = entity_field(e, e->owner)->type == F_REF ? arena_printf(a, "%s_id", e->owner) : e->owner;
+        w.owner = entity_field(e, e->owner)->type == F_REF ? arena_printf(a, "%s_id", e->owner)
+                                                           : e->owner;
     buf_init(&b, a, 4096, sqlgen_text_max);
     if (what == SQL_INSERT || what == SQL_INSERT_IDEM)
         put_insert(&w);
@@ -417,9 +461,12 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
     if (e->events)
         put_events(&w);
     if (what == SQL_INSERT_IDEM)
-        buf_printf(&b, ", idm AS (INSERT INTO idempotency (owner, key_hash, fingerprint, status, location, body) "
-                       "SELECT $%d::text, $%d::text, $%d::text, 201, $%d::text || w.id, '{\"data\":' || w.body_ "
-                       "|| '}}' FROM w)",
+        buf_printf(&b,
+                   ", idm AS (INSERT INTO idempotency (owner, key_hash, fingerprint, status, "
+                   "location, body) "
+                   "SELECT $%d::text, $%d::text, $%d::text, 201, $%d::text || w.id, '{\"data\":' "
+                   "|| w.body_ "
+                   "|| '}}' FROM w)",
                    WP_IDEM_OWNER, WP_IDEM_KEY, WP_IDEM_PRINT, WP_LOCATION);
     buf_puts(&b, " SELECT w.id, w.version, '{\"data\":' || w.body_ || '}}', extract(epoch FROM "
                  "w.updated_at)::bigint, ");
@@ -438,10 +485,12 @@ const char *sqlgen_why(struct arena *a, const struct entity_def *e, enum vis_cla
                e->soft_delete ? "t.deleted_at IS NOT NULL" : "false",
                own ? own : "$2::bigint IS NULL AND false");
     vis_where(&b, e, vc, "t", "$2");
-    buf_printf(&b, ", false), %s, %s, extract(epoch FROM t.updated_at)::bigint FROM %s t WHERE t.id = $1::%s",
-               status ? "t.status" : "NULL::text",
-               status && entity_field(e, "published_at") ? "t.published_at" : "NULL::timestamptz", e->table,
-               sqlgen_type(&e->fields[0]));
+    buf_printf(
+        &b,
+        ", false), %s, %s, extract(epoch FROM t.updated_at)::bigint FROM %s t WHERE t.id = $1::%s",
+        status ? "t.status" : "NULL::text",
+        status && entity_field(e, "published_at") ? "t.published_at" : "NULL::timestamptz",
+        e->table, sqlgen_type(&e->fields[0]));
     assert(!b.overflow);
     return b.data;
 }

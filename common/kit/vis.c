@@ -5,7 +5,8 @@
 #include <assert.h>
 
 /* What anonymous readers may know of a person (rulings.md 13), and what every answer needs. */
-static const char *const public_user_fields[] = { "id", "display_name", "avatar", "bio", "website" };
+static const char *const public_user_fields[] = { "id", "display_name", "avatar", "bio",
+                                                  "website" };
 
 bool vis_is_admin(const struct principal *who)
 {
@@ -84,8 +85,9 @@ static void where_public(struct buf *b, const struct entity_def *e, enum vis_cla
         const struct entity_def *post = entity_find("post");
         char inner[32];
         snprintf(inner, sizeof(inner), "%.28s_p", alias);
-        buf_printf(b, "%s.status = 'active' AND EXISTS (SELECT 1 FROM %s %s WHERE %s.author_id = "
-                      "%s.id AND %s.deleted_at IS NULL AND ",
+        buf_printf(b,
+                   "%s.status = 'active' AND EXISTS (SELECT 1 FROM %s %s WHERE %s.author_id = "
+                   "%s.id AND %s.deleted_at IS NULL AND ",
                    alias, post->table, inner, inner, alias, inner);
         vis_where(b, post, VC_PUBLIC, inner, "");
         buf_puts(b, ")");

@@ -1,6 +1,7 @@
 #ifndef API_API_H
 #define API_API_H
-/* The api program: the seven content entities over HTTP.  What it serves is made from their tables. */
+/* The api program: the seven content entities over HTTP.  What it serves is made from their tables.
+ */
 #include "common/kit/crud.h"
 #include "common/kit/svc.h"
 

@@ -1,4 +1,5 @@
-/* What the program does without being asked over HTTP: the first administrator, scheduled publishing. */
+/* What the program does without being asked over HTTP: the first administrator, scheduled
+ * publishing. */
 #include "services/api/api.h"
 
 #include "common/base/log.h"
@@ -17,12 +18,13 @@ int api_bootstrap_admin(struct svc *svc, char **args, struct err *err)
         return rc;
     bool created = !db_nrows(r);
     if (created) {
-        json_t *body = json_in(a, json_pack("{s:s, s:s, s:s, s:s}", "username", args[0], "email", args[1], "role",
-                                            "admin", "display_name", args[0]));
+        json_t *body = json_in(a, json_pack("{s:s, s:s, s:s, s:s}", "username", args[0], "email",
+                                            args[1], "role", "admin", "display_name", args[0]));
         if (!body)
-            return err_set(err, E_validation, "The user name or e-mail address is not valid UTF-8.");
-        rc = crud_apply(svc, a, api_crud("user"), &(struct crud_change){ .body = body, .actor = "bootstrap" },
-                        &id, err);
+            return err_set(err, E_validation,
+                           "The user name or e-mail address is not valid UTF-8.");
+        rc = crud_apply(svc, a, api_crud("user"),
+                        &(struct crud_change){ .body = body, .actor = "bootstrap" }, &id, err);
         if (rc < 0)
             return rc;
     } else {
@@ -32,23 +34,27 @@ int api_bootstrap_admin(struct svc *svc, char **args, struct err *err)
     return 0;
 }
 
-/* Rows of one entity that are due.  Several replicas may find the same row: the version lets one win. */
-static size_t publish_due(struct svc *svc, struct arena *a, const struct crud *c, const json_t *body)
+/* Rows of one entity that are due.  Several replicas may find the same row: the version lets one
+ * win. */
+static size_t publish_due(struct svc *svc, struct arena *a, const struct crud *c,
+                          const json_t *body)
 {
     struct db_rows *r;
     struct err err;
     struct db_stmt s = { .flags = DB_ONCE,
-                         .sql = arena_printf(a,
-                                             "SELECT t.id, t.version FROM %s t WHERE t.deleted_at IS NULL AND "
-                                             "t.status = 'scheduled' AND t.published_at <= now() ORDER BY "
-                                             "t.published_at, t.id LIMIT %d",
-                                             crud_entity(c)->table, due_max) };
+                         .sql = arena_printf(
+                             a,
+                             "SELECT t.id, t.version FROM %s t WHERE t.deleted_at IS NULL AND "
+                             "t.status = 'scheduled' AND t.published_at <= now() ORDER BY "
+                             "t.published_at, t.id LIMIT %d",
+                             crud_entity(c)->table, due_max) };
     if (db_query(svc->db, a, &s, NULL, 0, &r, &err) < 0)
         return 0;
     for (size_t i = 0; i < db_nrows(r); i++) {
         int64_t id = db_get_i64(r, i, 0);
-        struct crud_change change = { .id = id, .version = db_get_i64(r, i, 1), .body = body,
-                                      .actor = "schedule" };
+        struct crud_change change = {
+            .id = id, .version = db_get_i64(r, i, 1), .body = body, .actor = "schedule"
+        };
         int rc = crud_apply(svc, a, c, &change, &id, &err);
         if (rc < 0 && rc != -E_conflict && rc != -E_not_found)
             log_warn("publish.failed", kv_s("entity", crud_entity(c)->name), kv_i("id", id),

@@ -5,7 +5,8 @@
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
 
-#pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them */
+#pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
+                                                       */
 #include "api/migrations.h"
 
 #include <assert.h>
@@ -14,7 +15,8 @@ enum { entities_max = 15 };
 
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERNAME EMAIL",
-      "make the first administrator if there is none; prints {\"id\":…,\"created\":…}", 2, api_bootstrap_admin },
+     "make the first administrator if there is none; prints {\"id\":…,\"created\":…}", 2,
+     api_bootstrap_admin },
     { 0 },
 };
 static const struct job_def jobs[] = {
@@ -50,9 +52,15 @@ const struct api *api_make(struct arena *a)
     }
     crud_link(api->cruds);
     api->def = (struct svc_def){
-        .name = "api", .doc = "Content over HTTP: posts, pages, users, media, experts, companies, events.",
-        .schema = "content", .conf_size = sizeof(struct svc_conf), .routes = routes, .jobs = jobs,
-        .verbs = verbs, .migrations = make_migrations(a), .fast = fast,
+        .name = "api",
+        .doc = "Content over HTTP: posts, pages, users, media, experts, companies, events.",
+        .schema = "content",
+        .conf_size = sizeof(struct svc_conf),
+        .routes = routes,
+        .jobs = jobs,
+        .verbs = verbs,
+        .migrations = make_migrations(a),
+        .fast = fast,
     };
     return api;
 }

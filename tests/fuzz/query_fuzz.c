@@ -1,5 +1,5 @@
-/* Any query string: the parser says no or the composed statement has as many parameters as values, and no byte of
- * the input beside numbers. */
+/* Any query string: the parser says no or the composed statement has as many parameters as values,
+ * and no byte of the input beside numbers. */
 #include "common/base/arena.h"
 #include "common/base/str.h"
 #include "common/kit/route.h"
@@ -53,9 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = split(a, text, text + strlen(text), args);
     if (query_parse(a, e, vc, QUERY_LIST, args, n, &q, &err) == 0) {
         struct sqlgen_text t;
-        sqlgen_list(a, e, vc, 7, &q, sqlgen_has_total(e, vc, &q), &t);
+        sqlgen_list(a, &(struct sqlgen_who){ e, vc, 7 }, &q, sqlgen_has_total(e, vc, &q), &t);
         check(&t);
-        sqlgen_count(a, e, vc, 7, &q, false, &t);
+        sqlgen_count(a, &(struct sqlgen_who){ e, vc, 7 }, &q, false, &t);
         check(&t);
     } else {
         assert(err.code == E_invalid_parameter && *err.msg);

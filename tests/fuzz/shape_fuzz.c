@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *body;
     if (json_parse(a, (const char *)data + 2, size - 2, &body, &err) == 0) {
         struct shape_row row;
-        shape_read(a, entities[data[0] % 7]->fields, (enum shape_mode)(data[1] % 3), data[1] & 4, body, &row);
+        shape_read(a, entities[data[0] % 7]->fields, (enum shape_mode)(data[1] % 3), data[1] & 4,
+                   body, &row);
         if (shape_check(&row, &err) == 0)
             check(&row);
         else

@@ -1,13 +1,14 @@
 #ifndef TESTS_API_FIXTURE_H
 #define TESTS_API_FIXTURE_H
 /*
- * The api's handlers on a real database without HTTP: a schema of its own, migrated, and requests made by hand.
- * CMS365_TEST_DATABASE_URL names a role that may create schemas.
+ * The api's handlers on a real database without HTTP: a schema of its own, migrated, and requests
+ * made by hand. CMS365_TEST_DATABASE_URL names a role that may create schemas.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "common/base/clock.h"
@@ -35,7 +36,8 @@ static const char *fx_url(struct arena *a, const char *schema)
         fputs("CMS365_TEST_DATABASE_URL is not set\n", stderr);
         exit(1);
     }
-    return arena_printf(a, "%s%soptions=-csearch_path%%3D%s", url, strchr(url, '?') ? "&" : "?", schema);
+    return arena_printf(a, "%s%soptions=-csearch_path%%3D%s", url, strchr(url, '?') ? "&" : "?",
+                        schema);
 }
 
 static void fx_check(int rc, const struct err *err)
@@ -51,15 +53,22 @@ static int fx_setup(void **state)
     fx.a = arena_new();
     fx.api = api_make(fx.a);
     snprintf(fx.schema, sizeof(fx.schema), "api_test_%d", (int)getpid());
-    fx.dbc = (struct db_conf){ .conninfo = fx_url(fx.a, fx.schema), .application = "api_test", .conns_max = 4,
-                               .loops = 1, .statement_timeout_ms = 30000, .wait_ms = 5000,
-                               .connect_timeout_ms = 5000, .fast = fx.api->def.fast };
+    fx.dbc = (struct db_conf){ .conninfo = fx_url(fx.a, fx.schema),
+                               .application = "api_test",
+                               .conns_max = 4,
+                               .loops = 1,
+                               .statement_timeout_ms = 30000,
+                               .wait_ms = 5000,
+                               .connect_timeout_ms = 5000,
+                               .fast = fx.api->def.fast };
     fx_check(db_session_open(&fx.dbc, &fx.session, &err), &err);
-    fx_check(db_session_script(fx.session, arena_printf(fx.a, "CREATE SCHEMA %s", fx.schema), &err), &err);
+    fx_check(db_session_script(fx.session, arena_printf(fx.a, "CREATE SCHEMA %s", fx.schema), &err),
+             &err);
     int applied;
     fx_check(migrate_run(fx.session, fx.api->def.migrations, &applied, &err), &err);
     fx.conf = (struct svc_conf){ .public_url = "http://cms.test", .public_read = true };
-    fx.svc = (struct svc){ .def = &fx.api->def, .conf = &fx.conf, .arena = fx.a, .db = db_new(&fx.dbc) };
+    fx.svc =
+        (struct svc){ .def = &fx.api->def, .conf = &fx.conf, .arena = fx.a, .db = db_new(&fx.dbc) };
     return 0;
 }
 
@@ -67,7 +76,9 @@ static int fx_teardown(void **state)
 {
     struct err err;
     (void)state;
-    fx_check(db_session_script(fx.session, arena_printf(fx.a, "DROP SCHEMA %s CASCADE", fx.schema), &err), &err);
+    fx_check(db_session_script(fx.session, arena_printf(fx.a, "DROP SCHEMA %s CASCADE", fx.schema),
+                               &err),
+             &err);
     db_session_close(fx.session);
     db_free(fx.svc.db);
     arena_free(fx.a);
@@ -91,13 +102,15 @@ struct answer {
     const json_t *data;
 };
 
-/* "GET", "posts", "7" or NULL (the collection), "a=b&c=d" or NULL, body or NULL, Idempotency-Key or NULL. */
+/* "GET", "posts", "7" or NULL (the collection), "a=b&c=d" or NULL, body or NULL, Idempotency-Key or
+ * NULL. */
 struct ask {
     const char *method, *plural, *id, *query, *body, *key;
     const struct principal *who;
 };
 
-static const struct route *fx_route(const struct crud *c, const char *method, bool one, bool restore, bool slug)
+static const struct route *fx_route(const struct crud *c, const char *method, bool one,
+                                    bool restore, bool slug)
 {
     for (const struct route *r = crud_routes(fx.a, c); r->path; r++)
         if (str_eq(method_name(r->method), method) && (strstr(r->path, "{") != NULL) == one &&
@@ -132,8 +145,14 @@ static struct answer fx_ask(const struct ask *q)
             c = *p;
     assert_non_null(c);
     const struct route *r = fx_route(c, restore ? "POST" : q->method, q->id != NULL, restore, slug);
-    struct req req = { .svc = &fx.svc, .arena = fx.a, .route = r, .method = r->method,
-                       .path = r->path, .who = *q->who, .idempotency_key = q->key, .request_id = "req-1",
+    struct req req = { .svc = &fx.svc,
+                       .arena = fx.a,
+                       .route = r,
+                       .method = r->method,
+                       .path = r->path,
+                       .who = *q->who,
+                       .idempotency_key = q->key,
+                       .request_id = "req-1",
                        .traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
     req.params[0] = slug ? q->id + 5 : q->id;
     fx_args(&req, q->query);
@@ -169,10 +188,10 @@ static void fx_expect(const struct answer *an, int status, const char *file, int
     if (an->status == status)
         return;
     for (size_t i = 0; an->res.faults && i < an->res.faults->n; i++)
-        print_message("  %s %s %s\n", an->res.faults->items[i].pointer, an->res.faults->items[i].code,
-                      an->res.faults->items[i].msg);
-    print_message("  %s %s | %s\n", an->rc < 0 ? err_name(an->err.code) : "", an->rc < 0 ? an->err.msg : an->text,
-                  an->rc < 0 ? an->err.detail : "");
+        print_message("  %s %s %s\n", an->res.faults->items[i].pointer,
+                      an->res.faults->items[i].code, an->res.faults->items[i].msg);
+    print_message("  %s %s | %s\n", an->rc < 0 ? err_name(an->err.code) : "",
+                  an->rc < 0 ? an->err.msg : an->text, an->rc < 0 ? an->err.detail : "");
     _assert_int_equal((uintmax_t)an->status, (uintmax_t)status, file, line);
 }
 #define EXPECT(an, status)                                                                         \
@@ -197,6 +216,7 @@ static int64_t fx_int(const char *sql)
 
 static const char *fx_id(const struct answer *an)
 {
-    return arena_printf(fx.a, "%lld", (long long)json_integer_value(json_object_get(an->data, "id")));
+    return arena_printf(fx.a, "%lld",
+                        (long long)json_integer_value(json_object_get(an->data, "id")));
 }
 #endif

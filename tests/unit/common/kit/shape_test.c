@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "common/base/str.h"
@@ -10,14 +11,35 @@
 static const char *const colors[] = { "red", "blue", NULL };
 static const struct field_def fields[] = {
     { .name = "id", .type = F_ID, .flags = FF_READONLY, .doc = "x" },
-    { .name = "title", .type = F_TEXT, .flags = FF_REQUIRED, .format = FMT_LINE, .max = 5, .doc = "x" },
-    { .name = "color", .type = F_ENUM, .flags = FF_NONNULL, .choices = colors, .fallback = "\"red\"", .doc = "x" },
+    { .name = "title",
+     .type = F_TEXT,
+     .flags = FF_REQUIRED,
+     .format = FMT_LINE,
+     .max = 5,
+     .doc = "x" },
+    { .name = "color",
+     .type = F_ENUM,
+     .flags = FF_NONNULL,
+     .choices = colors,
+     .fallback = "\"red\"",
+     .doc = "x" },
     { .name = "size", .type = F_INT, .min = 1, .max = 10, .doc = "x" },
     { .name = "open", .type = F_BOOL, .doc = "x" },
     { .name = "at", .type = F_TIME, .doc = "x" },
-    { .name = "meta", .type = F_JSON, .flags = FF_NONNULL, .max = 20, .fallback = "{}", .doc = "x" },
-    { .name = "tags", .type = F_TEXTS, .flags = FF_NONNULL, .format = FMT_LINE, .max = 3, .items_max = 2,
-      .fallback = "[]", .doc = "x" },
+    { .name = "meta",
+     .type = F_JSON,
+     .flags = FF_NONNULL,
+     .max = 20,
+     .fallback = "{}",
+     .doc = "x" },
+    { .name = "tags",
+     .type = F_TEXTS,
+     .flags = FF_NONNULL,
+     .format = FMT_LINE,
+     .max = 3,
+     .items_max = 2,
+     .fallback = "[]",
+     .doc = "x" },
     { .name = "author", .type = F_REF, .ref = "user", .doc = "x" },
     { .name = "speakers", .type = F_REFS, .ref = "expert", .items_max = 3, .doc = "x" },
     { .name = "role", .type = F_TEXT, .flags = FF_ADMIN, .max = 9, .doc = "x" },
@@ -45,7 +67,8 @@ static const char *faults(const struct shape_row *row)
     buf_init(&b, a, 64, 4096);
     buf_puts(&b, "");
     for (size_t i = 0; i < row->faults->n; i++) {
-        buf_printf(&b, "%s%s %s", i ? ", " : "", row->faults->items[i].pointer, row->faults->items[i].code);
+        buf_printf(&b, "%s%s %s", i ? ", " : "", row->faults->items[i].pointer,
+                   row->faults->items[i].code);
         assert_true(strlen(row->faults->items[i].msg) > 5);
     }
     return b.data ? b.data : "";
@@ -55,48 +78,48 @@ static const struct {
     const char *body, *want;
     enum shape_mode mode;
 } cases[] = {
-    { "{\"title\":\"abc\"}", "", SHAPE_CREATE },
-    { "{}", "/title required", SHAPE_CREATE },
-    { "{}", "/title required", SHAPE_REPLACE },
-    { "{}", "", SHAPE_PATCH },
-    { "[]", " type", SHAPE_CREATE },
-    { "\"x\"", " type", SHAPE_PATCH },
-    { "{\"title\":null}", "/title required", SHAPE_PATCH },
-    { "{\"title\":\"\"}", "/title min_length", SHAPE_CREATE },
-    { "{\"title\":\"abcdef\"}", "/title max_length", SHAPE_CREATE },
-    { "{\"title\":\"äöüßé\"}", "", SHAPE_CREATE },
-    { "{\"title\":\"a\\nb\"}", "/title format", SHAPE_CREATE },
-    { "{\"title\":7}", "/title type", SHAPE_CREATE },
-    { "{\"Title\":\"a\"}", "/Title unknown, /title required", SHAPE_CREATE },
-    { "{\"title\":\"a\",\"nope\":1,\"a/b~c\":2}", "/nope unknown, /a~1b~0c unknown", SHAPE_CREATE },
-    { "{\"title\":\"a\",\"secret\":\"x\"}", "/secret unknown", SHAPE_CREATE },
-    { "{\"id\":7}", "/id readonly", SHAPE_PATCH },
-    { "{\"color\":\"Red\"}", "/color choice", SHAPE_PATCH },
-    { "{\"color\":7}", "/color type", SHAPE_PATCH },
-    { "{\"size\":0}", "/size min", SHAPE_PATCH },
-    { "{\"size\":11}", "/size max", SHAPE_PATCH },
-    { "{\"size\":1.5}", "/size type", SHAPE_PATCH },
-    { "{\"size\":\"5\"}", "/size type", SHAPE_PATCH },
-    { "{\"open\":\"true\"}", "/open type", SHAPE_PATCH },
-    { "{\"at\":\"2026-02-30T00:00:00Z\"}", "/at format", SHAPE_PATCH },
-    { "{\"at\":1}", "/at type", SHAPE_PATCH },
-    { "{\"meta\":[]}", "/meta type", SHAPE_PATCH },
-    { "{\"meta\":{\"a\":\"012345678901234567890\"}}", "/meta max_length", SHAPE_PATCH },
-    { "{\"tags\":[\"a\",\"b\",\"c\"]}", "/tags too_many", SHAPE_PATCH },
-    { "{\"tags\":[\"a\",\"a\"]}", "/tags/1 duplicate", SHAPE_PATCH },
-    { "{\"tags\":[1,\"abcd\"]}", "/tags/0 type, /tags/1 max_length", SHAPE_PATCH },
-    { "{\"author\":0}", "/author reference", SHAPE_PATCH },
-    { "{\"author\":\"7\"}", "/author type", SHAPE_PATCH },
-    { "{\"author\":{}}", "/author reference", SHAPE_PATCH },
-    { "{\"author\":9007199254740992}", "/author reference", SHAPE_PATCH },
-    { "{\"speakers\":[1,{\"id\":1}]}", "/speakers/1 duplicate", SHAPE_PATCH },
-    { "{\"speakers\":[1,\"x\"]}", "/speakers/1 reference", SHAPE_PATCH },
-    { "{\"speakers\":[1,2,3,4]}", "/speakers too_many", SHAPE_PATCH },
-    { "{\"role\":\"admin\"}", "/role not_allowed", SHAPE_PATCH },
-    { "{\"kind\":\"x\"}", "/kind not_allowed", SHAPE_PATCH },
-    { "{\"title\":\"a\",\"kind\":\"x\"}", "", SHAPE_CREATE },
+    { "{\"title\":\"abc\"}",                                   "",                                 SHAPE_CREATE  },
+    { "{}",                                                    "/title required",                  SHAPE_CREATE  },
+    { "{}",                                                    "/title required",                  SHAPE_REPLACE },
+    { "{}",                                                    "",                                 SHAPE_PATCH   },
+    { "[]",                                                    " type",                            SHAPE_CREATE  },
+    { "\"x\"",                                                 " type",                            SHAPE_PATCH   },
+    { "{\"title\":null}",                                      "/title required",                  SHAPE_PATCH   },
+    { "{\"title\":\"\"}",                                      "/title min_length",                SHAPE_CREATE  },
+    { "{\"title\":\"abcdef\"}",                                "/title max_length",                SHAPE_CREATE  },
+    { "{\"title\":\"äöüßé\"}",                            "",                                 SHAPE_CREATE  },
+    { "{\"title\":\"a\\nb\"}",                                 "/title format",                    SHAPE_CREATE  },
+    { "{\"title\":7}",                                         "/title type",                      SHAPE_CREATE  },
+    { "{\"Title\":\"a\"}",                                     "/Title unknown, /title required",  SHAPE_CREATE  },
+    { "{\"title\":\"a\",\"nope\":1,\"a/b~c\":2}",              "/nope unknown, /a~1b~0c unknown",  SHAPE_CREATE  },
+    { "{\"title\":\"a\",\"secret\":\"x\"}",                    "/secret unknown",                  SHAPE_CREATE  },
+    { "{\"id\":7}",                                            "/id readonly",                     SHAPE_PATCH   },
+    { "{\"color\":\"Red\"}",                                   "/color choice",                    SHAPE_PATCH   },
+    { "{\"color\":7}",                                         "/color type",                      SHAPE_PATCH   },
+    { "{\"size\":0}",                                          "/size min",                        SHAPE_PATCH   },
+    { "{\"size\":11}",                                         "/size max",                        SHAPE_PATCH   },
+    { "{\"size\":1.5}",                                        "/size type",                       SHAPE_PATCH   },
+    { "{\"size\":\"5\"}",                                      "/size type",                       SHAPE_PATCH   },
+    { "{\"open\":\"true\"}",                                   "/open type",                       SHAPE_PATCH   },
+    { "{\"at\":\"2026-02-30T00:00:00Z\"}",                     "/at format",                       SHAPE_PATCH   },
+    { "{\"at\":1}",                                            "/at type",                         SHAPE_PATCH   },
+    { "{\"meta\":[]}",                                         "/meta type",                       SHAPE_PATCH   },
+    { "{\"meta\":{\"a\":\"012345678901234567890\"}}",          "/meta max_length",                 SHAPE_PATCH   },
+    { "{\"tags\":[\"a\",\"b\",\"c\"]}",                        "/tags too_many",                   SHAPE_PATCH   },
+    { "{\"tags\":[\"a\",\"a\"]}",                              "/tags/1 duplicate",                SHAPE_PATCH   },
+    { "{\"tags\":[1,\"abcd\"]}",                               "/tags/0 type, /tags/1 max_length", SHAPE_PATCH   },
+    { "{\"author\":0}",                                        "/author reference",                SHAPE_PATCH   },
+    { "{\"author\":\"7\"}",                                    "/author type",                     SHAPE_PATCH   },
+    { "{\"author\":{}}",                                       "/author reference",                SHAPE_PATCH   },
+    { "{\"author\":9007199254740992}",                         "/author reference",                SHAPE_PATCH   },
+    { "{\"speakers\":[1,{\"id\":1}]}",                         "/speakers/1 duplicate",            SHAPE_PATCH   },
+    { "{\"speakers\":[1,\"x\"]}",                              "/speakers/1 reference",            SHAPE_PATCH   },
+    { "{\"speakers\":[1,2,3,4]}",                              "/speakers too_many",               SHAPE_PATCH   },
+    { "{\"role\":\"admin\"}",                                  "/role not_allowed",                SHAPE_PATCH   },
+    { "{\"kind\":\"x\"}",                                      "/kind not_allowed",                SHAPE_PATCH   },
+    { "{\"title\":\"a\",\"kind\":\"x\"}",                      "",                                 SHAPE_CREATE  },
     { "{\"size\":99,\"open\":1,\"at\":\"x\",\"color\":\"x\"}",
-      "/size max, /open type, /at format, /color choice", SHAPE_PATCH },
+     "/size max, /open type, /at format, /color choice",                                           SHAPE_PATCH   },
 };
 
 static void every_fault_has_its_pointer_and_code(void **state)
@@ -114,9 +137,11 @@ static void every_fault_has_its_pointer_and_code(void **state)
 static void values_are_typed(void **state)
 {
     (void)state;
-    struct shape_row r = decode("{\"title\":\"a\",\"size\":3,\"open\":true,\"at\":\"2026-02-19T09:00:00.25+01:00\","
-                                "\"meta\":{\"b\":1,\"a\":2},\"tags\":[\"x\"],\"author\":{\"id\":7,\"name\":\"n\"},"
-                                "\"speakers\":[3,{\"id\":1}]}", SHAPE_CREATE, false);
+    struct shape_row r =
+        decode("{\"title\":\"a\",\"size\":3,\"open\":true,\"at\":\"2026-02-19T09:00:00.25+01:00\","
+               "\"meta\":{\"b\":1,\"a\":2},\"tags\":[\"x\"],\"author\":{\"id\":7,\"name\":\"n\"},"
+               "\"speakers\":[3,{\"id\":1}]}",
+               SHAPE_CREATE, false);
     assert_string_equal(faults(&r), "");
     assert_string_equal(shape_text(&r, "title"), "a");
     assert_string_equal(shape_text(&r, "color"), "red");
@@ -158,32 +183,73 @@ static const struct {
     const char *s;
     bool ok;
 } formats[] = {
-    { FMT_EMAIL, "a@b.de", true }, { FMT_EMAIL, "a.b+c@x-y.example", true }, { FMT_EMAIL, "a@b", false },
-    { FMT_EMAIL, "@b.de", false }, { FMT_EMAIL, "a..b@c.de", false }, { FMT_EMAIL, "a@-b.de", false },
-    { FMT_EMAIL, "a b@c.de", false }, { FMT_EMAIL, ".a@c.de", false }, { FMT_EMAIL, "a@b..de", false },
-    { FMT_URL, "https://example.com/a?b=c#d", true }, { FMT_URL, "http://[::1]:8080/", true },
-    { FMT_URL, "http://localhost:1", true }, { FMT_URL, "ftp://example.com", false },
-    { FMT_URL, "javascript:alert(1)", false }, { FMT_URL, "https://u:p@example.com", false },
-    { FMT_URL, "https://", false }, { FMT_URL, "https://exa mple.com", false },
-    { FMT_URL, "https://a.de:0/", false }, { FMT_URL, "https://a.de:99999/", false },
-    { FMT_URL, "https://a.de/<b>", false }, { FMT_URL, "HTTPS://a.de", false },
-    { FMT_SLUG, "a-b-1", true }, { FMT_SLUG, "123", false }, { FMT_SLUG, "-a", false }, { FMT_SLUG, "a-", false },
-    { FMT_SLUG, "a--b", false }, { FMT_SLUG, "A", false }, { FMT_SLUG, "", false },
-    { FMT_USERNAME, "a.b_c-1", true }, { FMT_USERNAME, "1a", false }, { FMT_USERNAME, "a b", false },
-    { FMT_LANGUAGE, "de", true }, { FMT_LANGUAGE, "zh-Hant-TW", true }, { FMT_LANGUAGE, "d", false },
-    { FMT_LANGUAGE, "de_DE", false }, { FMT_LANGUAGE, "de-", false }, { FMT_LANGUAGE, "de--x", false },
-    { FMT_COUNTRY, "DE", true }, { FMT_COUNTRY, "de", false }, { FMT_COUNTRY, "XX", false },
-    { FMT_COUNTRY, "EA", false }, { FMT_COUNTRY, "ZW", true }, { FMT_CURRENCY, "EUR", true },
-    { FMT_CURRENCY, "EURO", false }, { FMT_CURRENCY, "URD", false }, { FMT_CURRENCY, "ZMW", true },
-    { FMT_TIMEZONE, "Europe/Berlin", true }, { FMT_TIMEZONE, "UTC", true }, { FMT_TIMEZONE, "Etc/GMT+3", true },
-    { FMT_TIMEZONE, "Berlin", false }, { FMT_TIMEZONE, "../etc/passwd", false }, { FMT_TIMEZONE, "A//B", false },
-    { FMT_PHONE, "+49 30 1234567", true }, { FMT_PHONE, "12", false }, { FMT_PHONE, "abc123", false },
-    { FMT_MIME, "image/svg+xml", true }, { FMT_MIME, "image", false }, { FMT_MIME, "a/b/c", false },
-    { FMT_MIME, "a/b c", false }, { FMT_SHA256, "00", false },
-    { FMT_SHA256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", true },
-    { FMT_SHA256, "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", false },
-    { FMT_LINE, "a\tb", false }, { FMT_LINE, "ä", true }, { FMT_LONG, "a\tb\r\n", true }, { FMT_LONG, "a\x01", false },
-    { FMT_LONG, "a\x7f", false },
+    { FMT_EMAIL,    "a@b.de",                                                           true  },
+    { FMT_EMAIL,    "a.b+c@x-y.example",                                                true  },
+    { FMT_EMAIL,    "a@b",                                                              false },
+    { FMT_EMAIL,    "@b.de",                                                            false },
+    { FMT_EMAIL,    "a..b@c.de",                                                        false },
+    { FMT_EMAIL,    "a@-b.de",                                                          false },
+    { FMT_EMAIL,    "a b@c.de",                                                         false },
+    { FMT_EMAIL,    ".a@c.de",                                                          false },
+    { FMT_EMAIL,    "a@b..de",                                                          false },
+    { FMT_URL,      "https://example.com/a?b=c#d",                                      true  },
+    { FMT_URL,      "http://[::1]:8080/",                                               true  },
+    { FMT_URL,      "http://localhost:1",                                               true  },
+    { FMT_URL,      "ftp://example.com",                                                false },
+    { FMT_URL,      "javascript:alert(1)",                                              false },
+    { FMT_URL,      "https://u:p@example.com",                                          false },
+    { FMT_URL,      "https://",                                                         false },
+    { FMT_URL,      "https://exa mple.com",                                             false },
+    { FMT_URL,      "https://a.de:0/",                                                  false },
+    { FMT_URL,      "https://a.de:99999/",                                              false },
+    { FMT_URL,      "https://a.de/<b>",                                                 false },
+    { FMT_URL,      "HTTPS://a.de",                                                     false },
+    { FMT_SLUG,     "a-b-1",                                                            true  },
+    { FMT_SLUG,     "123",                                                              false },
+    { FMT_SLUG,     "-a",                                                               false },
+    { FMT_SLUG,     "a-",                                                               false },
+    { FMT_SLUG,     "a--b",                                                             false },
+    { FMT_SLUG,     "A",                                                                false },
+    { FMT_SLUG,     "",                                                                 false },
+    { FMT_USERNAME, "a.b_c-1",                                                          true  },
+    { FMT_USERNAME, "1a",                                                               false },
+    { FMT_USERNAME, "a b",                                                              false },
+    { FMT_LANGUAGE, "de",                                                               true  },
+    { FMT_LANGUAGE, "zh-Hant-TW",                                                       true  },
+    { FMT_LANGUAGE, "d",                                                                false },
+    { FMT_LANGUAGE, "de_DE",                                                            false },
+    { FMT_LANGUAGE, "de-",                                                              false },
+    { FMT_LANGUAGE, "de--x",                                                            false },
+    { FMT_COUNTRY,  "DE",                                                               true  },
+    { FMT_COUNTRY,  "de",                                                               false },
+    { FMT_COUNTRY,  "XX",                                                               false },
+    { FMT_COUNTRY,  "EA",                                                               false },
+    { FMT_COUNTRY,  "ZW",                                                               true  },
+    { FMT_CURRENCY, "EUR",                                                              true  },
+    { FMT_CURRENCY, "EURO",                                                             false },
+    { FMT_CURRENCY, "URD",                                                              false },
+    { FMT_CURRENCY, "ZMW",                                                              true  },
+    { FMT_TIMEZONE, "Europe/Berlin",                                                    true  },
+    { FMT_TIMEZONE, "UTC",                                                              true  },
+    { FMT_TIMEZONE, "Etc/GMT+3",                                                        true  },
+    { FMT_TIMEZONE, "Berlin",                                                           false },
+    { FMT_TIMEZONE, "../etc/passwd",                                                    false },
+    { FMT_TIMEZONE, "A//B",                                                             false },
+    { FMT_PHONE,    "+49 30 1234567",                                                   true  },
+    { FMT_PHONE,    "12",                                                               false },
+    { FMT_PHONE,    "abc123",                                                           false },
+    { FMT_MIME,     "image/svg+xml",                                                    true  },
+    { FMT_MIME,     "image",                                                            false },
+    { FMT_MIME,     "a/b/c",                                                            false },
+    { FMT_MIME,     "a/b c",                                                            false },
+    { FMT_SHA256,   "00",                                                               false },
+    { FMT_SHA256,   "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", true  },
+    { FMT_SHA256,   "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", false },
+    { FMT_LINE,     "a\tb",                                                             false },
+    { FMT_LINE,     "ä",                                                               true  },
+    { FMT_LONG,     "a\tb\r\n",                                                         true  },
+    { FMT_LONG,     "a\x01",                                                            false },
+    { FMT_LONG,     "a\x7f",                                                            false },
 };
 
 static void formats_are_kept(void **state)
@@ -197,7 +263,8 @@ static void formats_are_kept(void **state)
     }
 }
 
-/* proves: what the tables say of themselves is true: each fallback and example passes the decoder. */
+/* proves: what the tables say of themselves is true: each fallback and example passes the decoder.
+ */
 static void the_tables_own_values_are_valid(void **state)
 {
     (void)state;
