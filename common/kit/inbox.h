@@ -35,6 +35,7 @@ struct consumer {
     const char *name;          /* "webhooks-out.fanout": group id and inbox consumer name */
     const char *const *topics; /* NULL-ended */
     const char *topic;         /* or a single one */
+    const char *types;         /* only events whose short type begins so ("user."); NULL: all */
     enum inbox_mode mode;
     unsigned batch_max, batch_ms;
     int (*fn)(struct msg *m, struct db_tx *tx, struct err *err);
@@ -42,7 +43,7 @@ struct consumer {
     void (*committed)(struct svc *svc, size_t n); /* after the commit of a batch, or NULL */
     const char *doc;
 };
-/* One thread a consumer row. */
+/* One thread a consumer row; the table ends at .name NULL. */
 int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret,
                 struct err *err) MUST_CHECK;
 void inbox_stop(struct inbox *i);

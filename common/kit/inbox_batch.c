@@ -185,7 +185,8 @@ int inbox_batch(struct inbox_thread *t, struct arena *a, struct bus_msg *raw, si
         const char *why = "";
         if (inbox_event(t, a, &raw[i], &all[good], &why)) {
             m[good] = &all[good];
-            from[good++] = &raw[i];
+            from[good] = &raw[i];
+            good += !t->row->types || str_starts(all[good].type, t->row->types);
             continue;
         }
         int rc = inbox_dead(t, &raw[i], -E_invalid, why, err);

@@ -1,0 +1,63 @@
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
+/*
+ * The auth program: API keys, and what is known of the people they belong to.
+ *
+ * Each change of a key puts two events into its transaction's outbox: key.state, the whole state
+ * for every program's table (topic auth.keys, compacted), and key.created/updated/revoked/expired
+ * (auth.events).
+ */
+#include "common/io/db.h"
+#include "common/kit/inbox.h"
+#include "common/kit/route.h"
+#include "common/kit/svc.h"
+
+struct auth_conf {
+    struct svc_conf svc;
+    const char *admin_password;
+};
+extern const struct conf_def auth_conf_defs[];
+
+const struct svc_def *auth_def(void);
+const struct migration *auth_migrations(struct arena *a);
+
+extern const struct route auth_key_routes[], auth_internal_routes[];
+extern const struct consumer auth_consumers[];
+
+/* Key events.  `actor` and the ids may be NULL; ret_event_id (of the state) too. */
+struct auth_cause {
+    const char *actor, *request_id, *traceparent;
+};
+struct auth_cause auth_cause_of(const struct req *req);
+int auth_publish_state(struct db_tx *tx, struct arena *a, int64_t key, const struct auth_cause *why,
+                       char *ret_event_id, struct err *err) MUST_CHECK;
+/* `changed`: a JSON array of field names. */
+int auth_publish_event(struct db_tx *tx, struct arena *a, int64_t key, const char *type,
+                       const char *changed, const struct auth_cause *why,
+                       struct err *err) MUST_CHECK;
+/* The line of auth.keys for row `i` of sql key_state or key_states. */
+char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i);
+
+/* A new key in the transaction: row, state, event.  `text` is the key itself, shown once. */
+struct auth_new_key {
+    const char *env, *name, *device;
+    int64_t user_id;
+    struct db_val scopes, expires_at, networks;
+};
+int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *k,
+                  const struct auth_cause *why, int64_t *ret_id, char *ret_text,
+                  struct err *err) MUST_CHECK;
+
+/* Tells Redis that "key:7" or "user:7" is refused from now on. */
+int auth_revoke_now(struct svc *svc, struct arena *a, const char *kind, int64_t id,
+                    struct err *err) MUST_CHECK;
+
+int auth_bootstrap_admin(struct svc *svc, char **args, struct err *err);
+void auth_expire_job(struct svc *svc);
+
+/* Handlers of key.c. */
+int auth_key_create(struct req *req, struct res *res, struct err *err);
+int auth_key_patch(struct req *req, struct res *res, struct err *err);
+int auth_key_delete(struct req *req, struct res *res, struct err *err);
+int auth_key_revoke(struct req *req, struct res *res, struct err *err);
+#endif

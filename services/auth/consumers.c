@@ -1,0 +1,114 @@
+/* Follows user.* events: a user's role and status decide what his keys may do. */
+#include "services/auth/auth.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/kit/outbox.h"
+
+#include "auth/sql.h"
+
+struct person {
+    int64_t id, version;
+    const char *role, *status;
+};
+
+static int read_person(struct msg *m, struct person *ret, struct err *err)
+{
+    json_t *root;
+    int rc = json_parse(m->arena, m->payload ? m->payload : "", m->len, &root, err);
+    if (rc)
+        return rc;
+    const json_t *data = json_object_get(root, "data");
+    const json_t *id = json_object_get(data, "id"), *version = json_object_get(data, "version");
+    *ret = (struct person){ .id = json_integer_value(id),
+                            .version = json_integer_value(version),
+                            .role = json_string_value(json_object_get(data, "role")),
+                            .status = json_string_value(json_object_get(data, "status")) };
+    if (str_eq(m->type, "user.deleted") || json_is_string(json_object_get(data, "deleted_at")))
+        ret->status = "deleted";
+    bool known = str_eq(ret->status, "active") || str_eq(ret->status, "suspended") ||
+                 str_eq(ret->status, "deleted");
+    if (ret->id <= 0 || ret->version <= 0 || role_find(ret->role) == ROLE_NONE || !known)
+        return err_set(err, E_invalid, "not a user: id, version, role or status");
+    return 0;
+}
+
+static int revoke_all(struct msg *m, struct db_tx *tx, int64_t user, const struct auth_cause *why,
+                      struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v = db_i64(user);
+    int rc = db_exec(tx, m->arena, &sql_key_revoke_user, &v, 1, &r, err);
+    for (size_t i = 0; !rc && i < db_nrows(r); i++) {
+        int64_t key = db_get_i64(r, i, 0);
+        rc = auth_publish_state(tx, m->arena, key, why, NULL, err);
+        if (!rc)
+            rc = auth_publish_event(tx, m->arena, key, "key.revoked", "[\"status\",\"revoked_at\"]",
+                                    why, err);
+    }
+    return rc;
+}
+
+static int publish_all(struct msg *m, struct db_tx *tx, int64_t user, const struct auth_cause *why,
+                       struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v = db_i64(user);
+    int rc = db_exec(tx, m->arena, &sql_key_of_user, &v, 1, &r, err);
+    for (size_t i = 0; !rc && i < db_nrows(r); i++)
+        rc = auth_publish_state(tx, m->arena, db_get_i64(r, i, 0), why, NULL, err);
+    return rc;
+}
+
+static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
+{
+    struct person p;
+    struct db_rows *r;
+    struct auth_cause why = { m->actor, m->request_id, m->traceparent };
+    int rc = read_person(m, &p, err);
+    if (rc)
+        return rc;
+    const struct db_val id = db_i64(p.id);
+    rc = db_exec(tx, m->arena, &sql_person_lock, &id, 1, &r, err);
+    if (rc)
+        return rc;
+    bool known = db_nrows(r) == 1;
+    bool changed =
+        known && (!str_eq(db_str(r, 0, 0), p.role) || !str_eq(db_str(r, 0, 1), p.status));
+    if (known && db_get_i64(r, 0, 2) > p.version)
+        return 0; /* an older event than what is known */
+    const struct db_val v[] = { id, db_text(p.role), db_text(p.status), db_i64(p.version) };
+    rc = db_exec(tx, m->arena, &sql_person_put, v, ARRAY_LEN(v), &r, err);
+    if (rc || !changed)
+        return rc;
+    rc = str_eq(p.status, "deleted") ? revoke_all(m, tx, p.id, &why, err)
+                                     : publish_all(m, tx, p.id, &why, err);
+    if (rc || str_eq(p.status, "active"))
+        return rc;
+    /* Redis is the faster of two ways: if it is away, the states still travel by Kafka.  Before the
+     * commit, because a rolled back suspension comes again with the same message. */
+    struct err ignored = { 0 };
+    if (auth_revoke_now(m->svc, m->arena, "user", p.id, &ignored))
+        log_debug("auth.revocation_by_kafka_only", kv_i("user", p.id), kv_s("why", ignored.detail));
+    return 0;
+}
+
+static void on_commit(struct svc *svc, size_t n)
+{
+    (void)n;
+    if (svc->outbox)
+        outbox_wake(svc->outbox);
+}
+
+const struct consumer auth_consumers[] = {
+    { .name = "auth.people",
+     .topic = "content.events",
+     .types = "user.",
+     .mode = INBOX_EFFECT,
+     .batch_max = 200,
+     .fn = on_user,
+     .committed = on_commit,
+     .doc = "A changed role or status re-publishes that user's keys; deletion revokes them." },
+    { .name = NULL },
+};

@@ -1,0 +1,397 @@
+/* Making, changing and revoking keys. */
+#include "services/auth/auth.h"
+
+#include "common/base/clock.h"
+#include "common/base/fiber.h"
+#include "common/base/str.h"
+#include "common/kit/crud.h"
+#include "common/kit/idem.h"
+#include "common/kit/outbox.h"
+#include "common/kit/shape.h"
+
+#include "auth/sql.h"
+
+#include <assert.h>
+
+enum { taken_tries = 60, taken_pause_ms = 50, prefix_max = 64 };
+
+static const struct entity_def *entity(void)
+{
+    return entity_find("api_key");
+}
+
+/* --- validation ---------------------------------------------------------------------------------
+ */
+
+/* An array that shape_read has checked; what is no array is a fault already. */
+static const json_t *list_of(const struct req *req, const char *name)
+{
+    const json_t *l = json_object_get(req->body, name);
+    return json_is_array(l) ? l : NULL;
+}
+
+static void check_names(const struct req *req, struct shape_row *row)
+{
+    const json_t *list = list_of(req, "scopes");
+    for (size_t i = 0; list && i < json_array_size(list); i++) {
+        const char *s = json_string_value(json_array_get(list, i));
+        if (s && scope_find(s) < 0)
+            err_list_add(row->faults, arena_printf(req->arena, "/scopes/%zu", i), "choice",
+                         "There is no scope %.64s.", s);
+    }
+    if (list && json_array_size(list) == 0)
+        shape_fault(row, "scopes", "min", "At least one scope is needed.");
+    list = list_of(req, "allowed_networks");
+    for (size_t i = 0; list && i < json_array_size(list); i++) {
+        const char *s = json_string_value(json_array_get(list, i));
+        if (s && (!*s || strchr(s, ',') || !key_networks_ok(s)))
+            err_list_add(row->faults, arena_printf(req->arena, "/allowed_networks/%zu", i),
+                         "format", "Must be an address or network such as 192.0.2.0/24.");
+    }
+    int64_t us;
+    const char *at = shape_given(row, "expires_at") ? shape_text(row, "expires_at") : NULL;
+    if (at && rfc3339_parse(at, &us) && us <= clock_us())
+        shape_fault(row, "expires_at", "min", "Must be a time to come.");
+}
+
+/* No key gives more than it has: what is asked for must be within the caller's scopes, or what the
+ * key had. */
+static int check_rights(const struct req *req, scope_set had, struct err *err)
+{
+    const json_t *list = list_of(req, "scopes");
+    for (size_t i = 0; list && i < json_array_size(list); i++) {
+        int s = scope_find(json_string_value(json_array_get(list, i)));
+        assert(s >= 0);
+        if (!scope_has(req->who.scopes | had, (enum scope)s))
+            return err_at(err, E_insufficient_scope, "/scopes",
+                          "The scope %s is more than your own credential has.", scopes[s].name);
+    }
+    return 0;
+}
+
+/* --- create -------------------------------------------------------------------------------------
+ */
+
+int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *k,
+                  const struct auth_cause *why, int64_t *ret_id, char *ret_text, struct err *err)
+{
+    struct db_rows *r;
+    unsigned char raw[32];
+    char hash[65], prefix[prefix_max];
+    int rc = db_exec(tx, a, &sql_key_next_id, NULL, 0, &r, err);
+    if (rc)
+        return rc;
+    int64_t id = db_get_i64(r, 0, 0);
+    key_make(k->env, id, ret_text, raw);
+    hex_encode(raw, sizeof(raw), hash);
+    snprintf(prefix, sizeof(prefix), "365k_%s_%lld_", k->env, (long long)id);
+    const struct db_val v[] = { db_i64(id),         db_text(k->name), db_text(k->device),
+                                db_i64(k->user_id), db_text(prefix),  db_text(hash),
+                                k->scopes,          k->expires_at,    k->networks };
+    rc = db_exec(tx, a, &sql_key_insert, v, ARRAY_LEN(v), &r, err);
+    if (!rc)
+        rc = auth_publish_state(tx, a, id, why, NULL, err);
+    if (!rc)
+        rc = auth_publish_event(tx, a, id, "key.created", "[]", why, err);
+    *ret_id = id;
+    return rc;
+}
+
+struct make {
+    struct req *req;
+    struct shape_row row;
+    struct auth_new_key key;
+    struct idem idem;
+    bool seen, no_user;
+    int64_t id;
+    const char *body;
+};
+
+/* {"data":{…as GET…,"key":"365k_…"}} */
+static int make_body(struct db_tx *tx, struct make *m, const char *text, struct err *err)
+{
+    struct arena *a = m->req->arena;
+    struct db_rows *r;
+    const struct db_val v = db_i64(m->id);
+    json_t *row;
+    size_t n;
+    int rc = db_exec(tx, a, &sql_key_json, &v, 1, &r, err);
+    if (rc)
+        return rc;
+    const char *json = db_cell(r, 0, 0, &n);
+    rc = json_parse(a, json, n, &row, err);
+    if (rc)
+        return rc;
+    json_object_set_new(row, "key", json_string(text));
+    m->body = arena_printf(a, "{\"data\":%s}", json_text(a, row));
+    return 0;
+}
+
+static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct make *m = ctx;
+    struct arena *a = m->req->arena;
+    struct auth_cause why = auth_cause_of(m->req);
+    char text[key_text_max];
+    struct db_rows *r;
+    int rc = idem_claim(tx, a, &m->idem, &m->seen, err);
+    if (rc || m->seen)
+        return rc;
+    const struct db_val user = db_i64(m->key.user_id);
+    rc = db_exec(tx, a, &sql_person_get, &user, 1, &r, err);
+    if (rc)
+        return rc;
+    m->no_user = !db_nrows(r) || !str_eq(db_str(r, 0, 1), "active");
+    if (m->no_user)
+        return 0;
+    rc = auth_make_key(tx, a, &m->key, &why, &m->id, text, err);
+    if (!rc)
+        rc = make_body(tx, m, text, err);
+    if (rc)
+        return rc;
+    const char *path = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path,
+                                    (long long)m->id);
+    return idem_record(tx, m->req, &m->idem, 201, path, m->body, err);
+}
+
+static int need_object(const struct req *req, struct err *err)
+{
+    return json_is_object(req->body)
+               ? 0
+               : err_set(err, E_invalid_json, "A JSON object is needed as the body.");
+}
+
+static int check_create(struct make *m, struct res *res, struct err *err)
+{
+    struct req *req = m->req;
+    shape_read(req->arena, entity()->fields, SHAPE_CREATE, vis_is_admin(&req->who), req->body,
+               &m->row);
+    check_names(req, &m->row);
+    res->faults = m->row.faults;
+    int rc = shape_check(&m->row, err);
+    if (rc)
+        return rc;
+    int64_t user = shape_i64(&m->row, "user");
+    if (user && user != req->who.user_id && !vis_is_admin(&req->who))
+        return err_at(err, E_forbidden, "/user", "Only administrators make keys for others.");
+    rc = check_rights(req, 0, err);
+    m->key = (struct auth_new_key){ .env = req->svc->conf->env,
+                                    .name = shape_text(&m->row, "name"),
+                                    .device = shape_text(&m->row, "device"),
+                                    .user_id = user ? user : req->who.user_id,
+                                    .scopes = *shape_val(&m->row, "scopes"),
+                                    .expires_at = *shape_val(&m->row, "expires_at"),
+                                    .networks = *shape_val(&m->row, "allowed_networks") };
+    return rc;
+}
+
+int auth_key_create(struct req *req, struct res *res, struct err *err)
+{
+    struct make m = { .req = req };
+    int rc = need_object(req, err);
+    if (!rc)
+        rc = check_create(&m, res, err);
+    if (rc)
+        return rc;
+    idem_init(&m.idem, req, IDEM_SEALED);
+    rc = db_tx(req->svc->db, req->arena, make_tx, &m, err);
+    if (rc)
+        return rc;
+    if (m.seen)
+        return idem_replay(req, &m.idem, res, err);
+    if (m.no_user) {
+        shape_fault(&m.row, "user", "reference", "There is no active user with this id.");
+        return shape_check(&m.row, err);
+    }
+    outbox_wake(req->svc->outbox);
+    res->status = 201;
+    res->location = arena_printf(req->arena, "%s%s/%lld", req->svc->conf->public_url,
+                                 entity()->path, (long long)m.id);
+    res->cache_control = "no-store";
+    buf_puts(&res->body, m.body);
+    return 0;
+}
+
+/* --- change -------------------------------------------------------------------------------------
+ */
+
+struct change {
+    struct req *req;
+    struct shape_row row;
+    int64_t id;
+    bool revoke, was_revoked;
+    char event_id[uuid_len + 1];
+};
+
+/* The row, locked, if the caller may see it; ret_scopes: what it grants. */
+static int lock(struct db_tx *tx, struct change *c, scope_set *ret_scopes, struct err *err)
+{
+    struct req *req = c->req;
+    struct db_rows *r;
+    const struct db_val v[] = { db_i64(c->id),
+                                vis_is_admin(&req->who) ? db_null() : db_i64(req->who.user_id) };
+    int rc = db_exec(tx, req->arena, &sql_key_lock, v, ARRAY_LEN(v), &r, err);
+    if (rc)
+        return rc;
+    if (!db_nrows(r))
+        return err_set(err, E_not_found, "There is no api_key %lld.", (long long)c->id);
+    c->was_revoked = str_eq(db_str(r, 0, 1), "revoked");
+    const char **names;
+    size_t n = db_get_texts(req->arena, r, 0, 2, &names);
+    *ret_scopes = 0;
+    for (size_t i = 0; i < n; i++) {
+        int s = scope_find(names[i]);
+        *ret_scopes |= s >= 0 ? (scope_set)1 << s : 0;
+    }
+    return req_precondition(req, db_get_i64(r, 0, 0), err);
+}
+
+static const char *changed_names(struct change *c)
+{
+    static const char *const names[] = { "name", "device", "scopes", "expires_at",
+                                         "allowed_networks" };
+    struct buf b;
+    buf_init(&b, c->req->arena, 128, 1024);
+    buf_putc(&b, '[');
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (shape_given(&c->row, names[i]))
+            buf_printf(&b, "%s\"%s\"", b.len > 1 ? "," : "", names[i]);
+    buf_putc(&b, ']');
+    return b.data;
+}
+
+static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct change *c = ctx;
+    struct arena *a = c->req->arena;
+    struct auth_cause why = auth_cause_of(c->req);
+    struct shape_row *w = &c->row;
+    struct db_rows *r;
+    scope_set had;
+    int rc = lock(tx, c, &had, err);
+    if (rc)
+        return rc;
+    if (c->was_revoked)
+        return err_set(err, E_conflict, "A revoked key cannot be changed.");
+    rc = check_rights(c->req, had, err);
+    if (rc)
+        return rc;
+    const struct db_val v[] = {
+        db_i64(c->id),
+        db_bool(shape_given(w, "name")),
+        *shape_val(w, "name"),
+        db_bool(shape_given(w, "device")),
+        *shape_val(w, "device"),
+        db_bool(shape_given(w, "scopes")),
+        *shape_val(w, "scopes"),
+        db_bool(shape_given(w, "expires_at")),
+        *shape_val(w, "expires_at"),
+        db_bool(shape_given(w, "allowed_networks")),
+        *shape_val(w, "allowed_networks"),
+    };
+    rc = db_exec(tx, a, &sql_key_update, v, ARRAY_LEN(v), &r, err);
+    if (!rc)
+        rc = auth_publish_state(tx, a, c->id, &why, NULL, err);
+    return rc ? rc : auth_publish_event(tx, a, c->id, "key.updated", changed_names(c), &why, err);
+}
+
+static const char *id_text(const struct change *c)
+{
+    return arena_printf(c->req->arena, "%lld", (long long)c->id);
+}
+
+int auth_key_patch(struct req *req, struct res *res, struct err *err)
+{
+    struct change c = { .req = req };
+    int rc = need_object(req, err);
+    if (!rc)
+        rc = req_id(req, 0, &c.id, err);
+    if (rc)
+        return rc;
+    shape_read(req->arena, entity()->fields, SHAPE_PATCH, vis_is_admin(&req->who), req->body,
+               &c.row);
+    check_names(req, &c.row);
+    res->faults = c.row.faults;
+    rc = shape_check(&c.row, err);
+    if (!rc)
+        rc = db_tx(req->svc->db, req->arena, patch_tx, &c, err);
+    if (rc)
+        return rc;
+    outbox_wake(req->svc->outbox);
+    return crud_answer(req, res, entity(), id_text(&c), err);
+}
+
+/* --- revoke -------------------------------------------------------------------------------------
+ */
+
+static int revoke_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct change *c = ctx;
+    struct arena *a = c->req->arena;
+    struct auth_cause why = auth_cause_of(c->req);
+    struct db_rows *r;
+    scope_set had;
+    int rc = lock(tx, c, &had, err);
+    if (rc)
+        return rc;
+    if (!c->was_revoked) {
+        const struct db_val v = db_i64(c->id);
+        rc = db_exec(tx, a, &sql_key_revoke, &v, 1, &r, err);
+        if (!rc)
+            rc = auth_publish_event(tx, a, c->id, "key.revoked", "[\"status\",\"revoked_at\"]",
+                                    &why, err);
+    }
+    /* The state again even if it was revoked before: the caller may be repeating a call that failed
+     * between the commit and here. */
+    return rc ? rc : auth_publish_state(tx, a, c->id, &why, c->event_id, err);
+}
+
+/* Live once Redis or Kafka has it. */
+static int make_live(struct change *c, struct err *err)
+{
+    struct svc *svc = c->req->svc;
+    struct arena *a = c->req->arena;
+    struct err why = { 0 };
+    if (!auth_revoke_now(svc, a, "key", c->id, &why))
+        return 0;
+    const struct db_val v = db_text(c->event_id);
+    for (int i = 0; i < taken_tries; i++) {
+        struct db_rows *r;
+        int rc = db_query(svc->db, a, &sql_outbox_waits, &v, 1, &r, err);
+        if (rc)
+            return rc;
+        if (!db_nrows(r))
+            return 0;
+        fiber_sleep_ms(taken_pause_ms);
+    }
+    err_set(err, E_unavailable, "The key is revoked, but not every program may know it yet.");
+    err->retry_after_s = 1;
+    return err_detail(err, "%s", why.detail);
+}
+
+static int revoke(struct req *req, struct change *c, struct err *err)
+{
+    int rc = req_id(req, 0, &c->id, err);
+    if (!rc)
+        rc = db_tx(req->svc->db, req->arena, revoke_tx, c, err);
+    if (rc)
+        return rc;
+    outbox_wake(req->svc->outbox);
+    return make_live(c, err);
+}
+
+int auth_key_delete(struct req *req, struct res *res, struct err *err)
+{
+    struct change c = { .req = req };
+    int rc = revoke(req, &c, err);
+    if (!rc)
+        res->status = 204;
+    return rc;
+}
+
+int auth_key_revoke(struct req *req, struct res *res, struct err *err)
+{
+    struct change c = { .req = req };
+    int rc = revoke(req, &c, err);
+    return rc ? rc : crud_answer(req, res, entity(), id_text(&c), err);
+}

@@ -1,0 +1,93 @@
+/* What tells the other programs of a key. */
+#include "services/auth/auth.h"
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/io/cache.h"
+#include "common/io/crypto.h"
+#include "common/kit/outbox.h"
+
+#include "auth/sql.h"
+
+#include <assert.h>
+
+struct auth_cause auth_cause_of(const struct req *req)
+{
+    return (struct auth_cause){
+        .actor = arena_printf(req->arena, "user:%lld key:%lld", (long long)req->who.user_id,
+                              (long long)req->who.key_id),
+        .request_id = req->request_id,
+        .traceparent = req->traceparent,
+    };
+}
+
+char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i)
+{
+    const char **names;
+    size_t n = db_get_texts(a, r, i, 5, &names);
+    struct key_state k = { .id = db_get_i64(r, i, 0),
+                           .user_id = db_get_i64(r, i, 1),
+                           .role = role_find(db_str(r, i, 3)),
+                           .name = db_str(r, i, 4),
+                           .expires_us = db_get_i64(r, i, 6),
+                           .changed_us = db_get_i64(r, i, 7),
+                           .revoked = db_get_bool(r, i, 8),
+                           .allowed_networks = db_str(r, i, 9) };
+    bool ok = hex_decode(db_str(r, i, 2), sha256_hex_len, k.hash);
+    assert(ok); /* a check of the table */
+    (void)ok;
+    for (size_t s = 0; s < n; s++) {
+        int scope = scope_find(names[s]);
+        if (scope >= 0)
+            k.granted |= (scope_set)1 << scope;
+    }
+    return key_state_json(a, &k);
+}
+
+static int put(struct db_tx *tx, struct arena *a, const char *type, int64_t key,
+               const char *payload, const struct auth_cause *why, char *ret_event_id,
+               struct err *err)
+{
+    const struct outbox_event e = { .type = type,
+                                    .key = arena_printf(a, "key:%lld", (long long)key),
+                                    .payload = payload,
+                                    .traceparent = why->traceparent,
+                                    .request_id = why->request_id,
+                                    .actor = why->actor };
+    return outbox_put(tx, a, &e, ret_event_id, err);
+}
+
+int auth_publish_state(struct db_tx *tx, struct arena *a, int64_t key, const struct auth_cause *why,
+                       char *ret_event_id, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v = db_i64(key);
+    int rc = db_exec(tx, a, &sql_key_state, &v, 1, &r, err);
+    if (rc)
+        return rc;
+    assert(db_nrows(r) == 1);
+    return put(tx, a, "key.state", key, auth_state_json(a, r, 0), why, ret_event_id, err);
+}
+
+int auth_publish_event(struct db_tx *tx, struct arena *a, int64_t key, const char *type,
+                       const char *changed, const struct auth_cause *why, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v = db_i64(key);
+    int rc = db_exec(tx, a, &sql_key_json, &v, 1, &r, err);
+    if (rc)
+        return rc;
+    assert(db_nrows(r) == 1);
+    const char *payload = arena_printf(a, "{\"data\":%s,\"changed\":%s,\"owner_id\":%s}",
+                                       db_str(r, 0, 0), changed, db_str(r, 0, 1));
+    return put(tx, a, type, key, payload, why, NULL, err);
+}
+
+int auth_revoke_now(struct svc *svc, struct arena *a, const char *kind, int64_t id, struct err *err)
+{
+    const char *const argv[] = { "ZADD", "cms365:revoked",
+                                 arena_printf(a, "%lld", (long long)clock_ms()),
+                                 arena_printf(a, "%s:%lld", kind, (long long)id) };
+    struct cache_reply reply;
+    return cache_call(svc->cache, a, argv, ARRAY_LEN(argv), &reply, err);
+}

@@ -1,0 +1,77 @@
+-- name: key_next_id
+-- The id is part of the key, so it is taken before the row is written.
+select nextval(pg_get_serial_sequence('api_keys', 'id'))
+
+-- name: key_insert write
+insert into api_keys (id, name, device, user_id, prefix, hash, scopes, expires_at, allowed_networks)
+values ($1, $2, $3, $4, $5, $6, $7::text[], $8::timestamptz, coalesce($9::text[], '{}'))
+
+-- name: key_lock write
+-- The row for a change, if the caller ($2, null: an administrator) may see it.
+select version, status, scopes, user_id from api_keys
+where id = $1 and ($2::bigint is null or user_id = $2::bigint) for update
+
+-- name: key_update write
+update api_keys set
+    name = case when $2 then $3::text else name end,
+    device = case when $4 then $5::text else device end,
+    scopes = case when $6 then $7::text[] else scopes end,
+    expires_at = case when $8 then $9::timestamptz else expires_at end,
+    allowed_networks = case when $10 then coalesce($11::text[], '{}') else allowed_networks end,
+    status = case when $8 then 'active' else status end,
+    version = version + 1, updated_at = now()
+where id = $1
+
+-- name: key_revoke write
+update api_keys set status = 'revoked', revoked_at = now(), version = version + 1, updated_at = now()
+where id = $1 and revoked_at is null
+
+-- name: key_revoke_user write
+update api_keys set status = 'revoked', revoked_at = now(), version = version + 1, updated_at = now()
+where user_id = $1 and revoked_at is null returning id
+
+-- name: key_expire write
+update api_keys set status = 'expired', version = version + 1, updated_at = now()
+where id in (select id from api_keys where status = 'active' and expires_at <= now()
+             order by expires_at limit $1 for update skip locked)
+returning id
+
+-- name: key_state write
+-- What travels on auth.keys.  The locks make clock_timestamp() grow with each state of a key.
+select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else 'none' end, k.name, k.scopes,
+       coalesce((extract(epoch from k.expires_at) * 1000000)::bigint, 0),
+       (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+       k.revoked_at is not null, array_to_string(k.allowed_networks, ',')
+from api_keys k join people p using (user_id) where k.id = $1 for update of k
+
+-- name: key_of_user write
+select id from api_keys where user_id = $1 and revoked_at is null order by id for update
+
+-- name: key_states
+-- The snapshot, by id.  now() begins before any change that is not seen here.
+select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else 'none' end, k.name, k.scopes,
+       coalesce((extract(epoch from k.expires_at) * 1000000)::bigint, 0),
+       (extract(epoch from greatest(k.updated_at, p.updated_at)) * 1000000)::bigint,
+       k.revoked_at is not null, array_to_string(k.allowed_networks, ',')
+from api_keys k join people p using (user_id)
+where k.id > $1 and k.id <= $2 and ($3 or k.revoked_at is null) order by k.id limit $4
+
+-- name: key_json
+-- As GET shows it.
+select json_build_object('id', id, 'name', name, 'device', device, 'user', json_build_object('id', user_id),
+       'prefix', prefix, 'scopes', scopes, 'status', status,
+       'expires_at', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'allowed_networks', allowed_networks,
+       'last_used_at', to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'revoked_at', to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'version', version,
+       'created_at', to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'updated_at', to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), user_id
+from api_keys where id = $1
+
+-- name: key_bootstrap
+select id from api_keys where user_id = $1 and name = 'bootstrap' and revoked_at is null limit 1
+
+-- name: outbox_waits
+-- Has Kafka not taken this event yet?
+select 1 from outbox where event_id = $1::uuid

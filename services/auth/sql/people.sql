@@ -1,0 +1,18 @@
+-- name: person_get write
+select role, status from people where user_id = $1 for share
+
+-- name: person_lock write
+select role, status, version from people where user_id = $1 for update
+
+-- name: person_put write
+-- An older version than the one known changes nothing.
+insert into people (user_id, role, status, version) values ($1, $2, $3, $4)
+on conflict (user_id) do update set role = excluded.role, status = excluded.status, version = excluded.version,
+    updated_at = clock_timestamp()
+where people.version <= excluded.version
+
+-- name: person_bootstrap write
+insert into people (user_id, role) values ($1, 'admin') on conflict do nothing
+
+-- name: credential_bootstrap write
+insert into credentials (user_id, password_phc) values ($1, $2) on conflict do nothing
