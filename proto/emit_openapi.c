@@ -7,8 +7,8 @@
 #include <assert.h>
 
 /*
- * One schema a direction: what is read may be narrowed by fields= and hidden by visibility, so only
- * `id` is required there; what is written follows the flags.
+ * One schema a direction: what is read may be narrowed by fields= and hidden by visibility, so
+ * nothing is required there; what is written follows the flags.
  */
 enum direction { READ, INPUT, PATCHED };
 
@@ -221,7 +221,7 @@ static json_t *entity_schema(const struct entity_def *e, enum direction d)
         if (!in_direction(f, d))
             continue;
         set(props, f->name, field_schema(f, d));
-        if (d == READ ? str_eq(f->name, "id") : d == INPUT && f->flags & FF_REQUIRED)
+        if (d == INPUT && f->flags & FF_REQUIRED)
             json_array_append_new(required, json_string(f->name));
     }
     set_required(s, required);

@@ -82,7 +82,7 @@ static void schemas_follow_the_flags(void **state)
     assert_true(required(s, "PostInput", "title"));
     assert_false(required(s, "PostPatch", "title"));
     assert_false(required(s, "Post", "title")); /* fields= may leave it out */
-    assert_true(required(s, "Post", "id"));
+    assert_false(required(s, "Post", "id"));    /* so may id */
     assert_null(property(s, "PostInput", "id"));
     assert_null(property(s, "Post", "deleted_at"));
     assert_null(property(s, "WebhookEndpoint", "secret"));
