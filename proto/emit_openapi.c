@@ -244,9 +244,12 @@ void emit_shape(json_t *schemas, const struct shape *s, bool input)
             if (input ? (f->flags & FF_REQUIRED) != 0 : str_eq(f->name, "id"))
                 json_array_append_new(required, json_string(f->name));
         }
+    unsigned must = input ? FF_REQUIRED : FF_REQUIRED | FF_NONNULL; /* an answer is not narrowed */
     for (const struct field_def *f = s->fields; f && f->name; f++) {
+        if (f->flags & FF_HIDDEN || (input && f->flags & FF_READONLY))
+            continue;
         set(props, f->name, field_schema(f, d));
-        if (f->flags & FF_REQUIRED)
+        if (f->flags & must)
             json_array_append_new(required, json_string(f->name));
     }
     set_required(o, required);
