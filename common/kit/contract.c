@@ -133,9 +133,10 @@ static json_t *page_schema(json_t *row)
         json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s}}}", "type", "object",
                   "properties", "total", "type", "integer", "page", "type", "integer", "per_page",
                   "type", "integer", "limit", "type", "integer", "offset", "type", "integer");
-    json_t *links = json_pack("{s:s,s:{s:{s:s},s:{s:[ss]},s:{s:[ss]}}}", "type", "object",
-                              "properties", "self", "type", "string", "next", "type", "string",
-                              "null", "prev", "type", "string", "null");
+    json_t *links = json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:[ss]},s:{s:[ss]},s:{s:[ss]}}}", "type",
+                              "object", "properties", "self", "type", "string", "first", "type",
+                              "string", "next", "type", "string", "null", "prev", "type", "string",
+                              "null", "last", "type", "string", "null");
     return json_pack("{s:s,s:[sss],s:{s:{s:s,s:o},s:o,s:o}}", "type", "object", "required", "data",
                      "meta", "links", "properties", "data", "type", "array", "items", row, "meta",
                      meta, "links", links);
