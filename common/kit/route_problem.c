@@ -88,7 +88,9 @@ void route_problem(struct call *c, const struct err *err)
     c->detail = err->detail[0]
                     ? arena_printf(a, "%s%s%s", err->msg, err->msg[0] ? ": " : "", err->detail)
                     : arena_strdup(a, err->msg);
-    *res = (struct res){ .arena = a, .status = status, .faults = faults };
+    /* A 412 says what the representation is now; no other problem carries a validator. */
+    const char *etag = code == E_precondition_failed ? res->etag : NULL;
+    *res = (struct res){ .arena = a, .status = status, .faults = faults, .etag = etag };
     res->content_type = "application/problem+json";
     buf_init(&res->body, a, 512, 256 * 1024);
     struct buf *b = &res->body;

@@ -59,7 +59,12 @@ def key(cms):
     made = []
 
     def make(scopes, **more):
-        answer = cms.post("/api/v2/auth/keys", json={"name": stack.unique("key"), "scopes": scopes, **more})
+        def attempt():
+            # auth hears of a new user from Kafka; until then it does not know them.
+            found = cms.post("/api/v2/auth/keys", json={"name": stack.unique("key"), "scopes": scopes, **more})
+            return found if found.status_code != 422 or "user" not in more else None
+
+        answer = stack.wait_for(attempt, 20, "auth to know the user")
         assert answer.status_code == 201, answer.text
         data = answer.json()["data"]
         made.append(data["id"])

@@ -249,7 +249,7 @@ def test_R23_publishing_moves_through_its_states(cms, anonymous):
 
 def test_AU04_who_sees_and_changes_what(cms, anonymous, key):
     author = cms.make("/api/v2/users", **SAMPLES["users"]())
-    mine = key(["api:read", "api:write"], user=author["id"])
+    mine = key(["api:read", "api:write", "users:write"], user=author["id"])
     other = cms.make("/api/v2/posts", **SAMPLES["posts"]())
     own = mine.make("/api/v2/posts", title="own draft", status="draft")
     assert own["author"] == {"id": author["id"]}

@@ -1,12 +1,13 @@
 """A valid body for each entity, with text that is hostile to careless encoders."""
 from .stack import unique
 
-NASTY = "Über „Größe“ \"quoted\" \\ back\tslash </script> 😀 \u2028 end"
+NASTY = "Über „Größe“ \"quoted\" \\ back slash </script> 😀 'end'"  # one line
+LONG = NASTY + "\ttab\nnext line\r\n\u2028 end"
 
 SAMPLES = {
     "users": lambda: {"username": unique("u").replace("-", "_"), "email": f"{unique('m')}@example.org", "role": "author",
                       "display_name": NASTY, "website": "https://example.org/~x?a=1&b=2"},
-    "posts": lambda: {"title": NASTY, "slug": unique("post"), "status": "draft", "content": NASTY * 20,
+    "posts": lambda: {"title": NASTY, "slug": unique("post"), "status": "draft", "content": LONG * 20,
                       "categories": ["a b", "c,d", "e\"f"], "tags": ["null", "{x}", "ö"], "meta": {"k": [1, {"ü": None}]}},
     "pages": lambda: {"title": NASTY, "slug": unique("page"), "status": "draft", "menu_order": 7, "content": "<p>x</p>"},
     "media": lambda: {"filename": unique("file") + ".png", "mime_type": "image/png", "size_bytes": 12345,
