@@ -15,6 +15,8 @@ struct api {
 const struct api *api_make(struct arena *a);
 const struct crud *api_crud(const char *entity);
 
+const struct db_stmt *const *api_statements(void); /* of sql/, NULL-ended */
+
 int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void api_publish_job(struct svc *svc); /* what is scheduled and due */
 #endif

@@ -8,6 +8,11 @@
 
 enum { due_max = 100, due_pause_ms = 1000 };
 
+const struct db_stmt *const *api_statements(void)
+{
+    return sql_all;
+}
+
 int api_bootstrap_admin(struct svc *svc, char **args, struct err *err)
 {
     struct arena *a = svc->arena;

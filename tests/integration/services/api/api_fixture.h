@@ -28,6 +28,13 @@ struct fixture {
     char schema[40];
 };
 static struct fixture fx;
+/* A thread of a test has an arena of its own. */
+static _Thread_local struct arena *thread_arena;
+
+static struct arena *fx_arena(void)
+{
+    return thread_arena ? thread_arena : fx.a;
+}
 
 static const char *fx_url(struct arena *a, const char *schema)
 {
@@ -112,7 +119,7 @@ struct ask {
 static const struct route *fx_route(const struct crud *c, const char *method, bool one,
                                     bool restore, bool slug)
 {
-    for (const struct route *r = crud_routes(fx.a, c); r->path; r++)
+    for (const struct route *r = crud_routes(fx_arena(), c); r->path; r++)
         if (str_eq(method_name(r->method), method) && (strstr(r->path, "{") != NULL) == one &&
             str_ends(r->path, "/restore") == restore && (strstr(r->path, "{slug}") != NULL) == slug)
             return r;
@@ -122,12 +129,12 @@ static const struct route *fx_route(const struct crud *c, const char *method, bo
 
 static void fx_args(struct req *req, const char *query)
 {
-    struct query_arg *args = arena_alloc(fx.a, 32 * sizeof(*args));
+    struct query_arg *args = arena_alloc(fx_arena(), 32 * sizeof(*args));
     char *name, *value;
     for (const char *p = query; p && *p;) {
         size_t n = strcspn(p, "&"), eq = strcspn(p, "=");
-        assert_true(url_decode(fx.a, p, eq, true, &name));
-        assert_true(url_decode(fx.a, p + eq + 1, n - eq - 1, true, &value));
+        assert_true(url_decode(fx_arena(), p, eq, true, &name));
+        assert_true(url_decode(fx_arena(), p + eq + 1, n - eq - 1, true, &value));
         args[req->nargs++] = (struct query_arg){ name, value };
         p += n + (p[n] == '&');
     }
@@ -146,7 +153,7 @@ static struct answer fx_ask(const struct ask *q)
     assert_non_null(c);
     const struct route *r = fx_route(c, restore ? "POST" : q->method, q->id != NULL, restore, slug);
     struct req req = { .svc = &fx.svc,
-                       .arena = fx.a,
+                       .arena = fx_arena(),
                        .route = r,
                        .method = r->method,
                        .path = r->path,
@@ -160,11 +167,11 @@ static struct answer fx_ask(const struct ask *q)
         json_t *body;
         req.raw_body = q->body;
         req.raw_body_n = strlen(q->body);
-        fx_check(json_parse(fx.a, q->body, req.raw_body_n, &body, &an.err), &an.err);
+        fx_check(json_parse(fx_arena(), q->body, req.raw_body_n, &body, &an.err), &an.err);
         req.body = body;
     }
-    an.res.arena = fx.a;
-    buf_init(&an.res.body, fx.a, 1024, 16 * 1024 * 1024);
+    an.res.arena = fx_arena();
+    buf_init(&an.res.body, fx_arena(), 1024, 16 * 1024 * 1024);
     an.rc = r->fn(&req, &an.res, &an.err);
     if (an.rc < 0) {
         an.status = err_http(an.err.code);
@@ -173,7 +180,7 @@ static struct answer fx_ask(const struct ask *q)
     an.status = an.res.status ? an.res.status : r->status ? r->status : 200;
     an.text = an.res.body.data ? an.res.body.data : "";
     if (*an.text) {
-        an.json = json_in(fx.a, json_loads(an.text, 0, NULL));
+        an.json = json_in(fx_arena(), json_loads(an.text, 0, NULL));
         if (!an.json)
             fail_msg("not JSON: %s", an.text);
         an.data = json_object_get(an.json, "data");
