@@ -118,7 +118,7 @@ int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row,
     if (str_ends(err->pointer, "_fkey"))
         shape_fault(row, f->name, "reference", "Refers to something that is not there.");
     else
-        shape_fault(row, f->name, "not_allowed", "Does not fit the other fields.");
+        shape_fault(row, f->name, "mismatch", "Does not fit the other fields.");
     res->faults = row->faults;
     return shape_check(row, err);
 }

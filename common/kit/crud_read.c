@@ -40,9 +40,9 @@ const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_clas
                       const char *fields, int64_t version)
 {
     char text[128 + query_value_bytes_max];
-    int n = snprintf(text, sizeof(text), "application/json|%s|identity|%d|%s%s|%s", e->name,
-                     schema_version, vis_class_name(vc), own && vis_varies(e, vc) ? "+" : "",
-                     fields);
+    int n =
+        snprintf(text, sizeof(text), "application/json|%s|identity|%d|%s%s|%s", e->name,
+                 schema_version, vis_class_name(vc), own && vis_varies(e, vc) ? "+" : "", fields);
     return arena_printf(a, "\"%lld.%08x\"", (long long)version, crc32_of(text, (size_t)n));
 }
 

@@ -42,6 +42,13 @@ static bool plain_visible(const struct query_reader *r, const struct field_def *
     return vis_field(r->e, f, r->vc, false);
 }
 
+/* What was asked for, if it could be a name at all: other text is not sent back. */
+const char *query_echo(const char *what)
+{
+    size_t n = strspn(what, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+    return n && n <= 40 && !what[n] ? what : "that name";
+}
+
 /* "… is not one of: a, b, c." */
 static int unknown(const struct query_reader *r, const char *param, const char *what, unsigned flag,
                    struct err *err)
@@ -52,7 +59,7 @@ static int unknown(const struct query_reader *r, const char *param, const char *
         if ((!flag || f->flags & flag) && plain_visible(r, f))
             buf_printf(&b, "%s%s", b.len ? ", " : "", f->name);
     return err_at(err, E_invalid_parameter, param, "%.40s does not know %.40s; valid: %s", param,
-                  what, b.data ? b.data : "");
+                  query_echo(what), b.data ? b.data : "");
 }
 
 static int read_int(const char *name, const char *value, int64_t min, int64_t max, int64_t *ret,
@@ -144,7 +151,7 @@ static int unknown_include(const struct query_reader *r, const char *what, struc
         if (!entity_field(r->e, rel->name))
             buf_printf(&b, "%s%s", b.len ? ", " : "", rel->name);
     return err_at(err, E_invalid_parameter, "include", "include does not know %.40s; valid: %s",
-                  what, b.data ? b.data : "");
+                  query_echo(what), b.data ? b.data : "");
 }
 
 static int read_include(struct query_reader *r, const char *value, struct err *err)

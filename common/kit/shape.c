@@ -191,10 +191,10 @@ static bool read_texts(struct reader *r, const char *ptr, const struct field_def
     return ok;
 }
 
-/* 7 or {"id":7}; other members of the object are what include showed and may come back. */
+/* 7 or {"id":7}, and nothing beside it. */
 static bool ref_id(const json_t *v, int64_t *ret)
 {
-    if (json_is_object(v))
+    if (json_is_object(v) && json_object_size(v) == 1)
         v = json_object_get(v, "id");
     if (!json_is_integer(v) || json_integer_value(v) < 1 ||
         json_integer_value(v) > (INT64_C(1) << 53) - 1)
@@ -311,7 +311,7 @@ static bool may_write(struct reader *r, const struct field_def *f, const char *p
     else if ((f->flags & FF_ADMIN) && !r->admin)
         FAULT_AT(r, ptr, "not_allowed", "Is written with api:admin only.");
     else if ((f->flags & FF_CREATE) && r->mode != SHAPE_CREATE)
-        FAULT_AT(r, ptr, "not_allowed", "Cannot be changed after creation.");
+        FAULT_AT(r, ptr, "readonly", "Cannot be changed after creation.");
     else
         return true;
     return false;
@@ -381,13 +381,17 @@ void shape_read(struct arena *a, const struct field_def *fields, enum shape_mode
 
 int shape_check(const struct shape_row *row, struct err *err)
 {
-    if (!row->faults->n)
+    const struct err_list *l = row->faults;
+    if (!l->n)
         return 0;
-    if (row->faults->n == 1)
-        return err_at(err, E_validation, row->faults->items[0].pointer, "%s: %s",
-                      row->faults->items[0].pointer, row->faults->items[0].msg);
-    return err_set(err, E_validation, "%zu fields are not valid.",
-                   row->faults->n + row->faults->dropped);
+    for (size_t i = 0; i < l->n; i++)
+        if (str_eq(l->items[i].code, "not_allowed"))
+            return err_at(err, E_forbidden, l->items[i].pointer, "%s: %s", l->items[i].pointer,
+                          l->items[i].msg);
+    if (l->n == 1)
+        return err_at(err, E_validation, l->items[0].pointer, "%s: %s", l->items[0].pointer,
+                      l->items[0].msg);
+    return err_set(err, E_validation, "%zu fields are not valid.", l->n + l->dropped);
 }
 
 void shape_fault(const struct shape_row *row, const char *field, const char *code, const char *msg)

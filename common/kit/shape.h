@@ -8,9 +8,9 @@
  *
  * CREATE and REPLACE: what the body leaves out takes the table's default (`fallback`, else null)
  * and a missing FF_REQUIRED field is a fault.  PATCH (RFC 7396): only what is there is set, null
- * deletes it (the default again for FF_NONNULL); FF_CREATE fields are refused.  F_JSON in a PATCH
- * is replaced as a whole only if the caller has no use for the merge; `merge` says which fields
- * hold a merge patch. References: 7, {"id":7} or null.  Times are kept as RFC 3339 UTC with
+ * deletes it (the default again for FF_NONNULL); FF_CREATE fields are refused as readonly.  F_JSON
+ * in a PATCH is replaced as a whole only if the caller has no use for the merge; `merge` says which
+ * fields hold a merge patch. References: 7, {"id":7} or null.  Times are kept as RFC 3339 UTC with
  * microseconds.
  */
 #include "common/base/json.h"
@@ -31,7 +31,7 @@ struct shape_row {
 /* Reads `body` (an object, else a fault at ""); never fails on bad input, it collects. */
 void shape_read(struct arena *a, const struct field_def *fields, enum shape_mode mode, bool admin,
                 const json_t *body, struct shape_row *ret);
-/* E_validation if there is any fault. */
+/* E_validation if there is any fault; E_forbidden if one is not_allowed. */
 int shape_check(const struct shape_row *row, struct err *err) MUST_CHECK;
 void shape_fault(const struct shape_row *row, const char *field, const char *code, const char *msg);
 
