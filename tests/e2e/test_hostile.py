@@ -74,7 +74,7 @@ def wrong_fields():
                         ("title", "x" * 5000), ("status", "gone"), ("status", 1), ("status", None), ("status", ["draft"]),
                         ("slug", "Not A Slug"), ("slug", "123"), ("slug", "../x"), ("slug", "x" * 500), ("slug", "a\u0000b"),
                         ("author", "me"), ("author", -1), ("author", 0), ("author", 1.5), ("author", {"id": "1"}), ("author", {}),
-                        ("author", 2 ** 63), ("author", 999999999), ("featured_media", 999999999),
+                        ("author", {"id": 1, "x": 2}), ("author", 2 ** 63), ("author", 999999999), ("featured_media", 999999999),
                         ("tags", "a"), ("tags", [1]), ("tags", [None]), ("tags", [["a"]]), ("tags", ["x" * 5000]),
                         ("tags", ["a"] * 5000), ("published_at", "yesterday"), ("published_at", "2026-13-01T00:00:00Z"),
                         ("published_at", "2026-02-30T00:00:00Z"), ("published_at", 7), ("published_at", "2026-01-01"),

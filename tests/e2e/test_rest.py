@@ -258,7 +258,7 @@ def test_AU04_who_sees_and_changes_what(cms, anonymous, key):
     cms.patch(f"/api/v2/posts/{other['id']}", json={"status": "published"})
     is_problem(mine.patch(f"/api/v2/posts/{other['id']}", json={"title": "stolen"}), 403)
     is_problem(mine.post("/api/v2/companies", json=SAMPLES["companies"]()), 403)
-    is_problem(mine.patch(f"/api/v2/users/{author['id']}", json={"role": "admin"}), 422)
+    is_problem(mine.patch(f"/api/v2/users/{author['id']}", json={"role": "admin"}), 403)
     assert mine.patch(f"/api/v2/users/{author['id']}", json={"bio": "me"}).status_code == 200
     assert mine.get(f"/api/v2/users/{author['id']}").json()["data"]["email"] == author["email"]
     mine.patch(f"/api/v2/posts/{own['id']}", json={"status": "published"})
