@@ -1,0 +1,143 @@
+/* The log's attempts, sending again, and forgetting what is old.  Lists are crud's. */
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/kit/crud.h"
+#include "common/kit/idem.h"
+#include "common/kit/rowjson.h"
+#include "services/webhooks-out/webhooks.h"
+
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "webhooks-out/sql.h"
+
+enum { keep_days = 30, drop_rows = 2000, drop_pause_ms = 60000 };
+
+static int missing(const struct req *req, struct err *err)
+{
+    return err_set(err, E_not_found, "There is no webhook_delivery %.60s.", req->params[0]);
+}
+
+static bool id_ok(const struct req *req)
+{
+    unsigned char raw[16];
+    return uuid_parse(req->params[0], raw);
+}
+
+int delivery_attempts(struct req *req, struct res *res, struct err *err)
+{
+    static const char *const names[] = { "id",         "attempt", "outcome",       "response_code",
+                                         "latency_ms", "error",   "response_body", "created_at" };
+    const struct db_val v[] = { db_text(req->params[0]), db_bool(vis_is_admin(&req->who)),
+                                db_i64(req->who.user_id) };
+    struct db_rows *there, *r;
+    if (!id_ok(req))
+        return missing(req, err);
+    int rc = db_query(req->svc->db, req->arena, &sql_delivery_there, v, ARRAY_LEN(v), &there, err);
+    if (!rc && !db_nrows(there))
+        return missing(req, err);
+    if (!rc)
+        rc = db_query(req->svc->db, req->arena, &sql_delivery_attempts, v, ARRAY_LEN(v), &r, err);
+    if (rc)
+        return rc;
+    struct buf *b = &res->body;
+    buf_puts(b, "{\"data\":[");
+    for (size_t i = 0; i < db_nrows(r); i++)
+        for (size_t c = 0; c < ARRAY_LEN(names); c++) {
+            size_t n;
+            const char *cell = db_cell(r, i, c, &n);
+            buf_printf(b, "%s\"%s\":", c ? "," : i ? ",{" : "{", names[c]);
+            if (db_is_null(r, i, c))
+                buf_puts(b, "null");
+            else if (c == 7)
+                rowjson_put_time(b, cell, n);
+            else if (c == 2 || c == 5 || c == 6)
+                buf_put_json_string(b, cell, n);
+            else
+                buf_put(b, cell, n);
+            if (c == ARRAY_LEN(names) - 1)
+                buf_putc(b, '}');
+        }
+    buf_printf(b,
+               "],\"meta\":{\"total\":%zu,\"page\":1,\"per_page\":100},"
+               "\"links\":{\"self\":\"%s%s\",\"next\":null,\"prev\":null}}",
+               db_nrows(r), req->svc->conf->public_url, req->path);
+    return 0;
+}
+
+/* --- resend --- */
+
+struct again {
+    struct req *req;
+    struct idem idem;
+    bool seen;
+    int64_t endpoint;
+};
+
+static int again_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct again *g = ctx;
+    struct req *req = g->req;
+    struct arena *a = req->arena;
+    const struct db_val v[] = { db_text(req->params[0]), db_bool(vis_is_admin(&req->who)),
+                                db_i64(req->who.user_id) };
+    struct db_rows *r;
+    int rc = idem_claim(tx, a, &g->idem, &g->seen, err);
+    if (rc || g->seen)
+        return rc;
+    rc = db_exec(tx, a, &sql_delivery_lock, v, ARRAY_LEN(v), &r, err);
+    if (rc)
+        return rc;
+    if (!db_nrows(r))
+        return missing(req, err);
+    if (db_is_null(r, 0, 2))
+        return err_set(err, E_conflict, "Its endpoint was deleted.");
+    rc = db_exec(tx, a, &sql_delivery_again, v, 1, &r, err);
+    if (rc)
+        return rc;
+    g->endpoint = db_get_i64(r, 0, 0);
+    return idem_record(tx, req, &g->idem, 202, NULL, "{}", err);
+}
+
+int delivery_resend(struct req *req, struct res *res, struct err *err)
+{
+    struct again g = { .req = req };
+    if (!id_ok(req))
+        return missing(req, err);
+    idem_init(&g.idem, req, 0);
+    int rc = db_tx(req->svc->db, req->arena, again_tx, &g, err);
+    if (!rc &&
+        g.seen) { /* checks that it is the same request; the answer is the row as it is now */
+        struct res replay = *res;
+        rc = idem_replay(req, &g.idem, &replay, err);
+        res_header(res, "Idempotent-Replayed", "true");
+    }
+    if (rc)
+        return rc;
+    if (!g.seen) {
+        dispatch_hint(req->svc, g.endpoint);
+        dispatch_wake(req->svc, false);
+    }
+    rc = crud_answer(req, res, entity_find("webhook_delivery"), req->params[0], err);
+    res->etag = NULL;
+    res->status = 202;
+    return rc;
+}
+
+/* --- retention --- */
+
+void retention_job(struct svc *svc)
+{
+    while (!svc_stopping(svc)) {
+        struct arena *a = arena_new();
+        const struct db_val v[] = { db_i64(keep_days), db_i64(drop_rows) };
+        struct db_rows *r;
+        struct err err;
+        int rc = db_query(svc->db, a, &sql_deliveries_drop, v, ARRAY_LEN(v), &r, &err);
+        bool more = !rc && db_affected(r) == drop_rows;
+        if (rc && rc != -E_unavailable)
+            log_error("retention.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+        arena_free(a);
+        if (!more)
+            svc_pause(svc, drop_pause_ms);
+    }
+}

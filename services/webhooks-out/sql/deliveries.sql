@@ -1,0 +1,71 @@
+-- One event to several endpoints; each has one of the bodies.
+-- name: deliveries_add write
+INSERT INTO deliveries (id, endpoint_id, user_id, event_id, event, entity, event_at, trace, request_id, body, next_attempt_at)
+SELECT t.id, t.endpoint_id, t.user_id, $4::uuid, $5::text, $6::text, $7::timestamptz, $8::text, $9::text,
+    ($11::text[])[t.body_no], now()
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $10::bigint[]) AS t(id, endpoint_id, user_id, body_no)
+
+-- What is due at endpoints that take several at a time, for each at most the room it has.
+-- name: deliveries_due
+SELECT d.id, w.endpoint_id, d.event_id, d.entity, d.attempts, d.attempts_before, d.body, d.trace, d.request_id,
+    (extract(epoch FROM d.event_at) * 1000000)::bigint, d.trigger, true, d.seq, d.event, d.user_id
+FROM unnest($1::bigint[], $2::bigint[]) AS w(endpoint_id, room)
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries o WHERE o.endpoint_id = w.endpoint_id AND o.status IN ('pending', 'failed')
+        AND o.next_attempt_at <= now() AND o.id <> ALL ($3::uuid[])
+    ORDER BY o.next_attempt_at, o.seq LIMIT w.room) d
+
+-- At an endpoint that takes one at a time: in order, with those that wait, which hold what follows of their key.
+-- name: deliveries_ordered
+SELECT d.id, d.endpoint_id, d.event_id, d.entity, d.attempts, d.attempts_before,
+    CASE WHEN d.next_attempt_at <= now() THEN d.body END, d.trace, d.request_id,
+    (extract(epoch FROM d.event_at) * 1000000)::bigint, d.trigger, d.next_attempt_at <= now(), d.seq, d.event, d.user_id
+FROM deliveries d WHERE d.endpoint_id = $1::bigint AND d.status IN ('pending', 'failed') AND d.seq > $2::bigint
+ORDER BY d.seq LIMIT $3::bigint
+
+-- The attempts that ended, all at once.  An attempt that was written before changes nothing.
+-- name: attempts_add write
+WITH r AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],
+        $9::bigint[]) AS t(id, status, n, code, latency_ms, error, reply, address, wait_ms)
+), done AS (
+    UPDATE deliveries d SET status = r.status, attempts = r.n, response_code = nullif(r.code, 0)::int,
+        latency_ms = r.latency_ms, last_error = nullif(r.error, ''), updated_at = now(),
+        next_attempt_at = CASE WHEN r.status = 'failed' THEN now() + r.wait_ms * interval '1 ms' END
+    FROM r WHERE d.id = r.id AND d.attempts = r.n - 1 AND d.status IN ('pending', 'failed')
+    RETURNING d.id, d.trigger
+)
+INSERT INTO attempts (delivery_id, attempt, outcome, response_code, latency_ms, error, response_body, address, trigger)
+SELECT r.id, r.n, r.status, nullif(r.code, 0)::int, r.latency_ms, nullif(r.error, ''), nullif(r.reply, ''),
+    nullif(r.address, ''), done.trigger
+FROM r JOIN done ON done.id = r.id
+RETURNING delivery_id
+
+-- name: delivery_lock
+SELECT d.id, d.status, e.status FROM deliveries d LEFT JOIN endpoints e ON e.id = d.endpoint_id
+WHERE d.id = $1::uuid AND ($2::boolean OR d.user_id = $3::bigint) FOR UPDATE OF d
+
+-- name: delivery_again write
+UPDATE deliveries SET status = 'pending', trigger = 'resend', attempts_before = attempts, next_attempt_at = now(),
+    updated_at = now() WHERE id = $1::uuid
+RETURNING endpoint_id
+
+-- name: delivery_attempts
+SELECT a.id, a.attempt, a.outcome, a.response_code, a.latency_ms, a.error, a.response_body, a.created_at
+FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
+WHERE d.id = $1::uuid AND ($2::boolean OR d.user_id = $3::bigint) ORDER BY a.attempt, a.id LIMIT 100
+
+-- name: delivery_there
+SELECT 1 FROM deliveries WHERE id = $1::uuid AND ($2::boolean OR user_id = $3::bigint)
+
+-- name: deliveries_drop write
+WITH old AS (
+    SELECT id FROM deliveries WHERE status IN ('delivered', 'dead') AND updated_at < now() - make_interval(days => $1::int)
+    ORDER BY updated_at LIMIT $2::int
+), gone AS (DELETE FROM attempts USING old WHERE attempts.delivery_id = old.id)
+DELETE FROM deliveries USING old WHERE deliveries.id = old.id
+
+-- Which of these endpoints have something due.
+-- name: deliveries_any
+SELECT w.id FROM unnest($1::bigint[]) AS w(id) WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint_id = w.id
+    AND d.status IN ('pending', 'failed') AND d.next_attempt_at <= now())

@@ -1,0 +1,84 @@
+#ifndef WEBHOOKS_OUT_WEBHOOKS_H
+#define WEBHOOKS_OUT_WEBHOOKS_H
+/*
+ * The webhooks-out program: who listens to what (endpoint.c), events become deliveries (fanout.c,
+ * render.c), deliveries become signed requests (dispatch*.c, providers/), and the log (delivery.c).
+ */
+#include "common/io/db.h"
+#include "common/kit/inbox.h"
+#include "common/kit/route.h"
+#include "common/kit/svc.h"
+#include "common/kit/vis.h"
+
+struct webhooks_conf {
+    struct svc_conf svc; /* first */
+    int64_t retry_base_ms, retry_max, timeout_ms;
+};
+extern const struct conf_def webhooks_conf_defs[];
+extern const struct route webhook_routes[];
+extern const struct consumer webhook_consumers[];
+
+/* Made once, because the first migration also has the kit's tables. */
+const struct svc_def *webhooks_def(void);
+
+/* --- secrets (secret.c): whsec_<base64 of 32 bytes>, sealed at rest --- */
+enum { secret_text_max = 64 };
+void secret_make(char out[secret_text_max]);
+char *secret_seal(const struct keyring *k, struct arena *a, int64_t endpoint, const char *secret);
+int secret_open(const struct keyring *k, struct arena *a, int64_t endpoint, const char *sealed,
+                const char **ret, struct err *err) MUST_CHECK;
+
+/* --- patterns (pattern.c) --- */
+bool pattern_known(const char *pattern); /* "*", "post.*" or a type of proto/events */
+/* What an endpoint may have written to hear of `type`: "*", "post.*", itself, …; NULL-ended. */
+enum { patterns_max = 8 };
+size_t patterns_of(struct arena *a, const char *type, const char *ret[patterns_max]);
+
+/* --- bodies (render.c) --- */
+struct listener { /* on whose behalf */
+    int64_t endpoint_id, user_id;
+    enum role role;
+    bool admin;
+};
+struct happening { /* an event, taken apart */
+    const struct event_def *def;
+    const char *event_id, *key;
+    int64_t time_us, owner_id;
+    json_t *data, *changed;
+};
+int happening_read(const struct msg *m, struct happening *ret, struct err *err) MUST_CHECK;
+/* How much of it the listener sees: two listeners with the same view get the same bytes. */
+struct view {
+    enum vis_class vc;
+    bool own;
+};
+bool happening_visible(const struct happening *h, const struct listener *l, struct view *ret);
+char *happening_body(struct arena *a, const struct happening *h, const struct view *v);
+
+/* --- fan-out (fanout.c) --- */
+int fanout(struct msg *m, struct db_tx *tx, struct err *err);
+
+/* --- the dispatcher (dispatch.c) --- */
+struct dispatch;
+void dispatch_job(struct svc *svc);             /* job_def.fn: its thread */
+struct dispatch *dispatch_new(struct svc *svc); /* for svc->state */
+/* The endpoint got a delivery that is not committed yet: looked at from the next dispatch_wake on.
+ */
+void dispatch_hint(struct svc *svc, int64_t endpoint);
+/* There is work, or an endpoint changed.  Any thread, cheap; does nothing if it is not running. */
+void dispatch_wake(struct svc *svc, bool endpoints_changed);
+
+/* --- handlers --- */
+int endpoint_create(struct req *req, struct res *res, struct err *err);
+int endpoint_patch(struct req *req, struct res *res, struct err *err);
+int endpoint_delete(struct req *req, struct res *res, struct err *err);
+int delivery_resend(struct req *req, struct res *res, struct err *err);
+int delivery_attempts(struct req *req, struct res *res, struct err *err);
+void retention_job(struct svc *svc);
+
+/* What the endpoint statements return, as a tree. */
+json_t *endpoint_json(struct arena *a, const struct db_rows *r);
+/* webhook.endpoint.* in the open transaction; `req` NULL: the platform's own doing. */
+int endpoint_event(struct db_tx *tx, struct arena *a, const char *type, json_t *endpoint,
+                   json_t *changed, const struct req *req, struct err *err) MUST_CHECK;
+#endif
