@@ -51,12 +51,7 @@ stack_lock() {
 
 # --- programs ------------------------------------------------------------------------------------
 
-programs_rows() { # a program that the tree does not have is left out
-    local name number schema
-    while read -r name number schema _; do
-        [ ! -e "$ROOT/services/$name/main.c" ] || echo "$name $number $schema"
-    done < <(grep -vE '^(#|$)' "$ROOT/deploy/programs.txt")
-}
+programs_rows() { awk '$1 !~ /^(#|$)/ { print $1, $2, $3 }' "$ROOT/deploy/programs.txt"; }
 programs() { programs_rows | cut -d' ' -f1; }
 program_number() { programs_rows | awk -v n="$1" '$1 == n { print $2 }'; }
 program_schema() { programs_rows | awk -v n="$1" '$1 == n { print $3 }'; }
