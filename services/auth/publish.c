@@ -44,17 +44,15 @@ char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i)
     return key_state_json(a, &k);
 }
 
-static int put(struct db_tx *tx, struct arena *a, const char *type, int64_t key,
-               const char *payload, const struct auth_cause *why, char *ret_event_id,
-               struct err *err)
+static struct outbox_event event_of(struct arena *a, const char *type, int64_t key,
+                                    const char *payload, const struct auth_cause *why)
 {
-    const struct outbox_event e = { .type = type,
-                                    .key = arena_printf(a, "key:%lld", (long long)key),
-                                    .payload = payload,
-                                    .traceparent = why->traceparent,
-                                    .request_id = why->request_id,
-                                    .actor = why->actor };
-    return outbox_put(tx, a, &e, ret_event_id, err);
+    return (struct outbox_event){ .type = type,
+                                  .key = arena_printf(a, "key:%lld", (long long)key),
+                                  .payload = payload,
+                                  .traceparent = why->traceparent,
+                                  .request_id = why->request_id,
+                                  .actor = why->actor };
 }
 
 int auth_publish_state(struct db_tx *tx, struct arena *a, int64_t key, const struct auth_cause *why,
@@ -66,7 +64,8 @@ int auth_publish_state(struct db_tx *tx, struct arena *a, int64_t key, const str
     if (rc)
         return rc;
     assert(db_nrows(r) == 1);
-    return put(tx, a, "key.state", key, auth_state_json(a, r, 0), why, ret_event_id, err);
+    const struct outbox_event e = event_of(a, "key.state", key, auth_state_json(a, r, 0), why);
+    return outbox_put(tx, a, &e, ret_event_id, err);
 }
 
 int auth_publish_event(struct db_tx *tx, struct arena *a, int64_t key, const char *type,
@@ -80,7 +79,8 @@ int auth_publish_event(struct db_tx *tx, struct arena *a, int64_t key, const cha
     assert(db_nrows(r) == 1);
     const char *payload = arena_printf(a, "{\"data\":%s,\"changed\":%s,\"owner_id\":%s}",
                                        db_str(r, 0, 0), changed, db_str(r, 0, 1));
-    return put(tx, a, type, key, payload, why, NULL, err);
+    const struct outbox_event e = event_of(a, type, key, payload, why);
+    return outbox_put(tx, a, &e, NULL, err);
 }
 
 int auth_revoke_now(struct svc *svc, struct arena *a, const char *kind, int64_t id, struct err *err)

@@ -1,0 +1,396 @@
+/*
+ * auth on a real database and Redis, without HTTP: what it makes of user events, its first
+ * administrator, its statements.  CMS365_TEST_DATABASE_URL names a role that may create schemas;
+ * CMS365_TEST_REDIS_URL.
+ */
+#include "services/auth/auth.h"
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/io/cache.h"
+#include "common/io/crypto.h"
+#include "common/kit/migrate.h"
+#include "proto/entity.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "auth/sql.h"
+
+static struct svc svc;
+static struct auth_conf own_conf;
+static struct db_conf dbc;
+static struct db_session *session;
+static struct arena *a;
+static char schema[64];
+
+/* --- tools
+ * ---------------------------------------------------------------------------------------- */
+
+static void ok(int rc, const struct err *err)
+{
+    if (rc && !err)
+        fail_msg("%s", err_name((enum err_code) - rc));
+    if (rc)
+        fail_msg("%s: %s (%s)", err_name(err->code), err->msg, err->detail);
+}
+
+static struct db_rows *query(const char *sql)
+{
+    struct db_stmt s = { .sql = sql, .flags = DB_ONCE };
+    struct db_rows *r;
+    struct err err;
+    ok(db_query(svc.db, a, &s, NULL, 0, &r, &err), &err);
+    return r;
+}
+
+static const char *text(const char *sql)
+{
+    struct db_rows *r = query(sql);
+    return db_nrows(r) ? db_str(r, 0, 0) : NULL;
+}
+
+static int64_t number(const char *sql)
+{
+    return db_get_i64(query(sql), 0, 0);
+}
+
+static struct msg event(const char *type, const char *payload)
+{
+    char *id = arena_alloc(a, uuid_len + 1);
+    uuid7(id);
+    return (struct msg){ .svc = &svc,
+                         .arena = a,
+                         .topic = "content.events",
+                         .key = "user:7",
+                         .event_id = id,
+                         .type = type,
+                         .payload = payload,
+                         .len = strlen(payload) };
+}
+
+static int call(struct db_tx *tx, void *ctx, struct err *err)
+{
+    return auth_consumers[0].fn(ctx, tx, err);
+}
+
+static int consume(const char *type, const char *payload)
+{
+    struct msg m = event(type, payload);
+    struct err err = { 0 };
+    return db_tx(svc.db, a, call, &m, &err);
+}
+
+static const char *user(int id, const char *role, const char *status, int version)
+{
+    return arena_printf(
+        a,
+        "{\"data\":{\"id\":%d,\"username\":\"u\",\"role\":\"%s\",\"status\":\"%s\",\"version\":%d,"
+        "\"deleted_at\":null},\"changed\":[],\"owner_id\":%d}",
+        id, role, status, version, id);
+}
+
+static int64_t made;
+static char key_text[key_text_max];
+
+static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    static const char *const all[] = { "api:admin" };
+    struct auth_cause why = { .actor = "test" };
+    struct auth_new_key k = {
+        .env = "test", .name = "k", .user_id = *(int64_t *)ctx, .scopes = db_texts(all, 1)
+    };
+    return auth_make_key(tx, a, &k, &why, &made, key_text, err);
+}
+
+static int64_t make_key(int64_t user_id)
+{
+    struct err err;
+    ok(db_tx(svc.db, a, make_tx, &user_id, &err), &err);
+    return made;
+}
+
+/* The newest state of a key on its way to auth.keys. */
+static struct key_state state_of(int64_t key)
+{
+    struct key_state k = { .id = 0 };
+    struct err err;
+    const char *json =
+        text(arena_printf(a,
+                          "select payload from outbox where topic = 'auth.keys' and key ="
+                          " 'key:%lld' order by id desc limit 1",
+                          (long long)key));
+    assert_non_null(json);
+    ok(key_state_parse(a, json, strlen(json), &k, &err), &err);
+    return k;
+}
+
+static int64_t revoked_ms(const char *member)
+{
+    struct cache_reply r;
+    struct err err;
+    const char *const argv[] = { "ZSCORE", "cms365:revoked", member };
+    int64_t ms = 0;
+    ok(cache_call(svc.cache, a, argv, 3, &r, &err), &err);
+    if (r.type == CACHE_TEXT)
+        assert_true(str_to_i64(r.text, 1, INT64_MAX, &ms));
+    return ms;
+}
+
+/* --- tests
+ * ---------------------------------------------------------------------------------------- */
+
+static void every_statement_prepares_on_the_schema(void **state)
+{
+    (void)state;
+    struct err err;
+    for (const struct db_stmt *const *s = sql_all; *s; s++)
+        ok(db_session_script(session, arena_printf(a, "prepare t_%s as %s", (*s)->name, (*s)->sql),
+                             &err),
+           &err);
+}
+
+static void table_has_the_columns_of_the_entity(void **state)
+{
+    (void)state;
+    const struct entity_def *e = entity_find("api_key");
+    for (const struct field_def *f = e->fields; f->name; f++) {
+        int64_t n = number(
+            arena_printf(a,
+                         "select count(*) from information_schema.columns where table_schema ="
+                         " current_schema() and table_name = '%s' and column_name = '%s%s'",
+                         e->table, f->name, f->type == F_REF ? "_id" : ""));
+        if (n != 1)
+            fail_msg("no column for %s", f->name);
+    }
+}
+
+/* proves: AU-01: one representation, whether a key is made or read */
+static void new_key_is_shown_with_the_fields_of_the_entity(void **state)
+{
+    (void)state;
+    json_t *row;
+    struct err err;
+    ok(consume("user.created", user(20, "author", "active", 1)), &err);
+    int64_t id = make_key(20);
+    struct db_rows *r;
+    struct db_val v = db_i64(id);
+    ok(db_query(svc.db, a, &sql_key_json, &v, 1, &r, &err), &err);
+    ok(json_parse(a, db_str(r, 0, 0), strlen(db_str(r, 0, 0)), &row, &err), &err);
+    const struct entity_def *e = entity_find("api_key");
+    size_t shown = 0;
+    for (const struct field_def *f = e->fields; f->name; f++) {
+        if (f->flags & (FF_HIDDEN | FF_SECRET))
+            continue;
+        shown++;
+        if (!json_object_get(row, f->name))
+            fail_msg("%s is missing", f->name);
+    }
+    assert_int_equal(json_object_size(row), shown);
+    int64_t us;
+    assert_true(rfc3339_parse(json_string_value(json_object_get(row, "created_at")), &us));
+}
+
+/* proves: AU-01, X-06 */
+static void database_holds_no_key_in_the_clear(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(21, "author", "active", 1)), NULL);
+    int64_t id = make_key(21);
+    static const char *const tables[] = { "api_keys", "outbox", "people", "inbox", "credentials" };
+    const char *secret = strrchr(key_text, '_') + 1;
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+        assert_int_equal(
+            number(arena_printf(a, "select count(*) from %s t where position('%s' in t::text) > 0",
+                                tables[i], secret)),
+            0);
+    unsigned char hash[32];
+    int64_t parsed;
+    assert_true(key_parse(key_text, &parsed, hash));
+    assert_int_equal(parsed, id);
+    struct key_state k = state_of(id);
+    assert_memory_equal(k.hash, hash, 32);
+}
+
+static void changed_role_publishes_the_keys_anew(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(7, "author", "active", 1)), NULL);
+    int64_t one = make_key(7), two = make_key(7);
+    int64_t before = number("select count(*) from outbox");
+    ok(consume("user.updated", user(7, "author", "active", 2)),
+       NULL); /* nothing that matters here */
+    assert_int_equal(number("select count(*) from outbox"), before);
+    struct key_state old = state_of(one);
+    ok(consume("user.updated", user(7, "editor", "active", 3)), NULL);
+    assert_int_equal(number("select count(*) from outbox"), before + 2);
+    assert_int_equal(state_of(one).role, ROLE_EDITOR);
+    assert_int_equal(state_of(two).role, ROLE_EDITOR);
+    assert_true(state_of(one).changed_us > old.changed_us);
+    ok(consume("user.updated", user(7, "member", "active", 2)),
+       NULL); /* late: older than what is known */
+    assert_int_equal(number("select count(*) from outbox"), before + 2);
+    assert_string_equal(text("select role from people where user_id = 7"), "editor");
+}
+
+/* proves: AU-12 */
+static void suspension_refuses_and_its_end_accepts_again(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(8, "admin", "active", 1)), NULL);
+    int64_t id = make_key(8);
+    assert_int_equal(revoked_ms("user:8"), 0);
+    ok(consume("user.updated", user(8, "admin", "suspended", 2)), NULL);
+    struct key_state k = state_of(id);
+    assert_int_equal(k.role, ROLE_NONE);
+    assert_false(k.revoked);
+    assert_true(revoked_ms("user:8") >= k.changed_us / 1000);
+    usleep(5000);
+    ok(consume("user.updated", user(8, "admin", "active", 3)), NULL);
+    k = state_of(id);
+    assert_int_equal(k.role, ROLE_ADMIN);
+    assert_true(k.changed_us / 1000 > revoked_ms("user:8"));
+}
+
+static void deletion_revokes_for_good(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(9, "admin", "active", 1)), NULL);
+    int64_t id = make_key(9);
+    ok(consume("user.deleted", user(9, "admin", "active", 2)), NULL);
+    assert_true(state_of(id).revoked);
+    assert_true(revoked_ms("user:9") > 0);
+    assert_string_equal(
+        text(arena_printf(a, "select status from api_keys where id = %lld", (long long)id)),
+        "revoked");
+    ok(consume("user.restored", user(9, "admin", "active", 3)), NULL);
+    assert_true(state_of(id).revoked);
+    assert_string_equal(text("select status from people where user_id = 9"), "active");
+}
+
+static void what_is_no_user_is_refused_without_effect(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"data\":null}",
+        "{\"data\":{\"id\":\"7\",\"role\":\"admin\",\"status\":\"active\",\"version\":1}}",
+        "{\"data\":{\"id\":31,\"role\":\"root\",\"status\":\"active\",\"version\":1}}",
+        "{\"data\":{\"id\":31,\"role\":\"admin\",\"status\":\"odd\",\"version\":1}}",
+        "{\"data\":{\"id\":31,\"role\":\"admin\",\"status\":\"active\"}}",
+        "{\"data\":{\"id\":-1,\"role\":\"admin\",\"status\":\"active\",\"version\":1}}",
+    };
+    int64_t before = number("select count(*) from people");
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        int rc = consume("user.created", bad[i]);
+        assert_true(rc == -E_invalid || rc == -E_invalid_json);
+    }
+    assert_int_equal(number("select count(*) from people"), before);
+}
+
+static void expired_keys_are_marked_once(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(10, "admin", "active", 1)), NULL);
+    int64_t id = make_key(10);
+    query(arena_printf(a, "update api_keys set expires_at = now() - interval '1 s' where id = %lld",
+                       (long long)id));
+    assert_int_equal(number("select count(*) from outbox where type = 'key.expired'"), 0);
+    struct db_rows *r;
+    struct db_val max = db_i64(10);
+    struct err err;
+    ok(db_query(svc.db, a, &sql_key_expire, &max, 1, &r, &err), &err);
+    assert_int_equal(db_nrows(r), 1);
+    assert_int_equal(db_get_i64(r, 0, 0), id);
+    ok(db_query(svc.db, a, &sql_key_expire, &max, 1, &r, &err), &err);
+    assert_int_equal(db_nrows(r), 0);
+}
+
+static void first_administrator_is_made_once(void **state)
+{
+    (void)state;
+    char id[] = "40", *args[] = { id };
+    struct err err;
+    own_conf.admin_password = "";
+    assert_int_equal(auth_bootstrap_admin(&svc, args, &err), -E_config);
+    own_conf.admin_password = "correct horse";
+    ok(auth_bootstrap_admin(&svc, args, &err), &err);
+    ok(auth_bootstrap_admin(&svc, args, &err), &err);
+    assert_int_equal(number("select count(*) from api_keys where user_id = 40"), 1);
+    assert_string_equal(text("select role from people where user_id = 40"), "admin");
+    assert_true(password_matches(text("select password_phc from credentials where user_id = 40"),
+                                 "correct horse"));
+    int64_t key = number("select id from api_keys where user_id = 40");
+    assert_int_equal(state_of(key).role, ROLE_ADMIN);
+    assert_true(scope_has(state_of(key).granted, S_api_admin));
+    /* the event of the user itself, which comes later, is newer than what was assumed */
+    ok(consume("user.created", user(40, "editor", "active", 1)), &err);
+    assert_int_equal(state_of(key).role, ROLE_EDITOR);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    struct err err;
+    const char *url = getenv("CMS365_TEST_DATABASE_URL"), *redis = getenv("CMS365_TEST_REDIS_URL");
+    if (!url || !redis) {
+        fputs("CMS365_TEST_DATABASE_URL and CMS365_TEST_REDIS_URL are not set\n", stderr);
+        return -1;
+    }
+    log_init("auth_test", LOG_ERROR);
+    a = arena_new();
+    snprintf(schema, sizeof(schema), "auth_test_%d", (int)getpid());
+    dbc = (struct db_conf){ .conninfo = arena_printf(a, "%s%soptions=-csearch_path%%3D%s", url,
+                                                     strchr(url, '?') ? "&" : "?", schema),
+                            .application = "auth_test",
+                            .loops = 1,
+                            .statement_timeout_ms = 5000,
+                            .wait_ms = 2000,
+                            .connect_timeout_ms = 2000 };
+    ok(db_session_open(&dbc, &session, &err), &err);
+    ok(db_session_script(session, arena_printf(a, "create schema %s", schema), &err), &err);
+    int applied;
+    ok(migrate_run(session, auth_migrations(a), &applied, &err), &err);
+    own_conf.svc.env = "test";
+    svc = (struct svc){ .def = auth_def(), .conf = &own_conf.svc, .arena = a, .db = db_new(&dbc) };
+    ok(cache_new(&(struct cache_conf){ .url = redis, .timeout_ms = 1000 }, &svc.cache, &err), &err);
+    struct cache_reply r;
+    const char *const argv[] = { "DEL", "cms365:revoked" };
+    return cache_call(svc.cache, a, argv, 2, &r, &err);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct err err;
+    ok(db_session_script(session, arena_printf(a, "drop schema %s cascade", schema), &err), &err);
+    db_session_close(session);
+    cache_free(svc.cache);
+    db_free(svc.db);
+    arena_free(a);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_statement_prepares_on_the_schema),
+        cmocka_unit_test(table_has_the_columns_of_the_entity),
+        cmocka_unit_test(new_key_is_shown_with_the_fields_of_the_entity),
+        cmocka_unit_test(database_holds_no_key_in_the_clear),
+        cmocka_unit_test(changed_role_publishes_the_keys_anew),
+        cmocka_unit_test(suspension_refuses_and_its_end_accepts_again),
+        cmocka_unit_test(deletion_revokes_for_good),
+        cmocka_unit_test(what_is_no_user_is_refused_without_effect),
+        cmocka_unit_test(expired_keys_are_marked_once),
+        cmocka_unit_test(first_administrator_is_made_once),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
