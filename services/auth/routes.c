@@ -151,7 +151,7 @@ static const struct route *const routes[] = { auth_key_routes, auth_internal_rou
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",
      "give the first administrator the password of CMS365_ADMIN_PASSWORD and a key; prints "
-     "{\"key\":…}", 1, auth_bootstrap_admin },
+      "{\"key\":…}", 1, auth_bootstrap_admin },
     { .name = NULL },
 };
 static const struct job_def jobs[] = {
@@ -172,17 +172,22 @@ const struct migration *auth_migrations(struct arena *a)
 
 const struct svc_def *auth_def(void)
 {
-    static struct svc_def def; /* one a process; made before there are threads */
-    if (!def.name)
-        def = (struct svc_def){ .name = "auth",
-                                .doc = "API keys, and the people they belong to.",
-                                .schema = "auth",
-                                .conf = auth_conf_defs,
-                                .conf_size = sizeof(struct auth_conf),
-                                .routes = routes,
-                                .consumers = auth_consumers,
-                                .jobs = jobs,
-                                .verbs = verbs,
-                                .migrations = auth_migrations(arena_new()) };
-    return &def;
+    static struct { /* one a process; made before there are threads */
+        struct svc_def def;
+        struct arena *arena; /* of what the definition points to */
+    } the;
+    if (!the.arena) {
+        the.arena = arena_new();
+        the.def = (struct svc_def){ .name = "auth",
+                                    .doc = "API keys, and the people they belong to.",
+                                    .schema = "auth",
+                                    .conf = auth_conf_defs,
+                                    .conf_size = sizeof(struct auth_conf),
+                                    .routes = routes,
+                                    .consumers = auth_consumers,
+                                    .jobs = jobs,
+                                    .verbs = verbs,
+                                    .migrations = auth_migrations(the.arena) };
+    }
+    return &the.def;
 }
