@@ -530,7 +530,7 @@ int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err)
     int rc = db_session_tx(d->session, write_tx, b, err);
     if (rc)
         return rc; /* they stay in the list */
-    outbox_wake(d->svc->outbox);
+    events_wake(d->svc);
     for (size_t i = 0; i < b->n; i++)
         account(b->list[i]);
     int64_t now = clock_mono_us();

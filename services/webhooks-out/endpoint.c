@@ -29,6 +29,12 @@ json_t *endpoint_json(struct arena *a, const struct db_rows *r)
     return out;
 }
 
+void events_wake(struct svc *svc)
+{
+    if (svc->outbox)
+        outbox_wake(svc->outbox);
+}
+
 int endpoint_event(struct db_tx *tx, struct arena *a, const char *type, json_t *endpoint,
                    json_t *changed, const struct req *req, struct err *err)
 {
@@ -175,7 +181,7 @@ int endpoint_create(struct req *req, struct res *res, struct err *err)
     if (m.seen)
         return idem_replay(req, &m.idem, res, err);
     dispatch_wake(req->svc, true);
-    outbox_wake(req->svc->outbox);
+    events_wake(req->svc);
     buf_puts(&res->body, m.body);
     res->location = m.location;
     return 0;
@@ -241,7 +247,7 @@ int endpoint_patch(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     dispatch_wake(req->svc, true);
-    outbox_wake(req->svc->outbox);
+    events_wake(req->svc);
     return crud_answer(req, res, entity(), req->params[0], err);
 }
 
@@ -271,7 +277,7 @@ int endpoint_delete(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     dispatch_wake(req->svc, true);
-    outbox_wake(req->svc->outbox);
+    events_wake(req->svc);
     res->status = 204;
     return 0;
 }

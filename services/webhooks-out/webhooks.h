@@ -68,6 +68,9 @@ void dispatch_hint(struct svc *svc, int64_t endpoint);
 /* There is work, or an endpoint changed.  Any thread, cheap; does nothing if it is not running. */
 void dispatch_wake(struct svc *svc, bool endpoints_changed);
 
+/* An event of ours committed. */
+void events_wake(struct svc *svc);
+
 /* --- handlers --- */
 int endpoint_create(struct req *req, struct res *res, struct err *err);
 int endpoint_patch(struct req *req, struct res *res, struct err *err);
