@@ -3,6 +3,7 @@
 Each row is a request and the statuses it may have.  After all rows the counts of every table are what they
 were, and every program still answers.
 """
+import http.client
 import json
 import socket
 import urllib.parse
@@ -159,8 +160,7 @@ def test_R06_hostile_queries_and_paths(cms):
     rows = list(queries())
     assert len(rows) > 150
     for target, statuses in rows:
-        answer = cms.get(URL + target) if not target.startswith("//") else cms.get(URL + target)
-        check(answer, statuses, target[:300])
+        check(get_verbatim(target, cms.headers["Authorization"]), statuses, target[:300])
 
 
 def test_R06_sql_in_text_filters_matches_nothing(cms):
@@ -189,6 +189,27 @@ def test_R01_wrong_methods(cms):
     for method, path in (("PUT", POSTS), ("DELETE", POSTS), ("POST", POSTS + "/1"), ("TRACE", POSTS), ("BREW", POSTS), ("GET", POSTS + "/1/restore")):
         answer = cms.request(method, path)
         check(answer, (405, 400, 501), f"{method} {path}")
+
+
+class Verbatim:
+    """An answer to a target sent as it is; requests would fold dot segments first."""
+
+    def __init__(self, answer):
+        self.status_code, self.headers, self.text = answer.status, answer.headers, answer.read().decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.text)
+
+
+def get_verbatim(target, authorization):
+    connection = http.client.HTTPConnection(URL.removeprefix("http://"), timeout=30)
+    try:
+        connection.putrequest("GET", target, skip_host=False)
+        connection.putheader("Authorization", authorization)
+        connection.endheaders()
+        return Verbatim(connection.getresponse())
+    finally:
+        connection.close()
 
 
 def send_raw(data, timeout=10):
