@@ -6,9 +6,15 @@
 #include <assert.h>
 
 static const struct status_row defaults[] = {
-    { 0, 0, OUT_RETRY },      { 200, 299, OUT_OK },     { 408, 408, OUT_RETRY },
-    { 425, 425, OUT_RETRY },  { 429, 429, OUT_RETRY },  { 500, 599, OUT_RETRY },
-    { 401, 401, OUT_CONFIG }, { 403, 404, OUT_CONFIG }, { 410, 410, OUT_CONFIG },
+    { 0,   0,   OUT_RETRY  },
+    { 200, 299, OUT_OK     },
+    { 408, 408, OUT_RETRY  },
+    { 425, 425, OUT_RETRY  },
+    { 429, 429, OUT_RETRY  },
+    { 500, 599, OUT_RETRY  },
+    { 401, 401, OUT_CONFIG },
+    { 403, 404, OUT_CONFIG },
+    { 410, 410, OUT_CONFIG },
 };
 
 const char *outcome_name(enum outcome o)

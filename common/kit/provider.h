@@ -22,11 +22,11 @@ struct provider {
     const char *name, *label, *doc;
     const struct status_row *status; /* ends at .from 0; then the defaults; may be NULL */
 };
-/* What an HTTP status means.  By default 2xx OK; 408, 425, 429, 5xx and no answer (0) RETRY; 401, 403,
- * 404, 410 CONFIG; the rest REJECTED. */
+/* What an HTTP status means.  By default 2xx OK; 408, 425, 429, 5xx and no answer (0) RETRY; 401,
+ * 403, 404, 410 CONFIG; the rest REJECTED. */
 enum outcome provider_outcome(const struct provider *p, int status);
 
-/* Milliseconds that a Retry-After value (seconds or HTTP date) asks for, at most `max_ms`; 0 if it is
- * none. */
+/* Milliseconds that a Retry-After value (seconds or HTTP date) asks for, at most `max_ms`; 0 if it
+ * is none. */
 int64_t retry_after_ms(const char *value, int64_t now_ms, int64_t max_ms);
 #endif
