@@ -1,8 +1,9 @@
 /*
  * Writes at a steady rate:  paced URL KEY RATE SECONDS
  *
- * A few threads, each with one connection of its own, create companies on a fixed schedule (a late request
- * does not move the ones after it).  Prints one JSON line: sent, failed, and the writers' own lateness.
+ * A few threads, each with one connection of its own, create companies on a fixed schedule (a late
+ * request does not move the ones after it).  Prints one JSON line: sent, failed, and the writers'
+ * own lateness.
  */
 #include <curl/curl.h>
 #include <pthread.h>
@@ -63,7 +64,8 @@ static void *write_all(void *ctx)
 
         sleep_until(due);
         w->late += now_us() - due > w->step_us;
-        (void)snprintf(body, sizeof(body), "{\"name\":\"paced %d-%lld\",\"industry\":\"bench\"}", w->number, (long long)i);
+        (void)snprintf(body, sizeof(body), "{\"name\":\"paced %d-%lld\",\"industry\":\"bench\"}",
+                       w->number, (long long)i);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         if (curl_easy_perform(curl) == CURLE_OK)
             curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -107,6 +109,7 @@ int main(int argc, char **argv)
         failed += writers[i].failed;
         late += writers[i].late;
     }
-    printf("{\"sent\":%lld,\"failed\":%lld,\"late\":%lld}\n", (long long)sent, (long long)failed, (long long)late);
+    printf("{\"sent\":%lld,\"failed\":%lld,\"late\":%lld}\n", (long long)sent, (long long)failed,
+           (long long)late);
     return failed > 0;
 }
