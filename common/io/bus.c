@@ -26,7 +26,6 @@ static const struct bus_setting common_settings[] = {
     { "socket.connection.setup.timeout.ms", "5000"  },
     { "reconnect.backoff.ms",               "50"    },
     { "reconnect.backoff.max.ms",           "1000"  },
-    { "retry.backoff.ms",                   "50"    },
     { "topic.metadata.refresh.interval.ms", "30000" },
     { "log.connection.close",               "false" },
     { NULL,                                 NULL    },

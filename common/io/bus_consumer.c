@@ -85,7 +85,7 @@ int bus_consumer_new(const char *brokers, const char *group, const char *const *
         { "auto.commit.interval.ms",       "1000"               },
         { "enable.auto.offset.store",      "false"              },
         { "partition.assignment.strategy", "cooperative-sticky" },
-        { "session.timeout.ms",            "10000"              },
+        { "session.timeout.ms",            "6000"               },
         { "heartbeat.interval.ms",         "1000"               },
         { NULL,                            NULL                 },
     };

@@ -34,6 +34,7 @@ int bus_producer_new(const char *brokers, const char *client_id, struct bus_prod
         { "compression.codec",          "lz4"            },
         { "linger.ms",                  "1"              },
         { "queue.buffering.max.kbytes", "8192"           },
+        { "retry.backoff.ms",           "50"             },
         { "partitioner",                "murmur2_random" },
         { "allow.auto.create.topics",   "false"          },
         { NULL,                         NULL             },
