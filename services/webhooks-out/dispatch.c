@@ -205,8 +205,8 @@ static void on_done(void *ctx, const struct httpc_res *res)
     lock(d);
     ended(d, dl, res);
     endpoint_pump(d, ep);
+    ring(d); /* before the lock goes, and perhaps the dispatcher with it */
     unlock(d);
-    ring(d);
 }
 
 /* Under the lock.  Signed anew: the timestamp is the attempt's. */
@@ -313,6 +313,30 @@ struct dispatch *dispatch_new(struct svc *svc)
     return d;
 }
 
+void dispatch_free(struct dispatch *d)
+{
+    if (!d)
+        return;
+    lock(d);
+    size_t left = d->in_flight;
+    unlock(d);
+    if (left) /* httpc still has them: the process ends, their rows are due */
+        return;
+    for (size_t i = 0; i < endpoint_buckets; i++)
+        for (struct endpoint *ep = d->endpoints[i], *next; ep; ep = next) {
+            next = ep->next;
+            while (ep->held)
+                delivery_free(ep->held);
+            free(ep->url);
+            free(ep->secret);
+            free(ep);
+        }
+    arena_free(d->arena);
+    (void)close(d->wake_fd);
+    (void)pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
 /* What this round has to do, and when the next one is due at the latest. */
 static int64_t next_due(struct dispatch *d, int64_t now)
 {
@@ -391,6 +415,7 @@ static void drain(struct dispatch *d)
     while (clock_mono_us() < until && (d->in_flight || more)) {
         struct pollfd p = { .fd = d->wake_fd, .events = POLLIN };
         uint64_t n;
+        arena_reset(d->arena);
         if (poll(&p, 1, 20) > 0) {
             ssize_t ignored = read(d->wake_fd, &n, sizeof(n));
             (void)ignored;

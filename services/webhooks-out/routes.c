@@ -113,6 +113,12 @@ static int init(struct svc *svc, struct err *err)
     return 0;
 }
 
+static void done(struct svc *svc)
+{
+    dispatch_free(svc->state);
+    svc->state = NULL;
+}
+
 /* The first migration also makes the tables that the kit keeps in every program. */
 static const struct migration *make_migrations(struct arena *a)
 {
@@ -126,6 +132,9 @@ static const struct migration *make_migrations(struct arena *a)
 const struct svc_def *webhooks_def(void)
 {
     static struct svc_def def; /* one a process; made before there are threads */
+    static struct arena *arena;
+    if (!arena)
+        arena = arena_new();
     if (!def.name)
         def = (struct svc_def){ .name = "webhooks-out",
                                 .doc = "Tells other systems what happened, signed and in order.",
@@ -135,7 +144,8 @@ const struct svc_def *webhooks_def(void)
                                 .routes = routes,
                                 .consumers = webhook_consumers,
                                 .jobs = jobs,
-                                .migrations = make_migrations(arena_new()),
-                                .init = init };
+                                .migrations = make_migrations(arena),
+                                .init = init,
+                                .done = done };
     return &def;
 }

@@ -62,6 +62,7 @@ int fanout(struct msg *m, struct db_tx *tx, struct err *err);
 struct dispatch;
 void dispatch_job(struct svc *svc);             /* job_def.fn: its thread */
 struct dispatch *dispatch_new(struct svc *svc); /* for svc->state */
+void dispatch_free(struct dispatch *d);         /* its thread has ended */
 /* The endpoint got a delivery that is not committed yet: looked at from the next dispatch_wake on.
  */
 void dispatch_hint(struct svc *svc, int64_t endpoint);

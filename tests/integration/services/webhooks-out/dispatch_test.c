@@ -116,6 +116,8 @@ static void stop(void)
     dispatch_wake(&fx.svc, true);
     pthread_join(fx.thread, NULL);
     httpc_free(fx.svc.httpc);
+    dispatch_free(fx.svc.state);
+    fx.svc.state = NULL;
     fx.running = false;
 }
 
