@@ -57,12 +57,14 @@ static void put(struct bus_producer *p, struct tally *t, const char *name, const
                 const char *value)
 {
     struct err err = { 0 };
-    struct bus_msg m = { .topic = name,
-                         .key = key,
-                         .payload = value,
-                         .len = value ? strlen(value) : 0,
-                         .headers = { { "ce_id", value ? value : "" }, { "ce_type", "test" } },
-                         .nheaders = 2 };
+    struct bus_msg m = {
+        .topic = name,
+        .key = key,
+        .payload = value,
+        .len = value ? strlen(value) : 0,
+        .headers = { { "ce_id", value ? value : "" }, { "ce_type", "test" } },
+        .nheaders = 2
+    };
     assert_int_equal(bus_produce(p, &m, on_done, t, &err), 0);
 }
 
@@ -115,8 +117,7 @@ static void produced_messages_are_consumed_by_partition_in_order(void **state)
             got++;
         }
         if (n)
-            assert_int_equal(
-                bus_store(c, "t.order", m[n - 1].partition, m[n - 1].offset, &err), 0);
+            assert_int_equal(bus_store(c, "t.order", m[n - 1].partition, m[n - 1].offset, &err), 0);
         arena_free(a);
     }
     assert_int_equal(got, total);
@@ -222,10 +223,9 @@ static void broker_errors_are_retried_until_delivered_once(void **state)
     assert_int_equal(bus_producer_new(brokers, "test", &p, &err), 0);
     put(p, &t, "t.faults", "k", "0");
     settle(p, &t, 1);
-    rd_kafka_mock_push_request_errors(mock, 0 /* Produce */, 3,
-                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
-                                      RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
-                                      RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
+    rd_kafka_mock_push_request_errors(
+        mock, 0 /* Produce */, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
     put(p, &t, "t.faults", "k", "1");
     put(p, &t, "t.faults", "k", "2");
     settle(p, &t, 3);
