@@ -11,7 +11,7 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-out/sql.h"
 
-enum { views_max = 2 * VC_MAX_ };
+enum { views_max = 2 * VC_MAX_, types_max = 64 };
 
 /* What the rows of one event have in common. */
 struct fan {
@@ -25,6 +25,51 @@ struct fan {
     size_t n;
 };
 
+/*
+ * Who listens to a type is asked once a batch: its messages were all read before the first of them
+ * gets here, so an endpoint made since has nothing to hear among them.  The batch's arena takes the
+ * answers with it.
+ */
+static _Thread_local struct {
+    struct arena *a;
+    size_t n;
+    struct {
+        const struct event_def *def;
+        struct db_rows *rows;
+    } of[types_max];
+} asked;
+
+static void forget(void *unused)
+{
+    (void)unused;
+    asked.a = NULL;
+    asked.n = 0;
+}
+
+static int listeners(const struct msg *m, const struct event_def *def, struct db_tx *tx,
+                     struct db_rows **ret, struct err *err)
+{
+    const char *patterns[patterns_max];
+    if (asked.a != m->arena) {
+        forget(NULL);
+        asked.a = m->arena;
+        arena_defer(m->arena, forget, NULL);
+    }
+    for (size_t i = 0; i < asked.n; i++)
+        if (asked.of[i].def == def) {
+            *ret = asked.of[i].rows;
+            return 0;
+        }
+    size_t n = patterns_of(m->arena, def->type, patterns);
+    struct db_val v = db_texts(patterns, n);
+    int rc = db_exec(tx, m->arena, &sql_endpoints_listening, &v, 1, ret, err);
+    if (!rc && asked.n < types_max) {
+        asked.of[asked.n].def = def;
+        asked.of[asked.n++].rows = *ret;
+    }
+    return rc;
+}
+
 static int follow_person(const struct msg *m, const struct happening *h, struct db_tx *tx,
                          struct err *err)
 {
@@ -37,6 +82,7 @@ static int follow_person(const struct msg *m, const struct happening *h, struct 
         db_i64(json_integer_value(json_object_get(h->data, "id"))), db_text(role ? role : "member"),
         db_bool(str_eq(status, "active") && !str_eq(h->def->type, "user.deleted"))
     };
+    asked.n = 0; /* what they may see is another question now */
     return db_exec(tx, m->arena, &sql_person_put, v, ARRAY_LEN(v), &rows, err);
 }
 
@@ -93,18 +139,14 @@ static int store(const struct fan *f, const struct msg *m, struct db_tx *tx, str
 
 int fanout(struct msg *m, struct db_tx *tx, struct err *err)
 {
-    const char *patterns[patterns_max];
     struct happening h;
     struct db_rows *rows;
     int rc = happening_read(m, &h, err);
     if (rc || !h.data)
         return rc;
     rc = follow_person(m, &h, tx, err);
-    if (rc)
-        return rc;
-    size_t n = patterns_of(m->arena, h.def->type, patterns);
-    struct db_val v = db_texts(patterns, n);
-    rc = db_exec(tx, m->arena, &sql_endpoints_listening, &v, 1, &rows, err);
+    if (!rc)
+        rc = listeners(m, h.def, tx, &rows, err);
     if (rc || !db_nrows(rows))
         return rc;
     struct fan f = { .a = m->arena, .h = &h };

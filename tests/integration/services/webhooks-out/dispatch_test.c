@@ -295,8 +295,9 @@ static const char *happens(const char *type, const char *key, const char *payloa
     struct err err;
     uuid7(id);
     rfc3339_format(clock_us(), time);
+    struct arena *batch = arena_new();
     struct msg m = { .svc = &fx.svc,
-                     .arena = fx.a,
+                     .arena = batch,
                      .topic = "content.events",
                      .key = key,
                      .event_id = arena_strdup(fx.a, id),
@@ -307,6 +308,7 @@ static const char *happens(const char *type, const char *key, const char *payloa
                      .payload = payload,
                      .len = strlen(payload) };
     check(db_tx(fx.svc.db, fx.a, in_tx, &m, &err), &err);
+    arena_free(batch);
     dispatch_wake(&fx.svc, false);
     return m.event_id;
 }
