@@ -4,7 +4,9 @@
 # As root, what the servers only read (bin, conf, env) belongs to root and their group; what they write
 # (data, log, tmp, sock) belongs to them.  Nothing points into the checkout: the servers' user may not be able to read it.
 
-CHANGED=() # files that put() wrote anew
+# put() notes here what it wrote anew; ./dev up reads it, and empties it only when it has acted on it.
+CHANGED_LOG=/dev/null
+changed() { grep -E "$1" "$RUN/setup/changed" 2>/dev/null || true; } # PATTERN
 
 put() { # FILE: standard input becomes the file, if it differs
     local tmp=$1.new
@@ -15,7 +17,7 @@ put() { # FILE: standard input becomes the file, if it differs
     fi
     ! is_root || { chgrp "$RUN_USER" "$tmp" && chmod 640 "$tmp"; }
     mv -f "$tmp" "$1"
-    CHANGED+=("$1")
+    echo "$1" >>"$CHANGED_LOG"
 }
 
 fill() { # FILE: its text with @NAME@ filled in
@@ -100,7 +102,8 @@ END
     done | put "$g/upstreams.conf"
 }
 
-# Settings of the stack, then those that the caller's environment or the file in CMS365_OVERRIDES says otherwise.
+# Settings of the stack, then what the file in CMS365_OVERRIDES and the caller's environment say otherwise.  What was said
+# once holds until ./dev down, so that a plain ./dev up changes nothing.
 render_settings() {
     local -A set=(
         [CMS365_ENV]=dev
@@ -113,21 +116,28 @@ render_settings() {
         [CMS365_EGRESS_ALLOW]=127.0.0.0/8,::1/128
         [CMS365_TRUSTED_PROXIES]=127.0.0.1/32
     )
-    local name value schema r
+    local name value schema r said=$RUN/setup/overrides
+    is_up || rm -f "$said"
+    touch "$said"
     override() {
         case $1 in
             CMS365_PORT_BASE | CMS365_RUN_DIR | CMS365_CACHE_DIR | CMS365_OVERRIDES | CMS365_KAFKA_HEAP_MB) ;;    # ours
             CMS365_URL | CMS365_ADMIN_* | CMS365_TEST_* | CMS365_CHAOS_* | CMS365_BENCH_* | CMS365_NODE_MODULES | CMS365_SINK | CMS365_ENV_FILE) ;;                                                     # the caller's own
             CMS365_LISTEN | CMS365_OPS_LISTEN | CMS365_DATABASE_URL* | CMS365_MIGRATE_DATABASE_URL*) ;;           # one a program
-            CMS365_*_FILE) unset "set[${1%_FILE}]"; set[$1]=$2 ;;
-            CMS365_*) set[$1]=$2 ;;
+            CMS365_*_FILE) unset "set[${1%_FILE}]"; given[$1]=$2 ;;
+            CMS365_*) given[$1]=$2 ;;
         esac
     }
-    for name in $(compgen -e CMS365_ || true); do override "$name" "${!name}"; done
+    override_file() { while IFS='=' read -r name value; do override "$name" "$value"; done < <(grep -E '^CMS365_[A-Z0-9_]+=' "$1" || true); }
+    local -A given=()
+    override_file "$said"
     if [ -n "${CMS365_OVERRIDES:-}" ]; then
         [ -r "$CMS365_OVERRIDES" ] || die "cannot read $CMS365_OVERRIDES (CMS365_OVERRIDES)"
-        while IFS='=' read -r name value; do override "$name" "$value"; done < <(grep -E '^CMS365_[A-Z0-9_]+=' "$CMS365_OVERRIDES" || true)
+        override_file "$CMS365_OVERRIDES"
     fi
+    for name in $(compgen -e CMS365_ || true); do override "$name" "${!name}"; done
+    for name in "${!given[@]}"; do printf '%s=%s\n' "$name" "${given[$name]}"; done >"$said.new" # ./dev up keeps it if all goes well
+    for name in "${!given[@]}"; do set[$name]=${given[$name]}; done
     for name in "${!set[@]}"; do printf '%s=%q\n' "$name" "${set[$name]}"; done | sort | put "$RUN/env/common.env"
     while read -r name _ schema; do
         printf 'CMS365_DATABASE_URL=%q\n' "$(url_of "cms365_$schema")" | put "$RUN/env/$name.env"
@@ -154,6 +164,8 @@ autostart=false
 autorestart=true
 startretries=30
 stopwaitsecs=40
+stdout_logfile=NONE
+stderr_logfile=NONE
 END
 }
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 import requests
 
-from support.stack import ROOT, SETTINGS, URL, Client, wait_for
+from support.stack import ROOT, SETTINGS, URL, Client, unique, wait_for
 
 
 def dev(*args, timeout=120, **env):
@@ -47,7 +47,7 @@ class Load(threading.Thread):
         with Client(key=self.key) as client:
             while not self.stop.is_set():
                 try:
-                    body = {"name": "rolling"} if self.method == "POST" else None
+                    body = {"name": unique("rolling")} if self.method == "POST" else None
                     answer = client.request(self.method, self.path, json=body)
                     if answer.status_code == self.want:
                         self.good += 1
