@@ -11,8 +11,8 @@
  *
  * Refused here, with a minimal problem+json and close: Content-Length with Transfer-Encoding,
  * missing or second Host, header over header_bytes_max (431), target over target_bytes_max (414),
- * body over body_max (413), control bytes in the target or a value.  (libmicrohttpd itself cuts a line
- * at a NUL; the gateway refuses those.)
+ * body over body_max (413), control bytes in the target or a value.  (libmicrohttpd itself cuts a
+ * line at a NUL; the gateway refuses those.)
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"

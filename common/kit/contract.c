@@ -207,6 +207,8 @@ static json_t *responses(const struct route *r)
     json_decref(in);
     snprintf(key, sizeof key, "%d", status % 1000);
     set(all, key, success(r, status));
+    if (r->flags & ROUTE_UPSERT)
+        set(all, "201", success(r, 201));
     if (r->flags & ROUTE_ETAG && r->method == GET)
         set(all, "304", json_pack("{s:s}", "description", "Not modified."));
     const struct {

@@ -327,7 +327,7 @@ static void fill_slug(struct arena *a, const struct crud *c, const struct route 
     ret[1] = *put;
     ret[1].fn = crud_put_slug;
     ret[1].path = ret[0].path;
-    ret[1].flags |= ROUTE_IDEMPOTENT;
+    ret[1].flags |= ROUTE_IDEMPOTENT | ROUTE_UPSERT;
     ret[1].op_id = arena_printf(a, "upsert_%s", e->name);
     ret[1].doc =
         arena_printf(a, "Replace the one of the %s with this slug, or create it.", e->plural);

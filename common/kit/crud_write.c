@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-enum { slug_tries_max = 6, slug_bytes_max = 80, merge_tries_max = 5 };
+enum { slug_tries_max = 6, slug_counted_tries = 2, slug_bytes_max = 80, merge_tries_max = 5 };
 
 struct write {
     struct req *req;
@@ -197,9 +197,14 @@ static int insert_free(struct write *w, const char *base, struct err *err)
         if (rc != -E_conflict || !base || !str_eq(err->pointer, clash) || i == slug_tries_max)
             return rc;
         const char *slug;
-        rc = crud_free_slug(w->req, w->c, base, &slug, err);
-        if (rc < 0)
-            return rc;
+        if (i < slug_counted_tries) {
+            rc = crud_free_slug(w->req, w->c, base, &slug, err);
+            if (rc < 0)
+                return rc;
+        } else { /* many are counting at once: leave the race */
+            slug = arena_printf(w->req->arena, "%s-x%08llx", base,
+                                (unsigned long long)random_below(UINT64_C(1) << 32));
+        }
         shape_set(&w->row, "slug", db_text(slug));
     }
 }

@@ -40,6 +40,7 @@ enum route_flag {
                                 not in the document */
     ROUTE_MERGE = 1 << 5,    /* the body is a merge patch */
     ROUTE_NO_BODY = 1 << 6,  /* any body is refused */
+    ROUTE_UPSERT = 1 << 8,   /* may also create: 201 beside the row's own status */
     ROUTE_RAW_BODY = 1 << 7, /* a body of any media type, not decoded (raw_body) */
 };
 struct route {

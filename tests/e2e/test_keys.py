@@ -89,3 +89,22 @@ def test_X06_the_database_holds_no_key_in_the_clear(cms):
     assert made["name"] in text
     assert secret not in text
     cms.delete(f"/api/v2/auth/keys/{made['id']}")
+
+
+def test_AU04_a_key_is_renamed_and_narrowed_but_never_widened(cms, key):
+    client = key(["posts:read", "keys:read", "keys:write"])
+    one = f"/api/v2/auth/keys/{client.key_id}"
+    tag = cms.get(one).headers["ETag"]
+    done = cms.patch(one, json={"name": "renamed", "scopes": ["posts:read"]}, headers={"If-Match": tag})
+    assert done.status_code == 200 and done.json()["data"]["name"] == "renamed", done.text
+    assert done.json()["data"]["scopes"] == ["posts:read"]
+    assert cms.patch(one, json={"name": "late"}, headers={"If-Match": tag}).status_code == 412
+    wait_for(lambda: client.get(one).status_code == 403, 10, "the narrowed scopes")
+    assert client.get("/api/v2/posts?per_page=1").status_code == 200
+
+
+def test_AU12_revoke_answers_with_the_last_state(cms, key):
+    client = key(["api:read"])
+    done = cms.post(f"/api/v2/auth/keys/{client.key_id}/revoke")
+    assert done.status_code == 200 and done.json()["data"]["status"] == "revoked" and done.json()["data"]["revoked_at"]
+    wait_for(lambda: client.get("/api/v2/posts?per_page=1").status_code == 401, 5, "401")

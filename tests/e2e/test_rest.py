@@ -160,6 +160,32 @@ def test_R09_of_racing_writers_one_wins_a_version(cms):
     assert cms.get(one).json()["data"]["version"] == post["version"] + 1
 
 
+@pytest.mark.parametrize("plural", [p for p in ALL if "slug" in SAMPLES[p]()])
+def test_R12_every_slug_is_an_address(cms, plural):
+    body = SAMPLES[plural]()
+    slug = body.pop("slug")
+    path = f"/api/v2/{plural}/slug:{slug}"
+    made = cms.put(path, json=body)
+    assert made.status_code == 201, made.text
+    assert cms.get(path).json() == cms.get(f"/api/v2/{plural}/{made.json()['data']['id']}").json()
+    again = cms.put(path, json=body)
+    assert again.status_code == 200 and again.json()["data"]["version"] == 2
+    is_problem(cms.get(f"/api/v2/{plural}/slug:{unique('none')}"), 404)
+
+
+def test_R12_many_rows_of_one_title_at_once_get_slugs_of_their_own(cms):
+    title = unique("same title")
+
+    def make(_):
+        with Client() as client:
+            return client.post("/api/v2/companies", json={"name": title})
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(make, range(64)))
+    assert {a.status_code for a in answers} == {201}
+    assert len({a.json()["data"]["slug"] for a in answers}) == 64
+
+
 def test_R12_put_by_slug_creates_then_replaces(cms):
     slug = unique("by-slug")
     body = {"title": "one", "status": "draft"}
