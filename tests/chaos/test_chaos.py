@@ -42,8 +42,10 @@ def processes(run_dir):
         name = os.path.basename(exe)
         if run_dir not in line and run_dir not in exe:
             continue
-        if name in ("api", "auth", "webhooks-out", "redis-server", "redis-check-rdb"):
+        if name in ("api", "auth", "webhooks-out"):
             found[int(entry.name)] = name
+        elif name.startswith("redis-"):  # Debian's redis-server is a link to redis-check-rdb
+            found[int(entry.name)] = "redis"
         elif name == "java":
             found[int(entry.name)] = "kafka"
         elif name == "postgres" and "-D" in argv:
@@ -104,7 +106,7 @@ class Writer(threading.Thread):
                     self.acknowledged[row["id"]] = max(row["version"], self.acknowledged.get(row["id"], 0))
 
 
-ORDER = ["webhooks-out", "api", "kafka", "auth", "postgres", "redis-server", "api", "webhooks-out"]
+ORDER = ["webhooks-out", "api", "kafka", "auth", "postgres", "redis", "api", "webhooks-out"]
 
 
 def killer(run_dir, stop, all_killed, log):
