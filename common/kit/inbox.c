@@ -7,7 +7,6 @@
 #include "common/kit/svc.h"
 
 #include <assert.h>
-#include <errno.h>
 
 enum {
     batch_default = 500,
@@ -17,32 +16,6 @@ enum {
     lag_every_us = 1000 * 1000,
 };
 
-bool inbox_stopping(struct inbox *i)
-{
-    pthread_mutex_lock(&i->mu);
-    bool stop = i->stop;
-    pthread_mutex_unlock(&i->mu);
-    return stop;
-}
-
-bool inbox_pause(struct inbox *i, unsigned ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&i->mu);
-    while (!i->stop && pthread_cond_timedwait(&i->cv, &i->mu, &until) != ETIMEDOUT)
-        ;
-    bool stop = i->stop;
-    pthread_mutex_unlock(&i->mu);
-    return stop;
-}
-
 /* The database (or the bus) is away: nothing is lost by waiting, everything by giving up. */
 static void back_off(struct inbox_thread *t, const struct err *err)
 {
@@ -51,7 +24,7 @@ static void back_off(struct inbox_thread *t, const struct err *err)
                  kv_s("detail", err->detail));
         t->pause_ms = inbox_pause_first_ms;
     }
-    inbox_pause(t->inbox, t->pause_ms);
+    halt_pause(&t->inbox->halt, t->pause_ms);
     t->pause_ms = t->pause_ms * 2 > inbox_pause_most_ms ? inbox_pause_most_ms : t->pause_ms * 2;
 }
 
@@ -93,7 +66,7 @@ static size_t step(struct inbox_thread *t, struct arena *a)
     }
     /* Go back rather than wait with the batch in hand: polling on keeps the place in the group. */
     while (bus_rewind(t->bus, m[0].topic, m[0].partition, at, &ignored) &&
-           !inbox_pause(t->inbox, 100))
+           !halt_pause(&t->inbox->halt, 100))
         ;
     back_off(t, &err);
     return 0;
@@ -105,7 +78,7 @@ static void *thread_main(void *arg)
     struct arena *a = arena_new();
     int64_t next_lag_us = 0;
     unsigned max = t->row->batch_max ? t->row->batch_max : batch_default;
-    while (!inbox_stopping(t->inbox)) {
+    while (!halt_is_set(&t->inbox->halt)) {
         upkeep(t, a);
         size_t n = step(t, a);
         arena_reset(a);
@@ -114,7 +87,7 @@ static void *thread_main(void *arg)
             next_lag_us = clock_mono_us() + lag_every_us;
         }
         if (t->row->mode == INBOX_BULK && n < max && t->row->batch_ms)
-            inbox_pause(t->inbox, t->row->batch_ms); /* let a batch gather */
+            halt_pause(&t->inbox->halt, t->row->batch_ms); /* let a batch gather */
     }
     arena_free(a);
     return NULL;
@@ -147,11 +120,7 @@ int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct err *er
     struct inbox *in = calloc(1, sizeof(*in));
     assert(in);
     in->conf = *conf;
-    pthread_mutex_init(&in->mu, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&in->cv, &attr);
+    halt_init(&in->halt);
     while (conf->rows[in->n].name)
         in->n++;
     in->threads = calloc(in->n + 1, sizeof(*in->threads));
@@ -183,10 +152,7 @@ void inbox_stop(struct inbox *in)
 {
     if (!in)
         return;
-    pthread_mutex_lock(&in->mu);
-    in->stop = true;
-    pthread_cond_broadcast(&in->cv);
-    pthread_mutex_unlock(&in->mu);
+    halt_set(&in->halt);
     for (size_t i = 0; i < in->n; i++) {
         struct inbox_thread *t = &in->threads[i];
         if (t->started)
@@ -194,8 +160,7 @@ void inbox_stop(struct inbox *in)
         bus_consumer_free(t->bus);
         bus_producer_free(t->dead);
     }
-    pthread_cond_destroy(&in->cv);
-    pthread_mutex_destroy(&in->mu);
+    halt_done(&in->halt);
     free(in->threads);
     free(in);
 }

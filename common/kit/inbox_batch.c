@@ -143,7 +143,7 @@ static int single(struct inbox_thread *t, struct arena *a, struct msg *m, const 
         rc = run(&b, err);
         if (rc == 0 || inbox_waits(rc))
             return rc;
-        if (!worth_trying(rc) || tries == inbox_tries_max || inbox_pause(t->inbox, again_ms))
+        if (!worth_trying(rc) || tries == inbox_tries_max || halt_pause(&t->inbox->halt, again_ms))
             break;
     }
     metric_add(t->failed, 1);
@@ -152,7 +152,7 @@ static int single(struct inbox_thread *t, struct arena *a, struct msg *m, const 
         return run(&b, err);
     }
     char *reason = arena_printf(a, "%s %s", err->msg, err->detail);
-    if (inbox_stopping(t->inbox))
+    if (halt_is_set(&t->inbox->halt))
         return err_set(err, E_unavailable, "The program is stopping.");
     rc = inbox_dead(t, raw, rc, reason, err);
     if (!rc && t->row->mode == INBOX_EFFECT)

@@ -49,7 +49,7 @@ int inbox_dead(struct inbox_thread *t, const struct bus_msg *in, int code, const
     add(&m, "x-dlq-reason", reason);
     rc = bus_produce(t->dead, &m, on_done, &w, err);
     int64_t until = clock_mono_us() + dead_wait_us;
-    while (!rc && !w.done && clock_mono_us() < until && !inbox_stopping(t->inbox))
+    while (!rc && !w.done && clock_mono_us() < until && !halt_is_set(&t->inbox->halt))
         bus_poll(t->dead, 100);
     if (rc || !w.done || w.result) {
         /* Freeing it ends what is under way, so nothing reports to this stack frame later. */

@@ -4,6 +4,7 @@
  * What the parts of the inbox share: inbox.c (threads), inbox_batch.c (a batch of one partition),
  * inbox_retry.c (parked keys), inbox_store.c (statements, partitions), inbox_dead.c (dead letters).
  */
+#include "common/base/halt.h"
 #include "common/io/bus.h"
 #include "common/io/db.h"
 #include "common/kit/inbox.h"
@@ -45,12 +46,8 @@ struct inbox {
     struct inbox_conf conf;
     struct inbox_thread *threads;
     size_t n;
-    bool stop;
-    pthread_mutex_t mu;
-    pthread_cond_t cv;
+    struct halt halt;
 };
-bool inbox_stopping(struct inbox *i);
-bool inbox_pause(struct inbox *i, unsigned ms); /* true: stopping */
 
 /* A message as an event; false, with the reason: it has no id or type. */
 bool inbox_event(struct inbox_thread *t, struct arena *a, const struct bus_msg *in, struct msg *out,

@@ -149,7 +149,7 @@ int inbox_retry_due(struct inbox_thread *t, struct arena *a, struct err *err)
 {
     struct parked p = { .t = t, .a = a };
     int rc = 0;
-    for (int i = 0; i < burst && !inbox_stopping(t->inbox); i++) {
+    for (int i = 0; i < burst && !halt_is_set(&t->inbox->halt); i++) {
         rc = db_tx(t->inbox->conf.db, a, try_tx, &p, err);
         if (rc && (!p.fn_rc || inbox_waits(rc)))
             return rc;

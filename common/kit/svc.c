@@ -10,6 +10,8 @@
 #include <malloc.h>
 #include <signal.h>
 
+enum { health_timeout_ms = 2500 };
+
 extern char **environ;
 
 static int help(const struct svc_def *def)
@@ -91,6 +93,40 @@ static int do_check(struct svc *svc, struct err *err)
     return rc;
 }
 
+/* For a container's health check, which has no curl: asks the running program's /healthz. */
+static int do_health(struct svc *svc, struct err *err)
+{
+    const struct httpc_conf conf = { .egress_allow = "0.0.0.0/0,::/0",
+                                     .dns_servers = "",
+                                     .conns_max = 1,
+                                     .conns_per_host_max = 1,
+                                     .user_agent = "365CMS-health" };
+    const char *listen = svc->conf->ops_listen, *port = strrchr(listen, ':');
+    /* A listener on every address answers on loopback. */
+    const char *host = str_starts(listen, "0.0.0.0:") ? "127.0.0.1"
+                       : str_starts(listen, "[::]:")  ? "[::1]"
+                                                      : NULL;
+    const struct httpc_req req = {
+        .method = "GET",
+        .url = arena_printf(svc->arena, "http://%s%s/healthz", host ? host : listen,
+                            host && port ? port : ""),
+        .timeout_ms = health_timeout_ms,
+        .connect_timeout_ms = health_timeout_ms,
+        .reply_bytes_max = 4096,
+    };
+    struct httpc *client;
+    struct httpc_res res;
+    int rc = httpc_new(&conf, &client, err);
+    if (rc)
+        return rc;
+    rc = httpc_call(client, svc->arena, &req, &res, err);
+    httpc_free(client);
+    if (rc || res.result < 0 || res.status != 200)
+        return err_set(err, E_unavailable, "%s does not answer that it is alive", req.url);
+    printf("{\"program\":\"%s\",\"health\":\"ok\"}\n", svc->def->name);
+    return 0;
+}
+
 static int do_own(struct svc *svc, const struct svc_verb *v, char **args, struct err *err)
 {
     int rc = svc_conf_check(svc, err);
@@ -140,6 +176,8 @@ static int run(struct svc *svc, int argc, char **argv, struct err *err)
         return do_migrate(svc, err);
     if (str_eq(verb, "--topics"))
         return do_topics(svc, err);
+    if (str_eq(verb, "--health"))
+        return do_health(svc, err);
     rc = prepare(svc, err);
     if (rc)
         return rc;
@@ -155,7 +193,8 @@ static int run(struct svc *svc, int argc, char **argv, struct err *err)
 
 static bool known_verb(const struct svc_def *def, int argc, char **argv)
 {
-    static const char *const common[] = { "--migrate", "--topics", "--check-config", "--contract" };
+    static const char *const common[] = { "--migrate", "--topics", "--check-config", "--contract",
+                                          "--health" };
     if (argc < 2)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(common); i++) {
@@ -171,7 +210,6 @@ int svc_main(const struct svc_def *def, int argc, char **argv)
     const char *verb = argc > 1 ? argv[1] : "";
     struct svc_private priv = { .db_ok = false };
     struct err err = { 0 };
-    pthread_condattr_t attr;
     if (!strcmp(verb, "--help"))
         return help(def);
     if (!strcmp(verb, "--version")) {
@@ -182,10 +220,7 @@ int svc_main(const struct svc_def *def, int argc, char **argv)
         return usage(def, verb);
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would keep each thread's peak */
     signal(SIGPIPE, SIG_IGN);
-    pthread_mutex_init(&priv.mu, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&priv.cv, &attr);
+    halt_init(&priv.halt);
     struct svc svc = {
         .def = def, .arena = arena_new(), .routes = def->routes, .fast = def->fast, .priv = &priv
     };

@@ -5,6 +5,7 @@
  * stop), svc_ops.c (/healthz, /readyz, /metrics), contract.c (the program's part of the OpenAPI
  * document).
  */
+#include "common/base/halt.h"
 #include "common/io/db.h"
 #include "common/kit/route.h"
 #include "common/kit/svc.h"
@@ -28,9 +29,8 @@ struct svc_private {
     struct inbox *inbox;
     struct svc_job jobs[svc_jobs_max];
     size_t njobs;
-    bool stopping, draining; /* atomic */
-    pthread_mutex_t mu;
-    pthread_cond_t cv;     /* stopping was set */
+    struct halt halt;      /* stopping */
+    bool draining;         /* atomic */
     bool db_ok, schema_ok; /* atomic; readiness, as svc_watch_database saw it last */
 };
 

@@ -13,7 +13,6 @@
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -26,38 +25,15 @@ enum {
 
 bool svc_stopping(const struct svc *svc)
 {
-    return __atomic_load_n(&svc->priv->stopping, __ATOMIC_ACQUIRE);
+    return halt_is_set(&svc->priv->halt);
 }
 
 bool svc_pause(struct svc *svc, unsigned ms)
 {
-    struct svc_private *p = svc->priv;
-    struct timespec until;
-    if (fiber_self()) { /* a fiber must not hold its loop */
-        fiber_sleep_ms(ms);
-        return svc_stopping(svc);
-    }
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&p->mu);
-    while (!svc_stopping(svc) && pthread_cond_timedwait(&p->cv, &p->mu, &until) != ETIMEDOUT)
-        ;
-    pthread_mutex_unlock(&p->mu);
+    if (!fiber_self())
+        return halt_pause(&svc->priv->halt, ms);
+    fiber_sleep_ms(ms); /* a fiber must not hold its loop */
     return svc_stopping(svc);
-}
-
-static void set_stopping(struct svc *svc)
-{
-    struct svc_private *p = svc->priv;
-    pthread_mutex_lock(&p->mu);
-    __atomic_store_n(&p->stopping, true, __ATOMIC_RELEASE);
-    pthread_cond_broadcast(&p->cv);
-    pthread_mutex_unlock(&p->mu);
 }
 
 const struct db_conf *svc_db_conf(const struct svc *svc)
@@ -234,7 +210,7 @@ static void stop(struct svc *svc)
         usleep((unsigned)svc->conf->drain_grace_ms * 1000);
         httpd_stop(p->pub, (unsigned)svc->conf->drain_ms);
     }
-    set_stopping(svc);
+    halt_set(&svc->priv->halt);
     if (p->inbox)
         inbox_stop(p->inbox);
     for (size_t i = 0; i < p->njobs; i++)

@@ -32,10 +32,7 @@ int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err 
         arena_strdup(t->arena, conf->internal_token ? conf->internal_token : "");
     table_init(&t->table);
     pthread_mutex_init(&t->mu, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->cv, &attr);
+    halt_init(&t->halt);
     t->ok = outcome("ok");
     t->refused = outcome("refused");
     t->unknown = outcome("unknown");
@@ -72,15 +69,12 @@ void tokens_stop(struct tokens *t)
 {
     if (!t)
         return;
-    pthread_mutex_lock(&t->mu);
-    t->stop = true;
-    pthread_cond_broadcast(&t->cv);
-    pthread_mutex_unlock(&t->mu);
+    halt_set(&t->halt);
     pthread_join(t->feed, NULL);
     pthread_join(t->poller, NULL);
     httpc_free(t->conf.httpc);
     table_done(&t->table);
-    pthread_cond_destroy(&t->cv);
+    halt_done(&t->halt);
     pthread_mutex_destroy(&t->mu);
     arena_free(t->arena);
     free(t);

@@ -7,8 +7,6 @@
 #include "common/io/bus.h"
 #include "common/io/cache.h"
 
-#include <errno.h>
-
 enum {
     read_max = 500,
     read_ms = 100,
@@ -17,32 +15,6 @@ enum {
     poll_ms = 250,
     overlap_ms = 10000, /* clocks of auth's replicas differ, and writes overtake each other */
 };
-
-bool tokens_stopping(struct tokens *t)
-{
-    pthread_mutex_lock(&t->mu);
-    bool stop = t->stop;
-    pthread_mutex_unlock(&t->mu);
-    return stop;
-}
-
-bool tokens_pause(struct tokens *t, unsigned ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&t->mu);
-    while (!t->stop && pthread_cond_timedwait(&t->cv, &t->mu, &until) != ETIMEDOUT)
-        ;
-    bool stop = t->stop;
-    pthread_mutex_unlock(&t->mu);
-    return stop;
-}
 
 static void set_ready(struct tokens *t, const char *by)
 {
@@ -108,7 +80,7 @@ static void snapshot(struct tokens *t, struct arena *a)
     do {
         after = snapshot_page_of(t, a, after, &err);
         arena_reset(a);
-    } while (after > 0 && !tokens_stopping(t));
+    } while (after > 0 && !halt_is_set(&t->halt));
     if (after == 0)
         set_ready(t, "snapshot");
     else
@@ -121,7 +93,7 @@ void *tokens_feed(void *arg)
     struct arena *a = arena_new();
     struct bus_reader *r = NULL;
     int64_t next_snapshot = clock_mono_us() + snapshot_after_us;
-    while (!tokens_stopping(t)) {
+    while (!halt_is_set(&t->halt)) {
         struct bus_msg *m;
         size_t n = 0;
         struct err err;
@@ -133,7 +105,7 @@ void *tokens_feed(void *arg)
         if (!rc && bus_reader_caught_up(r))
             set_ready(t, "topic");
         arena_reset(a);
-        if (rc && tokens_pause(t, 100))
+        if (rc && halt_pause(&t->halt, 100))
             break;
         if (!tokens_ready(t) && clock_mono_us() >= next_snapshot) {
             snapshot(t, a);
@@ -174,7 +146,7 @@ void *tokens_poll(void *arg)
     struct tokens *t = arg;
     struct arena *a = arena_new();
     bool down = false;
-    while (t->conf.cache && !tokens_pause(t, poll_ms)) {
+    while (t->conf.cache && !halt_pause(&t->halt, poll_ms)) {
         struct err err;
         int rc = poll_revoked(t, a, &err);
         if (rc && !down)

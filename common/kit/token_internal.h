@@ -4,6 +4,7 @@
  * What the parts of the token module share: token_key.c (text form, state, networks), token_table.c
  * (the table in memory), token.c (the check), token_feed.c (its threads).
  */
+#include "common/base/halt.h"
 #include "common/kit/token.h"
 
 #include <pthread.h>
@@ -76,9 +77,8 @@ struct tokens {
     struct arena *arena;
     struct token_table table;
     pthread_t feed, poller;
-    pthread_mutex_t mu; /* what follows */
-    pthread_cond_t cv;
-    bool stop;
+    struct halt halt;
+    pthread_mutex_t mu;        /* what follows */
     int64_t asking[ask_slots]; /* ids under way; 0: free */
     struct {
         int64_t id, until_us;
@@ -90,8 +90,6 @@ struct tokens {
     struct metric_cell *ok, *refused, *unknown, *unavailable;
 };
 int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err *err) MUST_CHECK;
-bool tokens_stopping(struct tokens *t);
-bool tokens_pause(struct tokens *t, unsigned ms); /* true: stopping */
 void *tokens_feed(void *t);
 void *tokens_poll(void *t);
 /* GET path on auth's ops listener: the status, or negative. */

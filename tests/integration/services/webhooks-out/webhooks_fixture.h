@@ -71,11 +71,6 @@ static void open_svc(const char *schema)
                           .statement_timeout_ms = 30000,
                           .wait_ms = 5000,
                           .connect_timeout_ms = 5000 };
-    pthread_mutex_init(&fx.priv.mu, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&fx.priv.cv, &attr);
     fx.conf = (struct webhooks_conf){
         .svc = { .drain_ms = 2000, .public_url = "http://cms.test" },
         .retry_base_ms = retry_base_ms,
@@ -102,7 +97,7 @@ static void start(void)
                                    .conns_per_host_max = 64,
                                    .user_agent = "365CMS-Webhooks/test" };
     check(httpc_new(&hc, &fx.svc.httpc, &err), &err);
-    fx.priv.stopping = false;
+    halt_init(&fx.priv.halt); /* a halt is for good: the next run has its own */
     fx.svc.state = dispatch_new(&fx.svc);
     assert_int_equal(pthread_create(&fx.thread, NULL, run_dispatch, &fx.svc), 0);
     fx.running = true;
@@ -112,12 +107,10 @@ static void stop(void)
 {
     if (!fx.running)
         return;
-    pthread_mutex_lock(&fx.priv.mu);
-    __atomic_store_n(&fx.priv.stopping, true, __ATOMIC_RELEASE);
-    pthread_cond_broadcast(&fx.priv.cv);
-    pthread_mutex_unlock(&fx.priv.mu);
+    halt_set(&fx.priv.halt);
     dispatch_wake(&fx.svc, true);
     pthread_join(fx.thread, NULL);
+    halt_done(&fx.priv.halt);
     httpc_free(fx.svc.httpc);
     dispatch_free(fx.svc.state);
     fx.svc.state = NULL;

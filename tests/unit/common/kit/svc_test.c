@@ -305,9 +305,14 @@ static void serves_without_its_dependencies(void **state)
     assert_int_equal(get(port, "/internal/toys", "", &r), 404);
     assert_int_equal(get(ops_port, "/internal/toys", "", &r), 401);
     assert_int_equal(get(ops_port, "/internal/toys", "Authorization: Bearer hush\r\n", &r), 200);
+    static char health[] = "--health";
+    assert_int_equal(finish(start((char *[]){ name, health }, 2, NULL), text, sizeof text), 0);
+    assert_non_null(strstr(text, "\"health\":\"ok\""));
     kill(run.pid, SIGTERM);
     assert_int_equal(finish(run, text, sizeof text), 0);
     assert_non_null(strstr(text, "\"event\":\"svc.stopped\""));
+    assert_int_equal(finish(start((char *[]){ name, health }, 2, NULL), text, sizeof text), 1);
+    assert_non_null(strstr(text, "does not answer"));
 }
 
 /* One that the kernel had free just now. */
