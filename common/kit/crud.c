@@ -14,32 +14,34 @@ const char crud_counts_schema_sql[] =
     "1000);\n"
     "CREATE INDEX counts_owner_idx ON counts (entity, owner, status);\n";
 
-const struct param_def crud_get_params[] = {
-    { "fields", "string", 0, query_value_bytes_max,
-     "Names of the fields to show, separated by commas." },
-    { "include", "string", 0, query_value_bytes_max,
-     "Relations to show in full, one level, separated by commas." },
-    { 0 },
-};
-const struct param_def crud_list_params[] = {
-    { "page", "integer", 1, query_offset_max, "Page number, from 1." },
-    { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },
-    { "limit", "integer", 1, query_per_page_max, "Rows at most; instead of page and per_page." },
-    { "offset", "integer", 0, query_offset_max, "Rows to skip; instead of page and per_page." },
-    { "fields", "string", 0, query_value_bytes_max,
-     "Names of the fields to show, separated by commas." },
-    { "sort", "string", 0, query_value_bytes_max,
-     "Fields to sort by, separated by commas; a leading - sorts downwards. Ties are sorted by "
-      "id." },
-    { "filter[]", "string", 0, query_value_bytes_max,
-     "filter[field]=value or filter[field][op]=value with eq, ne, lt, lte, gt, gte, in, nin, "
-      "like, ilike, "
-      "null, between, contains. A relation is filtered by id." },
-    { "include", "string", 0, query_value_bytes_max,
-     "Relations to show in full, one level, separated by commas." },
-    { "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted." },
-    { 0 },
-};
+#define PARAM_FIELDS                                                                               \
+    { "fields", "string", 0, query_value_bytes_max,                                                \
+      "Names of the fields to show, separated by commas." }
+#define PARAM_INCLUDE                                                                              \
+    { "include", "string", 0, query_value_bytes_max,                                               \
+      "Relations to show in full, one level, separated by commas." }
+#define PARAMS_LIST                                                                                \
+    { "page", "integer", 1, query_offset_max, "Page number, from 1." },                            \
+        { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },          \
+        { "limit", "integer", 1, query_per_page_max,                                               \
+          "Rows at most; instead of page and per_page." },                                         \
+        { "offset", "integer", 0, query_offset_max,                                                \
+          "Rows to skip; instead of page and per_page." },                                         \
+        PARAM_FIELDS,                                                                              \
+        { "sort", "string", 0, query_value_bytes_max,                                              \
+          "Fields to sort by, separated by commas; a leading - sorts downwards. Ties are sorted "  \
+          "by id." },                                                                              \
+        { "filter[]", "string", 0, query_value_bytes_max,                                          \
+          "filter[field]=value or filter[field][op]=value with eq, ne, lt, lte, gt, gte, in, "     \
+          "nin, like, ilike, null, between, contains. A relation is filtered by id." },            \
+    {                                                                                              \
+        "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted."     \
+    }
+
+const struct param_def crud_get_params[] = { PARAM_FIELDS, PARAM_INCLUDE, { 0 } };
+const struct param_def crud_list_params[] = { PARAMS_LIST, PARAM_INCLUDE, { 0 } };
+const struct param_def crud_flat_get_params[] = { PARAM_FIELDS, { 0 } };
+const struct param_def crud_flat_list_params[] = { PARAMS_LIST, { 0 } };
 static const struct param_def delete_params[] = {
     { "purge", "boolean", 0, 5, "true removes the row for good; needs api:admin." },
     { 0 },

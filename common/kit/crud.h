@@ -91,5 +91,7 @@ int crud_apply(struct svc *svc, struct arena *a, const struct crud *c,
 extern const struct param_def
     crud_list_params[]; /* page per_page limit offset fields sort filter[] include count */
 extern const struct param_def crud_get_params[]; /* fields include */
+/* The same without include, for resources whose references live in another program. */
+extern const struct param_def crud_flat_list_params[], crud_flat_get_params[];
 extern const char crud_counts_schema_sql[];
 #endif

@@ -78,26 +78,6 @@ const struct route auth_internal_routes[] = {
 
 extern const struct entity_def entity_api_key;
 
-/* The user's profile lives in another program, so there is nothing to include. */
-static const struct param_def list_params[] = {
-    { "page", "integer", 1, query_offset_max, "Page number, from 1." },
-    { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },
-    { "limit", "integer", 1, query_per_page_max, "Rows at most; instead of page and per_page." },
-    { "offset", "integer", 0, query_offset_max, "Rows to skip; instead of page and per_page." },
-    { "fields", "string", 0, query_value_bytes_max,
-     "Names of the fields to show, separated by commas." },
-    { "sort", "string", 0, query_value_bytes_max,
-     "Fields to sort by, separated by commas; a leading - sorts downwards." },
-    { "filter[]", "string", 0, query_value_bytes_max,
-     "filter[field]=value or filter[field][op]=value; filter[user] takes an id." },
-    { "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted." },
-    { .name = NULL },
-};
-static const struct param_def get_params[] = {
-    { "fields", "string", 0, query_value_bytes_max,
-     "Names of the fields to show, separated by commas." },
-    { .name = NULL },
-};
 static const struct field_def created_fields[] = {
     { .name = "key",
      .type = F_TEXT,
@@ -120,16 +100,17 @@ static const int create_errors[] = { 409, 415, 422, 0 };
 static const int patch_errors[] = { 404, 409, 412, 415, 422, 0 };
 static const int revoke_errors[] = { 404, 412, 0 };
 const struct route auth_key_routes[] = {
-    { GET, KEYS, crud_list, .scope = "keys:read", .entity = &entity_api_key, .query = list_params,
-     .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY, .errors = list_errors, .cost = 2,
-     .op_id = "list_api_keys", .doc = "List your keys; with api:admin everybody's." },
+    { GET, KEYS, crud_list, .scope = "keys:read", .entity = &entity_api_key,
+     .query = crud_flat_list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
+     .errors = list_errors, .cost = 2, .op_id = "list_api_keys",
+     .doc = "List your keys; with api:admin everybody's." },
     { POST, KEYS, auth_key_create, .scope = "keys:write", .entity = &entity_api_key,
      .out = &created, .flags = ROUTE_IDEMPOTENT, .errors = create_errors, .cost = 5, .status = 201,
      .op_id = "create_api_key",
      .doc = "Make a key.  It is shown in this answer only, and has no more scopes than yours." },
     { GET, KEYS "/{id}", crud_get, .scope = "keys:read", .entity = &entity_api_key,
-     .query = get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY, .errors = read_errors, .cost = 1,
-     .op_id = "get_api_key", .doc = "Read one key, without the key itself." },
+     .query = crud_flat_get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY, .errors = read_errors,
+     .cost = 1, .op_id = "get_api_key", .doc = "Read one key, without the key itself." },
     { PATCH, KEYS "/{id}", auth_key_patch, .scope = "keys:write", .entity = &entity_api_key,
      .flags = ROUTE_MERGE | ROUTE_ETAG, .errors = patch_errors, .cost = 5,
      .op_id = "patch_api_key",

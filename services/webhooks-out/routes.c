@@ -17,26 +17,6 @@ extern const struct entity_def entity_webhook_endpoint, entity_webhook_delivery,
 #define DELIVERIES "/api/v2/webhooks/deliveries"
 
 /* clang-format off */
-/* What they refer to lives elsewhere, so there is nothing to include. */
-static const struct param_def list_params[] = {
-    { "page", "integer", 1, query_offset_max, "Page number, from 1." },
-    { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },
-    { "limit", "integer", 1, query_per_page_max, "Rows at most; instead of page and per_page." },
-    { "offset", "integer", 0, query_offset_max, "Rows to skip; instead of page and per_page." },
-    { "fields", "string", 0, query_value_bytes_max,
-      "Names of the fields to show, separated by commas." },
-    { "sort", "string", 0, query_value_bytes_max,
-      "Fields to sort by, separated by commas; a leading - sorts downwards." },
-    { "filter[]", "string", 0, query_value_bytes_max,
-      "filter[field]=value or filter[field][op]=value; filter[endpoint] takes an id." },
-    { "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted." },
-    { .name = NULL },
-};
-static const struct param_def get_params[] = {
-    { "fields", "string", 0, query_value_bytes_max,
-      "Names of the fields to show, separated by commas." },
-    { .name = NULL },
-};
 static const struct field_def created_fields[] = {
     { .name = "secret", .type = F_TEXT, .flags = FF_READONLY | FF_NONNULL, .format = FMT_LINE,
       .max = secret_text_max, .example = "\"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\"",
@@ -57,7 +37,7 @@ static const int resend_errors[] = { 404, 409, 422, 0 };
 
 const struct route webhook_routes[] = {
     { GET, ENDPOINTS, crud_list, .scope = "webhooks:read", .entity = &entity_webhook_endpoint,
-      .query = list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
+      .query = crud_flat_list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
       .errors = list_errors, .cost = 2, .op_id = "list_webhook_endpoints",
       .doc = "List your endpoints; with api:admin everybody's." },
     { POST, ENDPOINTS, endpoint_create, .scope = "webhooks:write",
@@ -65,7 +45,7 @@ const struct route webhook_routes[] = {
       .errors = create_errors, .cost = 5, .status = 201, .op_id = "create_webhook_endpoint",
       .doc = "Have a URL told about events.  The secret is shown in this answer only." },
     { GET, ENDPOINTS "/{id}", crud_get, .scope = "webhooks:read",
-      .entity = &entity_webhook_endpoint, .query = get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY,
+      .entity = &entity_webhook_endpoint, .query = crud_flat_get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY,
       .errors = read_errors, .cost = 1, .op_id = "get_webhook_endpoint",
       .doc = "Read one endpoint, without its secret." },
     { PATCH, ENDPOINTS "/{id}", endpoint_patch, .scope = "webhooks:write",
@@ -77,11 +57,11 @@ const struct route webhook_routes[] = {
       .errors = delete_errors, .cost = 5, .status = 204, .op_id = "delete_webhook_endpoint",
       .doc = "Remove an endpoint and its secret; what was still to go is dead, the log stays." },
     { GET, DELIVERIES, crud_list, .scope = "webhooks:read", .entity = &entity_webhook_delivery,
-      .query = list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
+      .query = crud_flat_list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
       .errors = list_errors, .cost = 2, .op_id = "list_webhook_deliveries",
       .doc = "The delivery log, newest first." },
     { GET, DELIVERIES "/{id}", crud_get, .scope = "webhooks:read",
-      .entity = &entity_webhook_delivery, .query = get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY,
+      .entity = &entity_webhook_delivery, .query = crud_flat_get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY,
       .errors = read_errors, .cost = 1, .op_id = "get_webhook_delivery",
       .doc = "Read one delivery." },
     { GET, DELIVERIES "/{id}/attempts", delivery_attempts, .scope = "webhooks:read",
