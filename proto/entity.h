@@ -114,6 +114,7 @@ struct entity_def {
     const char *title;     /* the field a person knows a row by */
     const char *sort;      /* default: "-published_at" */
     bool soft_delete;      /* has deleted_at; restorable */
+    bool unversioned;      /* some fields change without the version: the ETag is of the bytes */
     bool events;           /* emits <name>.created … */
 };
 

@@ -216,7 +216,7 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
     bool own = plan->own >= 0 && db_get_bool(rows, 0, (size_t)plan->own);
     if (plan->version < 0) {
         res->etag = hash_etag(req->arena, "0", res->body.data, res->body.len);
-    } else if (o->q.nincludes) {
+    } else if (o->q.nincludes || e->unversioned) {
         res->etag = hash_etag(req->arena, db_str(rows, 0, (size_t)plan->version), res->body.data,
                               res->body.len);
     } else {

@@ -2,6 +2,7 @@
 
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/key_use.h"
 #include "common/kit/svc.h"
 
 /* The token of "Bearer <token>"; NULL if it is another scheme. */
@@ -66,8 +67,11 @@ int route_authenticate(struct call *c, struct err *err)
         return check_internal(c, token, err);
     if (!token)
         return 0;
-    return token_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr, &c->req.who,
-                       err);
+    rc = token_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr, &c->req.who, err);
+    if (!rc)
+        key_use_note(c->rt->svc->key_uses, c->req.who.key_id, c->req.client_addr,
+                     http_header(c->http, "User-Agent"));
+    return rc;
 }
 
 int route_authorize(struct call *c, struct err *err)

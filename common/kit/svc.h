@@ -25,6 +25,7 @@ struct route;
 struct consumer;
 struct migration;
 struct metrics;
+struct key_uses;
 struct egress;
 
 /* The settings every program has.  A program's own conf struct begins with this one. */
@@ -33,6 +34,7 @@ struct svc_conf {
     const char *redis_url, *kafka_brokers, *secret_keys, *internal_token, *auth_internal_url;
     const char *egress_allow, *dns_servers, *trusted_proxies, *log_level, *reqres_log;
     int64_t loops, db_conns, drain_ms, drain_grace_ms, body_bytes_max, kafka_replication;
+    int64_t key_use_ms;
     bool public_read;
 };
 extern const struct conf_def svc_conf_defs[];
@@ -76,6 +78,7 @@ struct svc {
     struct keyring *keyring;
     struct tokens *tokens;
     struct outbox *outbox;
+    struct key_uses *key_uses; /* NULL: the program has no outbox to tell of them */
     struct workers *workers;
     const struct route *const *routes; /* the definition's, or what prepare made */
     const struct db_stmt *const *fast;

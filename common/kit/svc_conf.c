@@ -47,6 +47,8 @@ const struct conf_def svc_conf_defs[] = {
            "kid:base64 of 32 bytes, several by comma; the first seals secrets, all open them."),
     SECRET(internal_token, "CMS365_INTERNAL_TOKEN", "What programs show to each other."),
     TEXT(auth_internal_url, "CMS365_AUTH_INTERNAL_URL", "", "The ops listener of auth."),
+    NUMBER(key_use_ms, "CMS365_KEY_USE_MS", "60000", 100, 3600000,
+           "How often a program tells auth which API keys were used, and how exact the time is."),
     TEXT(egress_allow, "CMS365_EGRESS_ALLOW", "",
          "Networks (CIDR) that user-supplied URLs may reach though they are not public."),
     TEXT(dns_servers, "CMS365_DNS_SERVERS", "", "Name servers; empty: the system's."),

@@ -9,6 +9,7 @@
 #include "common/io/httpc.h"
 #include "common/io/httpd.h"
 #include "common/kit/inbox.h"
+#include "common/kit/key_use.h"
 #include "common/kit/outbox.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
@@ -141,7 +142,12 @@ static int start_jobs(struct svc *svc, struct err *err)
     static const struct job_def watch = { .name = "ready",
                                           .doc = "Looks after the database for /readyz.",
                                           .fn = svc_watch_database };
+    static const struct job_def uses = { .name = "key-uses",
+                                         .doc = "Tells auth when keys were used.",
+                                         .fn = key_uses_job };
     int rc = svc->db ? start_job(svc, &watch, err) : 0;
+    if (!rc && svc->key_uses)
+        rc = start_job(svc, &uses, err);
     for (const struct job_def *d = svc->def->jobs; !rc && d && d->name; d++)
         rc = start_job(svc, d, err);
     return rc;
@@ -186,6 +192,8 @@ static int start(struct svc *svc, struct err *err)
         rc = tokens_start(svc, &svc->tokens, err);
     if (!rc && d->schema)
         rc = outbox_start(svc, &svc->outbox, err);
+    if (!rc && svc->outbox)
+        svc->key_uses = key_uses_new(svc->conf->key_use_ms);
     if (!rc && d->init)
         rc = d->init(svc, err);
     if (!rc && d->consumers)
@@ -225,6 +233,8 @@ static void stop(struct svc *svc)
         tokens_stop(svc->tokens);
     svc->tokens = NULL;
     svc->outbox = NULL;
+    key_uses_free(svc->key_uses);
+    svc->key_uses = NULL;
     router_free(p->pub_router);
     router_free(p->ops_router);
 }

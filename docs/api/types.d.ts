@@ -819,8 +819,12 @@ export interface ApiKey {
   expires_at: string | null;
   /** Networks (CIDR) the key is accepted from; empty: any. */
   allowed_networks: string[];
-  /** When the key was last used, to the hour. */
+  /** When the key was last used, to the minute; shown within two minutes. */
   last_used_at: string | null;
+  /** The address it was used from then. */
+  last_used_address: string | null;
+  /** What the client called itself then (User-Agent). */
+  last_used_agent: string | null;
   /** When it was revoked. */
   revoked_at: string | null;
   /** Counts the changes; the number in the ETag, to be sent back in If-Match. */

@@ -1,4 +1,5 @@
-/* Follows user.* events: a user's role and status decide what his keys may do. */
+/* Follows user.* events (a user's role and status decide what his keys may do), and keeps what the
+ * programs say of the keys' use. */
 #include "services/auth/auth.h"
 
 #include "common/base/clock.h"
@@ -101,6 +102,54 @@ static void on_commit(struct svc *svc, size_t n)
         outbox_wake(svc->outbox);
 }
 
+/* --- uses ---------------------------------------------------------------------------------------
+ */
+
+enum { uses_max = 1000 };
+
+struct uses {
+    int64_t id[uses_max];
+    const char *at[uses_max], *address[uses_max], *agent[uses_max];
+};
+
+static int read_uses(struct msg *m, struct uses *u, size_t *ret_n, struct err *err)
+{
+    json_t *root;
+    int rc = json_parse(m->arena, m->payload ? m->payload : "", m->len, &root, err);
+    if (rc)
+        return rc;
+    const json_t *list = json_object_get(root, "uses");
+    size_t n = json_array_size(list);
+    if (!n || n > uses_max)
+        return err_set(err, E_invalid, "not 1 to %d uses", uses_max);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_array_get(list, i);
+        int64_t us;
+        u->id[i] = json_integer_value(json_object_get(one, "key_id"));
+        u->at[i] = json_string_value(json_object_get(one, "at"));
+        u->address[i] = json_string_value(json_object_get(one, "address"));
+        u->agent[i] = json_string_value(json_object_get(one, "agent"));
+        if (u->id[i] <= 0 || !u->at[i] || !rfc3339_parse(u->at[i], &us) || !u->address[i] ||
+            !u->agent[i])
+            return err_set(err, E_invalid, "not a use: key_id, at, address or agent");
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static int on_uses(struct msg *m, struct db_tx *tx, struct err *err)
+{
+    struct uses *u = arena_alloc(m->arena, sizeof(*u));
+    struct db_rows *r;
+    size_t n;
+    int rc = read_uses(m, u, &n, err);
+    if (rc)
+        return rc;
+    const struct db_val v[] = { db_i64s(u->id, n), db_texts(u->at, n), db_texts(u->address, n),
+                                db_texts(u->agent, n) };
+    return db_exec(tx, m->arena, &sql_key_used, v, ARRAY_LEN(v), &r, err);
+}
+
 const struct consumer auth_consumers[] = {
     { .name = "auth.people",
      .topic = "content.events",
@@ -110,5 +159,12 @@ const struct consumer auth_consumers[] = {
      .fn = on_user,
      .committed = on_commit,
      .doc = "A changed role or status re-publishes that user's keys; deletion revokes them." },
+    { .name = "auth.uses",
+     .topic = "auth.commands",
+     .types = "key.used",
+     .mode = INBOX_EFFECT,
+     .batch_max = 50,
+     .fn = on_uses,
+     .doc = "Keeps when, where and with what each key was last used." },
     { .name = NULL },
 };

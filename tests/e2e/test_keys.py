@@ -108,3 +108,23 @@ def test_AU12_revoke_answers_with_the_last_state(cms, key):
     done = cms.post(f"/api/v2/auth/keys/{client.key_id}/revoke")
     assert done.status_code == 200 and done.json()["data"]["status"] == "revoked" and done.json()["data"]["revoked_at"]
     wait_for(lambda: client.get("/api/v2/posts?per_page=1").status_code == 401, 5, "401")
+
+
+def test_AU01_last_use_is_shown_without_touching_the_version(cms, key):
+    client = key(["api:read"])
+    one = f"/api/v2/auth/keys/{client.key_id}"
+    unused = cms.get(one)
+    assert unused.json()["data"]["last_used_at"] is None
+    client.headers["User-Agent"] = "lamp/1.0"
+    assert client.get("/api/v2/posts?per_page=1").status_code == 200
+    wait_for(lambda: cms.get(one).json()["data"]["last_used_at"], 20, "the use to be told to auth")
+    used = cms.get(one)
+    assert used.json()["data"]["last_used_agent"] == "lamp/1.0"
+    assert used.json()["data"]["last_used_address"] == "127.0.0.1"
+    for same in ("version", "updated_at"):
+        assert used.json()["data"][same] == unused.json()["data"][same]
+    # Another representation, another tag; but a change may still name the version that was read before.
+    assert used.headers["ETag"] != unused.headers["ETag"]
+    assert cms.get(one, headers={"If-None-Match": unused.headers["ETag"]}).status_code == 200
+    assert cms.get(one, headers={"If-None-Match": used.headers["ETag"]}).status_code == 304
+    assert cms.patch(one, json={"name": "used"}, headers={"If-Match": unused.headers["ETag"]}).status_code == 200

@@ -63,11 +63,20 @@ select json_build_object('id', id, 'name', name, 'device', device, 'user', json_
        'expires_at', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'allowed_networks', allowed_networks,
        'last_used_at', to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'last_used_address', last_used_address, 'last_used_agent', last_used_agent,
        'revoked_at', to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'version', version,
        'created_at', to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'updated_at', to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), user_id
 from api_keys where id = $1
+
+-- name: key_used write
+-- Neither version nor updated_at: nobody changed the key.  Batches of several programs overtake each other.
+update api_keys k set last_used_at = u.at, last_used_address = nullif(u.address, ''), last_used_agent = nullif(u.agent, '')
+from (select distinct on (id) id, at, address, agent
+      from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[]) as n(id, at, address, agent)
+      order by id, at desc) u
+where k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)
 
 -- name: key_bootstrap
 select id from api_keys where user_id = $1 and name = 'bootstrap' and revoked_at is null limit 1

@@ -11,7 +11,9 @@
 #include "common/base/str.h"
 #include "common/io/cache.h"
 #include "common/io/crypto.h"
+#include "common/kit/key_use.h"
 #include "common/kit/migrate.h"
+#include "common/kit/svc_internal.h"
 #include "proto/entity.h"
 
 #include <setjmp.h>
@@ -76,7 +78,11 @@ static struct msg event(const char *type, const char *payload)
 
 static int call(struct db_tx *tx, void *ctx, struct err *err)
 {
-    return auth_consumers[0].fn(ctx, tx, err);
+    const struct msg *m = ctx;
+    const struct consumer *c = auth_consumers;
+    while (strncmp(m->type, c->types, strlen(c->types)))
+        c++;
+    return c->fn(ctx, tx, err);
 }
 
 static int consume(const char *type, const char *payload)
@@ -335,6 +341,129 @@ static void first_administrator_is_made_once(void **state)
     assert_int_equal(state_of(key).role, ROLE_EDITOR);
 }
 
+static const char *used(int64_t key)
+{
+    return text(arena_printf(a,
+                             "select to_char(last_used_at at time zone 'UTC', 'HH24:MI:SS') || ' ' "
+                             "|| coalesce(last_used_address, '-') || ' ' || "
+                             "coalesce(last_used_agent, '-') || ' ' || version from api_keys where "
+                             "id = %lld",
+                             (long long)key));
+}
+
+static const char *use(int64_t key, const char *time, const char *address, const char *agent)
+{
+    return arena_printf(a,
+                        "{\"key_id\":%lld,\"at\":\"2026-02-19T%sZ\",\"address\":\"%s\","
+                        "\"agent\":\"%s\"}",
+                        (long long)key, time, address, agent);
+}
+
+/* proves: AU-01 */
+static void newest_use_of_a_key_is_kept(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(50, "author", "active", 1)), NULL);
+    int64_t one = make_key(50), two = make_key(50);
+    const char *updated = text("select max(updated_at)::text from api_keys");
+    int64_t waiting = number("select count(*) from outbox");
+    ok(consume("key.used",
+               arena_printf(a, "{\"uses\":[%s,%s,%s]}", use(one, "08:00:00", "192.0.2.1", "x/1"),
+                            use(two, "08:00:00", "", ""),
+                            use(INT64_C(1) << 40, "08:00:00", "192.0.2.1", "x/1"))),
+       NULL);
+    assert_string_equal(used(one), "08:00:00 192.0.2.1 x/1 1");
+    assert_string_equal(used(two), "08:00:00 - - 1");
+    /* an older batch of another program comes later; one batch may name a key twice */
+    ok(consume("key.used",
+               arena_printf(a, "{\"uses\":[%s,%s,%s]}", use(one, "07:59:59", "192.0.2.2", "x/2"),
+                            use(two, "09:01:00", "::1", "y"), use(two, "09:00:00", "::2", "z"))),
+       NULL);
+    assert_string_equal(used(one), "08:00:00 192.0.2.1 x/1 1");
+    assert_string_equal(used(two), "09:01:00 ::1 y 1");
+    assert_string_equal(text("select max(updated_at)::text from api_keys"), updated);
+    assert_int_equal(number("select count(*) from outbox"), waiting);
+}
+
+static void what_is_no_use_is_refused_without_effect(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"uses\":[]}",
+        "{\"uses\":[7]}",
+        "{\"uses\":[{\"key_id\":0,\"at\":\"2026-02-19T08:00:00Z\",\"address\":\"\",\"agent\":\"\"}]"
+        "}",
+        "{\"uses\":[{\"key_id\":1,\"at\":\"yesterday\",\"address\":\"\",\"agent\":\"\"}]}",
+        "{\"uses\":[{\"key_id\":1,\"at\":\"2026-02-19T08:00:00Z\",\"agent\":\"\"}]}",
+        "{\"uses\":[{\"key_id\":1,\"at\":\"2026-02-19T08:00:00Z\",\"address\":\"\"}]}",
+    };
+    ok(consume("user.created", user(51, "author", "active", 1)), NULL);
+    int64_t id = make_key(51);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        int rc = consume("key.used", bad[i]);
+        if (rc != -E_invalid && rc != -E_invalid_json)
+            fail_msg("%s: %d", bad[i], rc);
+    }
+    int rc = consume("key.used",
+                     arena_printf(a, "{\"uses\":[%s,{}]}", use(id, "08:00:00", "192.0.2.1", "x")));
+    assert_int_equal(rc, -E_invalid);
+    assert_null(used(id));
+}
+
+/* proves: AU-01: a program's notes leave by its outbox, and are what auth reads */
+static void noted_uses_travel_by_the_outbox(void **state)
+{
+    (void)state;
+    struct err err;
+    ok(consume("user.created", user(52, "author", "active", 1)), NULL);
+    int64_t id = make_key(52);
+    svc.key_uses = key_uses_new(60000);
+    key_use_note(svc.key_uses, id, "192.0.2.7", "a \"quoted\" agent");
+    ok(key_uses_flush(&svc, a, &err), &err);
+    ok(key_uses_flush(&svc, a, &err), &err);
+    assert_int_equal(number("select count(*) from outbox where type = 'key.used' and topic = "
+                            "'auth.commands' and key = 'program:auth'"),
+                     1);
+    ok(consume("key.used", text("select payload from outbox where type = 'key.used'")), NULL);
+    const char *row = used(id);
+    assert_non_null(row);
+    assert_non_null(strstr(row, " 192.0.2.7 a \"quoted\" agent 1"));
+    key_uses_free(svc.key_uses);
+    svc.key_uses = NULL;
+}
+
+static void *run_job(void *arg)
+{
+    key_uses_job(arg);
+    return NULL;
+}
+
+/* proves: AU-01, X-09: a stopping program flushes what it noted since the last time */
+static void uses_survive_a_graceful_stop(void **state)
+{
+    (void)state;
+    struct svc_private priv = { .njobs = 0 };
+    pthread_t job;
+    query("delete from outbox");
+    halt_init(&priv.halt);
+    svc.priv = &priv;
+    svc.key_uses = key_uses_new(3600000);
+    own_conf.svc.key_use_ms = 3600000;
+    assert_int_equal(pthread_create(&job, NULL, run_job, &svc), 0);
+    key_use_note(svc.key_uses, 1, "192.0.2.7", "x");
+    assert_int_equal(number("select count(*) from outbox"), 0);
+    halt_set(&priv.halt);
+    pthread_join(job, NULL);
+    assert_int_equal(number("select count(*) from outbox where type = 'key.used'"), 1);
+    halt_done(&priv.halt);
+    key_uses_free(svc.key_uses);
+    svc.key_uses = NULL;
+    svc.priv = NULL;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -391,6 +520,10 @@ int main(void)
         cmocka_unit_test(what_is_no_user_is_refused_without_effect),
         cmocka_unit_test(expired_keys_are_marked_once),
         cmocka_unit_test(first_administrator_is_made_once),
+        cmocka_unit_test(newest_use_of_a_key_is_kept),
+        cmocka_unit_test(what_is_no_use_is_refused_without_effect),
+        cmocka_unit_test(noted_uses_travel_by_the_outbox),
+        cmocka_unit_test(uses_survive_a_graceful_stop),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

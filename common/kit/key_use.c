@@ -1,0 +1,248 @@
+#include "common/kit/key_use.h"
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/io/db.h"
+#include "common/kit/outbox.h"
+#include "common/kit/svc.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+enum { event_uses_max = 500, look_every_ms = 1000 };
+#define slots ((size_t)4096)
+
+/* `id` and `interval` are read without the lock; a reader that sees a slot change under it takes
+ * the lock and looks again, or skips a note that the next interval makes. */
+struct slot {
+    int64_t id;       /* atomic; 0: free */
+    int64_t interval; /* atomic; when it was noted last */
+    int64_t at_ms;
+    bool pending;
+    char address[key_use_address_max], agent[key_use_agent_max + 1];
+};
+struct key_uses {
+    int64_t every_ms;
+    pthread_mutex_t mu; /* what follows, but for the atomics */
+    size_t used, pending;
+    uint64_t dropped;
+    struct slot slot[slots];
+};
+
+struct key_uses *key_uses_new(int64_t every_ms)
+{
+    struct key_uses *u = calloc(1, sizeof(*u));
+    assert(u && every_ms > 0);
+    u->every_ms = every_ms;
+    pthread_mutex_init(&u->mu, NULL);
+    return u;
+}
+
+void key_uses_free(struct key_uses *u)
+{
+    if (!u)
+        return;
+    pthread_mutex_destroy(&u->mu);
+    free(u);
+}
+
+/* The slot of `id`, or the free one where it belongs.  There is always a free one: key_uses_max. */
+static struct slot *slot_of(struct key_uses *u, int64_t id)
+{
+    _Static_assert((slots & (slots - 1)) == 0 && slots > key_uses_max, "a free slot ends a search");
+    size_t i = (size_t)((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 32);
+    for (;; i++) {
+        struct slot *s = &u->slot[i & (slots - 1)];
+        int64_t there = __atomic_load_n(&s->id, __ATOMIC_RELAXED);
+        if (there == id || !there)
+            return s;
+    }
+}
+
+/* What a client sends as User-Agent may be anything. */
+static void put_text(char *out, size_t max, const char *text)
+{
+    size_t n = 0;
+    for (; text && *text && n < max; text++)
+        if ((unsigned char)*text >= ' ' && *text != 0x7f)
+            out[n++] = *text;
+    while (n && !str_utf8_ok(out, n)) /* cut within a character, or no UTF-8 at all */
+        n--;
+    out[n] = '\0';
+}
+
+static void put_note(struct key_uses *u, int64_t id, int64_t interval, const struct key_use *k)
+{
+    struct slot *s = slot_of(u, id);
+    if (!s->id) {
+        if (u->used == key_uses_max) {
+            u->dropped++;
+            return;
+        }
+        u->used++;
+    }
+    s->at_ms = k->at_ms;
+    put_text(s->address, sizeof(s->address) - 1, k->address);
+    put_text(s->agent, sizeof(s->agent) - 1, k->agent);
+    u->pending += !s->pending;
+    s->pending = true;
+    __atomic_store_n(&s->interval, interval, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->id, id, __ATOMIC_RELAXED);
+}
+
+void key_use_note(struct key_uses *u, int64_t key_id, const char *address, const char *agent)
+{
+    if (!u || !key_id)
+        return;
+    const struct key_use k = { key_id, clock_ms(), address, agent };
+    int64_t interval = k.at_ms / u->every_ms + 1;
+    const struct slot *s = slot_of(u, key_id);
+    if (__atomic_load_n(&s->interval, __ATOMIC_RELAXED) == interval &&
+        __atomic_load_n(&s->id, __ATOMIC_RELAXED) == key_id)
+        return;
+    pthread_mutex_lock(&u->mu);
+    if (s->id != key_id || s->interval != interval) /* another thread may have been quicker */
+        put_note(u, key_id, interval, &k);
+    pthread_mutex_unlock(&u->mu);
+}
+
+size_t key_uses_collect(struct key_uses *u, struct arena *a, size_t max, struct key_use **ret)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&u->mu);
+    if (max > u->pending)
+        max = u->pending;
+    struct key_use *list = arena_alloc(a, (max + 1) * sizeof(*list));
+    for (size_t i = 0; i < slots && n < max; i++) {
+        const struct slot *s = &u->slot[i];
+        if (s->pending)
+            list[n++] = (struct key_use){ s->id, s->at_ms, arena_strdup(a, s->address),
+                                          arena_strdup(a, s->agent) };
+    }
+    pthread_mutex_unlock(&u->mu);
+    *ret = list;
+    return n;
+}
+
+/* Forgets the keys that have nothing pending, if there are many of them: they may be long gone. */
+static void make_room(struct key_uses *u)
+{
+    size_t n = 0;
+    if (u->used < key_uses_max / 2 || u->pending > key_uses_max / 4)
+        return;
+    struct slot *keep = calloc(u->pending + 1, sizeof(*keep));
+    assert(keep);
+    for (size_t i = 0; i < slots; i++) {
+        struct slot *s = &u->slot[i];
+        if (s->pending)
+            keep[n++] = *s;
+        s->pending = false;
+        __atomic_store_n(&s->id, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->interval, 0, __ATOMIC_RELAXED);
+    }
+    u->used = u->pending = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct slot *k = &keep[i];
+        put_note(u, k->id, k->interval, &(struct key_use){ k->id, k->at_ms, k->address, k->agent });
+    }
+    free(keep);
+    if (u->dropped)
+        log_debug("keys.uses_dropped", kv_i("n", (int64_t)u->dropped));
+    u->dropped = 0;
+}
+
+void key_uses_settle(struct key_uses *u, const struct key_use *list, size_t n)
+{
+    pthread_mutex_lock(&u->mu);
+    for (size_t i = 0; i < n; i++) {
+        struct slot *s = slot_of(u, list[i].key_id);
+        if (s->id == list[i].key_id && s->pending && s->at_ms == list[i].at_ms) {
+            s->pending = false;
+            u->pending--;
+        }
+    }
+    make_room(u);
+    pthread_mutex_unlock(&u->mu);
+}
+
+/* --- to auth ------------------------------------------------------------------------------------
+ */
+
+char *key_uses_json(struct arena *a, const struct key_use *list, size_t n)
+{
+    json_t *uses = json_array();
+    for (size_t i = 0; i < n; i++) {
+        char at[rfc3339_len + 1];
+        rfc3339_format(list[i].at_ms * 1000, at);
+        json_array_append_new(uses, json_pack("{s:I, s:s, s:s, s:s}", "key_id",
+                                              (json_int_t)list[i].key_id, "at", at, "address",
+                                              list[i].address, "agent", list[i].agent));
+    }
+    return json_text(a, json_in(a, json_pack("{s:o}", "uses", uses)));
+}
+
+struct flush {
+    struct svc *svc;
+    struct arena *a;
+    const struct key_use *list;
+    size_t n;
+};
+
+static int flush_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct flush *f = ctx;
+    const struct outbox_event e = { .type = "key.used",
+                                    .key = arena_printf(f->a, "program:%s", f->svc->def->name),
+                                    .payload = key_uses_json(f->a, f->list, f->n),
+                                    .actor = f->svc->def->name };
+    return outbox_put(tx, f->a, &e, NULL, err);
+}
+
+int key_uses_flush(struct svc *svc, struct arena *a, struct err *err)
+{
+    for (;;) {
+        struct key_use *list;
+        size_t n = key_uses_collect(svc->key_uses, a, event_uses_max, &list);
+        if (!n)
+            return 0;
+        int rc = db_tx(svc->db, a, flush_tx, &(struct flush){ svc, a, list, n }, err);
+        if (rc)
+            return rc;
+        key_uses_settle(svc->key_uses, list, n);
+        outbox_wake(svc->outbox);
+    }
+}
+
+static bool crowded(struct key_uses *u)
+{
+    pthread_mutex_lock(&u->mu);
+    bool yes = u->pending > key_uses_max / 2 || u->dropped;
+    pthread_mutex_unlock(&u->mu);
+    return yes;
+}
+
+/* Started before the listeners and joined after they have closed: its last flush sees all. */
+void key_uses_job(struct svc *svc)
+{
+    struct arena *a = arena_new();
+    int64_t every_us = svc->conf->key_use_ms * 1000, next = clock_mono_us() + every_us;
+    unsigned pause =
+        (unsigned)(svc->conf->key_use_ms < look_every_ms ? svc->conf->key_use_ms : look_every_ms);
+    for (bool stopping = false; !stopping;) {
+        struct err err = { 0 };
+        stopping = svc_pause(svc, pause);
+        if (!stopping && clock_mono_us() < next && !crowded(svc->key_uses))
+            continue;
+        next = clock_mono_us() + every_us;
+        if (!key_uses_flush(svc, a, &err))
+            ;
+        else if (stopping)
+            log_warn("keys.uses_lost", kv_s("why", err.msg), kv_s("detail", err.detail));
+        else
+            log_debug("keys.uses_wait", kv_s("why", err.msg), kv_s("detail", err.detail));
+        arena_reset(a);
+    }
+    arena_free(a);
+}
