@@ -5,9 +5,12 @@
 #include <sys/epoll.h>
 
 /*
- * Reads of all fibers of a loop share one connection in pipeline mode.  Each statement has its own
- * sync, so a failure stays its own; answers come in the order sent, so the head of `sent` is always
- * the one meant.
+ * Reads of all fibers of a loop share one connection in pipeline mode.  What one round of the loop
+ * sends shares one sync, at most db_fast_batch_max statements: one packet each way and one
+ * transaction for all of them, where a sync each would cost a packet, a wake-up and a transaction a
+ * statement.  A statement that fails takes the rest of its batch with it, unexecuted; as they only
+ * read, these are sent again in the next one, and so a failure stays its own.  Answers come in the
+ * order sent, so the head of `sent` is always the one meant.
  */
 
 static void fast_open_soon(struct db_loop *dl);
@@ -54,12 +57,22 @@ static void fast_watch(struct db_loop *dl, bool out)
     watch_set(dl->loop, &dl->fast->watch, (uint32_t)EPOLLIN | (out ? (uint32_t)EPOLLOUT : 0));
 }
 
+/* Ends the open batch, if there is one; libpq flushes with it. */
+static bool fast_sync(struct db_loop *dl)
+{
+    if (!dl->unsynced)
+        return true;
+    dl->unsynced = 0;
+    dl->syncs++;
+    return PQpipelineSync(dl->fast->pg);
+}
+
 static void on_flush(struct deferred *d)
 {
     struct db_loop *dl = container_of(d, struct db_loop, flush);
     if (!dl->fast)
         return;
-    int left = PQflush(dl->fast->pg);
+    int left = fast_sync(dl) ? PQflush(dl->fast->pg) : -1;
     if (left < 0)
         fast_lost(dl);
     else
@@ -76,7 +89,10 @@ static bool fast_send(struct db_loop *dl, struct db_fast *f)
     int ok = s->name && conn_is_prepared(dl->fast, s->name)
                  ? PQsendQueryPrepared(pg, s->name, p->n, p->v, NULL, NULL, 0)
                  : PQsendQueryParams(pg, s->sql, p->n, NULL, p->v, NULL, NULL, 0);
-    if (!ok || !PQpipelineSync(pg))
+    if (!ok)
+        return false;
+    dl->unsynced++;
+    if (dl->unsynced == db_fast_batch_max && !fast_sync(dl))
         return false;
     f->at_us = clock_mono_us();
     f->sent++;
@@ -115,31 +131,40 @@ static bool fast_take_result(struct db_fast *f, PGresult *res)
     return true;
 }
 
+/* The head of `sent` has all its results. */
+static bool fast_answered(struct db_loop *dl)
+{
+    struct db_fast *f = take(&dl->sent);
+    if (PQresultStatus(f->res) != PGRES_PIPELINE_ABORTED) {
+        fast_end(f, f->res, NULL);
+        return true;
+    }
+    PQclear(f->res); /* one before it in its batch failed: it was not run */
+    f->res = NULL;
+    f->sent--;
+    if (fast_send(dl, f))
+        return true;
+    push(&dl->waiting, f);
+    return false;
+}
+
 /* All answers that have arrived.  False: the connection broke. */
 static bool fast_receive(struct db_loop *dl)
 {
     PGconn *pg = dl->fast->pg;
-    bool between =
-        false; /* a NULL ends each statement's results; two in a row mean libpq is idle */
-    while (dl->sent.head && !PQisBusy(pg)) {
+    while ((dl->sent.head || dl->syncs) && !PQisBusy(pg)) {
         PGresult *res = PQgetResult(pg);
-        if (!res) {
-            if (between)
-                return PQstatus(pg) == CONNECTION_OK;
-            between = true;
-            continue;
-        }
-        between = false;
-        if (PQresultStatus(res) != PGRES_PIPELINE_SYNC) {
-            if (!fast_take_result(dl->sent.head, res))
+        if (res && PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+            PQclear(res);
+            dl->syncs--;
+        } else if (res) {
+            if (!dl->sent.head || !fast_take_result(dl->sent.head, res))
                 return false;
-            continue;
+        } else if (!dl->sent.head || !dl->sent.head->res) {
+            break; /* libpq is idle */
+        } else if (!fast_answered(dl)) {
+            return false;
         }
-        PQclear(res);
-        struct db_fast *f = take(&dl->sent);
-        if (!f->res)
-            return false; /* never: a sync without its statement's result */
-        fast_end(f, f->res, NULL);
     }
     return PQstatus(pg) == CONNECTION_OK;
 }
@@ -178,21 +203,46 @@ struct fast_opening {
     struct err err;
 };
 
+/* libpq reads at most what its buffer has room for, 16 KB at first, and grows it for a value that
+ * does not fit: an answer of 50 KB would be four reads and four turns of the loop.  One large value
+ * makes room once. */
+static int grow_buffer(struct db_conn *c, struct err *err)
+{
+    static const struct db_stmt grow = { .name = "grow",
+                                         .sql = "select repeat(' ', 100000)",
+                                         .flags = DB_ONCE };
+    static const struct db_params none = { 0 };
+    PGresult *res;
+    int rc = conn_run(c, &grow, &none, &res, err);
+    if (rc == 0)
+        PQclear(res);
+    return rc;
+}
+
+static int open_fast_failed(struct fast_opening *o, const struct err *err)
+{
+    conn_close_off_loop(o->conn);
+    o->err = *err;
+    return -(int)err->code;
+}
+
 /* On a worker: connect, and prepare everything that is listed, outside pipeline mode. */
 static void open_fast(void *ctx)
 {
     struct fast_opening *o = ctx;
+    struct err err;
     o->result = conn_open(&o->db->conf, &o->db->count, &o->conn, &o->err);
     if (o->result < 0)
         return;
+    if (grow_buffer(o->conn, &err) < 0) {
+        o->result = open_fast_failed(o, &err);
+        return;
+    }
     for (const struct db_stmt *const *s = o->db->conf.fast; s && *s; s++) {
-        struct err err;
         if (((*s)->flags & DB_FAST) && !conn_is_prepared(o->conn, (*s)->name) &&
             o->conn->nprepared < db_prepared_max && conn_prepare(o->conn, *s, &err) < 0 &&
             o->conn->broken) {
-            conn_close_off_loop(o->conn);
-            o->err = err;
-            o->result = -(int)err.code;
+            o->result = open_fast_failed(o, &err);
             return;
         }
     }
@@ -273,6 +323,7 @@ static void fast_lost(struct db_loop *dl)
 
     conn_close(dl->fast);
     dl->fast = NULL;
+    dl->unsynced = dl->syncs = 0;
     timer_clear(dl->loop, &dl->guard);
     int64_t now_us = clock_mono_us();
     while ((f = take(&dl->sent))) {

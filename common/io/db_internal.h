@@ -20,6 +20,7 @@
 enum {
     db_loops_max = 64,
     db_prepared_max = 512, /* names a connection; more statements are sent unnamed */
+    db_fast_batch_max = 16, /* reads that share one sync, and so one transaction */
     db_prepared_slots = 1024,
     db_reopen_first_ms = 10,
     db_reopen_most_ms = 500,
@@ -96,6 +97,8 @@ struct db_loop {
     struct db_conn *fast; /* NULL: closed or being opened */
     bool opening;
     struct db_fastq sent, waiting;
+    size_t unsynced; /* statements of the open batch */
+    size_t syncs;    /* sent and not answered */
     struct deferred flush, open;
     struct timer guard;
 
