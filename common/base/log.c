@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fiber.h"
+#include "common/base/loop.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -115,12 +116,53 @@ static void put_pair(struct line *l, const struct kv *kv)
     (void)put(l, digits, (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)kv->num));
 }
 
-static void write_line(const struct line *l)
+/* What a loop's thread has logged in this round.  One write for all of it: a call a line is felt
+ * in a short request. */
+static _Thread_local struct {
+    struct deferred flush;
+    size_t len;
+    char text[4 * log_line_bytes_max];
+} pending;
+
+static void write_out(const char *text, size_t n)
 {
-    /* One call a line: lines of several threads do not mix.  A full disk must not stop us. */
-    ssize_t ignored = write(STDERR_FILENO, l->text, l->len);
+    /* Whole lines in one call: those of several threads do not mix.  A full disk must not stop us.
+     */
+    ssize_t ignored = write(STDERR_FILENO, text, n);
 
     (void)ignored;
+}
+
+void log_flush(void)
+{
+    if (pending.flush.armed)
+        loop_defer_clear(loop_self(), &pending.flush);
+    if (pending.len > 0)
+        write_out(pending.text, pending.len);
+    pending.len = 0;
+}
+
+static void on_flush(struct deferred *d)
+{
+    (void)d;
+    log_flush();
+}
+
+static void write_line(const struct line *l, enum log_level level)
+{
+    struct loop *loop = loop_self();
+
+    if (!loop || level > LOG_INFO) {
+        log_flush();
+        write_out(l->text, l->len);
+        return;
+    }
+    if (l->len > sizeof(pending.text) - pending.len)
+        log_flush();
+    memcpy(pending.text + pending.len, l->text, l->len);
+    pending.len += l->len;
+    pending.flush.fn = on_flush;
+    loop_defer(loop, &pending.flush);
 }
 
 void log_write(enum log_level level, const char *event, const struct kv *kv, size_t n)
@@ -154,7 +196,7 @@ void log_write(enum log_level level, const char *event, const struct kv *kv, siz
     }
     memcpy(l.text + l.len, "}\n", 2);
     l.len += 2;
-    write_line(&l);
+    write_line(&l, level);
 }
 
 void log_context_set(const struct log_context *ctx)

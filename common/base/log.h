@@ -4,7 +4,9 @@
  * One JSON object a line on stderr: {"ts":…,"level":…,"program":…,"event":…, context, pairs}.
  * The event name is static.  Context (request id, trace id) is set for the running fiber or thread
  * and added to each line.  common/ and domain code never log above debug: the unit of work does,
- * once (route, inbox, provider, svc).  A line is one write(2), cut at log_line_bytes_max.
+ * once (route, inbox, provider, svc).  Lines are cut at log_line_bytes_max and written whole: at
+ * once, except that those of a loop's thread up to info leave together when its round ends.  What
+ * kills the process loses that round's lines.
  */
 #include "common/base/base.h"
 
@@ -34,6 +36,7 @@ void log_init(const char *program, enum log_level level);
 enum log_level log_level(void);
 bool log_level_parse(const char *s, enum log_level *ret);
 void log_write(enum log_level level, const char *event, const struct kv *kv, size_t n);
+void log_flush(void); /* what this thread has not written yet */
 
 struct log_context {
     char request_id[64];

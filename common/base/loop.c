@@ -1,6 +1,7 @@
 #include "common/base/loop.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/loop_internal.h"
 
 #include <assert.h>
@@ -356,6 +357,7 @@ void loop_run(struct loop *l)
     while (!atomic_load(&l->stop))
         one_round(l);
     atomic_store(&l->stop, false);
+    log_flush(); /* its lines belong to this thread, not to the loop */
     self = NULL;
 }
 

@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <sys/random.h>
 
-void random_bytes(void *out, size_t n)
+enum { pool_bytes = 512, pooled_bytes_max = 64 };
+
+static void from_kernel(void *out, size_t n)
 {
     unsigned char *p = out;
 
@@ -21,6 +23,27 @@ void random_bytes(void *out, size_t n)
         p += got;
         n -= (size_t)got;
     }
+}
+
+/* Every request takes a few bytes for its ids: a system call for each would be a tenth of what a
+ * short read costs.  Bytes leave the pool as they are taken, so none is given twice or can be read
+ * later; programs do not fork. */
+void random_bytes(void *out, size_t n)
+{
+    static _Thread_local unsigned char pool[pool_bytes];
+    static _Thread_local size_t left;
+
+    if (n > pooled_bytes_max) {
+        from_kernel(out, n);
+        return;
+    }
+    if (n > left) {
+        from_kernel(pool, sizeof(pool));
+        left = sizeof(pool);
+    }
+    left -= n;
+    memcpy(out, pool + left, n);
+    explicit_bzero(pool + left, n);
 }
 
 uint64_t random_below(uint64_t n)

@@ -263,6 +263,31 @@ static void randomness(void **state)
     assert_int_equal(random_below(1), 0);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Small requests come out of a pool: what one was given, no other is. */
+static void random_bytes_are_given_once(void **state)
+{
+    static uint64_t seen[20000];
+    unsigned char odd[61], big[200];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
+        random_bytes(&seen[i], sizeof(seen[i]));
+        random_bytes(odd, i % sizeof(odd));
+        if (i % 100 == 0)
+            random_bytes(big, sizeof(big));
+    }
+    qsort(seen, ARRAY_LEN(seen), sizeof(seen[0]), by_value);
+    for (size_t i = 1; i < ARRAY_LEN(seen); i++)
+        assert_true(seen[i] != seen[i - 1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +301,7 @@ int main(void)
         cmocka_unit_test(uuid7_increases_when_the_clock_stands_or_goes_back),
         cmocka_unit_test(uuid7_is_unique_over_threads),
         cmocka_unit_test(randomness),
+        cmocka_unit_test(random_bytes_are_given_once),
     };
 
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
