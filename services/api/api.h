@@ -19,4 +19,6 @@ const struct db_stmt *const *api_statements(void); /* of sql/, NULL-ended */
 
 int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void api_publish_job(struct svc *svc); /* what is scheduled and due */
+int api_fold_counts(struct svc *svc, struct arena *a, struct err *err) MUST_CHECK;
+void api_counts_job(struct svc *svc); /* the shards of counts into one row each */
 #endif

@@ -1,12 +1,12 @@
 /* What the program does without being asked over HTTP: the first administrator, scheduled
- * publishing. */
+ * publishing, the folding of counts. */
 #include "services/api/api.h"
 
 #include "common/base/log.h"
 
 #include "api/sql.h"
 
-enum { due_max = 100, due_pause_ms = 1000 };
+enum { due_max = 100, due_pause_ms = 1000, fold_pause_ms = 2000 };
 
 const struct db_stmt *const *api_statements(void)
 {
@@ -85,5 +85,23 @@ void api_publish_job(struct svc *svc)
             break;
     }
     json_decref(body);
+    arena_free(a);
+}
+
+int api_fold_counts(struct svc *svc, struct arena *a, struct err *err)
+{
+    struct db_rows *r;
+    return db_query(svc->db, a, &sql_fold_counts, NULL, 0, &r, err);
+}
+
+void api_counts_job(struct svc *svc)
+{
+    struct arena *a = arena_new();
+    do {
+        struct err err;
+        if (api_fold_counts(svc, a, &err) < 0)
+            log_warn("counts.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+        arena_reset(a);
+    } while (!svc_pause(svc, fold_pause_ms));
     arena_free(a);
 }

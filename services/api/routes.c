@@ -21,6 +21,7 @@ static const struct svc_verb verbs[] = {
 };
 static const struct job_def jobs[] = {
     { "publish", "Publishes what is scheduled and due.", api_publish_job },
+    { "counts", "Folds the shards of the totals.", api_counts_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { 0 },
 };

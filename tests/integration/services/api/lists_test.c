@@ -1,6 +1,9 @@
 /* What readers see: lists, totals, filters, includes, roles.  proves: R-03 R-04 R-05 R-06 R-17 */
 #include "tests/integration/services/api/api_samples.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 /* --- lists --- */
 
 static void counts_are_exact(void **state)
@@ -38,6 +41,48 @@ static void counts_are_exact(void **state)
             ids[n++] = fx_id(&a);
         }
     }
+    fx_counts_hold();
+}
+
+static void fold_once(struct arena *a)
+{
+    struct err err;
+    fx_check(api_fold_counts(&fx.svc, a, &err), &err);
+}
+
+static void *fold_often(void *stop)
+{
+    struct arena *a = arena_new();
+    while (!atomic_load((atomic_bool *)stop)) {
+        fold_once(a);
+        arena_reset(a);
+    }
+    arena_free(a);
+    return NULL;
+}
+
+/* Folding the shards changes no total, also while others write; what a writer holds is left to him.
+ */
+static void totals_hold_while_counts_are_folded(void **state)
+{
+    (void)state;
+    struct err err;
+    struct db_rows *rows;
+    static const struct db_stmt shards = { .sql = "select count(*) from counts where shard >= 0",
+                                           .flags = DB_ONCE };
+    pthread_t folder;
+    atomic_bool stop = false;
+    assert_int_equal(pthread_create(&folder, NULL, fold_often, &stop), 0);
+    for (int i = 0; i < 60; i++)
+        EXPECT(ASK("POST", "posts", NULL, NULL, "{\"title\":\"Fold\",\"status\":\"published\"}",
+                   NULL, &p_admin),
+               201);
+    atomic_store(&stop, true);
+    assert_int_equal(pthread_join(folder, NULL), 0);
+    fx_counts_hold();
+    fold_once(fx.a);
+    assert_int_equal(db_query(fx.svc.db, fx.a, &shards, NULL, 0, &rows, &err), 0);
+    assert_int_equal(db_get_i64(rows, 0, 0), 0);
     fx_counts_hold();
 }
 
@@ -249,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_exact),
+        cmocka_unit_test(totals_hold_while_counts_are_folded),
         cmocka_unit_test(totals_are_what_the_reader_sees),
         cmocka_unit_test(pages_do_not_overlap),
         cmocka_unit_test(filters_mean_what_they_say),
