@@ -115,6 +115,7 @@ int db_session_tx(struct db_session *s, int (*fn)(struct db_tx *tx, void *ctx, s
 
 size_t db_nrows(const struct db_rows *r);
 size_t db_ncols(const struct db_rows *r);
+size_t db_rows_bytes(const struct db_rows *r); /* memory they take: a bound for their text */
 size_t db_affected(const struct db_rows *r); /* rows touched by a write without RETURNING */
 const char *db_col_name(const struct db_rows *r, size_t col);
 bool db_is_null(const struct db_rows *r, size_t row, size_t col);

@@ -109,6 +109,11 @@ size_t db_nrows(const struct db_rows *r)
     return (size_t)PQntuples(r->res);
 }
 
+size_t db_rows_bytes(const struct db_rows *r)
+{
+    return PQresultMemorySize(r->res);
+}
+
 size_t db_ncols(const struct db_rows *r)
 {
     return (size_t)PQnfields(r->res);

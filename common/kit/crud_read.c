@@ -468,6 +468,7 @@ int crud_list(struct req *req, struct res *res, struct err *err)
         rc = crud_includes(req, l.c, &l.q, l.plan, l.rows, l.n, inc, err);
     if (rc < 0)
         return rc;
+    (void)buf_room(&res->body, db_rows_bytes(l.rows)); /* grown once, not by doubling */
     buf_puts(&res->body, "{\"data\":[");
     for (size_t i = 0; i < l.n; i++) {
         if (i)

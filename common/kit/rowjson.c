@@ -127,7 +127,7 @@ static void put_cell(struct buf *b, const struct rowcol *c, const struct db_rows
 {
     size_t len;
     const char *cell = db_cell(r, row, col, &len);
-    if (db_is_null(r, row, col)) {
+    if (!len && db_is_null(r, row, col)) {
         buf_put(b, "null", 4);
         return;
     }
