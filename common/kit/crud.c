@@ -149,6 +149,7 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
             named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, flags & CRUD_COUNTS),
                   e->name, names[w], "stmt");
     }
+    c->dead_refs = named(a, 0, sqlgen_dead_refs(a, e), e->name, "dead", "refs");
     return c;
 }
 
@@ -187,7 +188,7 @@ static size_t collect(const struct crud *c, const struct db_stmt **list, size_t 
     }
     for (unsigned w = 0; w < SQL_WRITES_MAX_; w++)
         n = add(list, n, max, &c->write[w], flag);
-    return n;
+    return add(list, n, max, &c->dead_refs, flag);
 }
 
 size_t crud_fast(const struct crud *c, const struct db_stmt **list, size_t max)

@@ -21,6 +21,7 @@ struct crud {
     bool prepared; /* false: made for one request, reads[] and write[] are empty */
     struct crud_reads reads[VC_MAX_];
     struct db_stmt write[SQL_WRITES_MAX_];
+    struct db_stmt dead_refs; /* .sql NULL: refers to nothing that can be deleted */
     struct crud *const *all;
 };
 /* NULL for a change by the program itself, which has no HTTP request. */

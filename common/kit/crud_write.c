@@ -209,6 +209,47 @@ static int insert_free(struct write *w, const char *base, struct err *err)
     }
 }
 
+/* A statement that wrote nothing: was it for what it refers to?  Then that is said, else 0. */
+static int check_refs(struct write *w, struct err *err)
+{
+    struct db_val v[sqlgen_params_max] = { db_text(w->id) };
+    struct db_rows *r;
+    size_t n = 1;
+    if (!w->c->dead_refs.sql)
+        return 0;
+    for (size_t i = 0; i < w->row.n; i++)
+        if (sqlgen_deletable(w->e, &w->row.fields[i]))
+            v[n++] = !w->id || w->mask >> i & 1 ? w->row.val[i] : db_null();
+    int rc = db_query(w->req->svc->db, w->req->arena, &w->c->dead_refs, v, n, &r, err);
+    if (rc < 0 || !db_nrows(r))
+        return rc;
+    for (size_t i = 0; i < db_nrows(r); i++) {
+        const struct field_def *f = &w->row.fields[db_get_i64(r, i, 0)];
+        const char *at = f->type == F_REF ? arena_printf(w->req->arena, "/%s", f->name)
+                                          : arena_printf(w->req->arena, "/%s/%lld", f->name,
+                                                         (long long)db_get_i64(r, i, 1));
+        err_list_add(w->row.faults, at, "reference", "Refers to something that is not there.");
+    }
+    w->res->faults = w->row.faults;
+    return shape_check(&w->row, err);
+}
+
+/* Nothing was inserted: it was done before, is being done, or refers to what is not there. */
+static int not_made(struct write *w, struct err *err)
+{
+    if (w->idem.used) {
+        int rc = idem_replay(w->req, &w->idem, w->res, err);
+        struct err why = { 0 };
+        if (rc != -E_idempotency_in_flight || !check_refs(w, &why))
+            return rc;
+        *err = why;
+        return -(int)why.code;
+    }
+    int rc = check_refs(w, err);
+    return rc ? rc
+              : err_set(err, E_conflict, "What the %s refers to was changed just now.", w->e->name);
+}
+
 static int create(struct write *w, struct err *err)
 {
     const char *base = NULL;
@@ -224,10 +265,10 @@ static int create(struct write *w, struct err *err)
     if (rc < 0)
         return rc;
     rc = insert_free(w, base, err);
-    bool replay = w->idem.used && ((rc >= 0 && !db_nrows(w->rows)) ||
-                                   (rc == -E_conflict && str_eq(err->pointer, "idempotency_pkey")));
-    if (replay)
+    if (w->idem.used && rc == -E_conflict && str_eq(err->pointer, "idempotency_pkey"))
         return idem_replay(w->req, &w->idem, w->res, err);
+    if (rc >= 0 && !db_nrows(w->rows))
+        return not_made(w, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, &w->row, false, err);
     w->res->status = 201;
@@ -251,8 +292,14 @@ int crud_create(struct req *req, struct res *res, struct err *err)
 static int no_row(struct write *w, struct err *err)
 {
     int rc = crud_explain(w->req, w->res, w->c, w->id, w->right == RIGHT_OWN, false, err);
-    if (rc != -E_conflict || !w->mask || w->e->lifecycle != LIFE_PUBLISH ||
-        !entity_field(w->e, "published_at"))
+    if (rc != -E_conflict || !w->mask)
+        return rc;
+    struct err why = { 0 };
+    if (check_refs(w, &why)) {
+        *err = why;
+        return -(int)why.code;
+    }
+    if (w->e->lifecycle != LIFE_PUBLISH || !entity_field(w->e, "published_at"))
         return rc;
     /* Nothing else stands in its way: it would be scheduled for a time that is past, or for none.
      */

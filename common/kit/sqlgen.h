@@ -101,6 +101,13 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
 /* Is field i a parameter of SQL_INSERT / SQL_UPDATE (in table order after the fixed ones)? */
 bool sqlgen_is_input(const struct entity_def *e, const struct field_def *f);
 size_t sqlgen_fixed_params(enum sqlgen_write w);
+/* The entity that a reference written by clients leads to, if its rows can be deleted softly and
+ * are in the same schema; else NULL. */
+const struct entity_def *sqlgen_deletable(const struct entity_def *e, const struct field_def *f);
+/* $1 id or null, then the value of each field with sqlgen_deletable() or null -> (field index,
+ * position) of each that leads to no living row and that row $1 does not hold already; NULL: the
+ * entity has no such field. */
+const char *sqlgen_dead_refs(struct arena *a, const struct entity_def *e);
 /* $1 id, $2 reader's uid or null -> version, deleted, own, visible to class vc, status,
  * published_at, updated s */
 const char *sqlgen_why(struct arena *a, const struct entity_def *e, enum vis_class vc);

@@ -6,14 +6,17 @@
 #include <assert.h>
 
 /*
- * WITH old AS (SELECT … FOR UPDATE),              update, delete, restore, purge
+ * WITH old AS (SELECT … FOR UPDATE),              update, delete, restore, purge; what an update
+ *                                                 changes is in old.changed_
  *      w AS (INSERT | UPDATE | DELETE … RETURNING the few columns that follow need, body_),
  *      lnk, unl AS (link tables of F_REFS),
  *      cnt AS (counts), ev AS (outbox, in order), idm AS (idempotency)
  * SELECT id, version, body_, updated_at FROM w
  *
  * The events come from the RETURNING of the locked row, so that their outbox ids never invert per
- * key.
+ * key.  An update that changes nothing keeps version and updated_at and has no events.  A write
+ * that would refer to a row that is not there, or deleted, writes nothing, unless the row does
+ * already.
  */
 
 bool sqlgen_is_input(const struct entity_def *e, const struct field_def *f)
@@ -144,6 +147,47 @@ static unsigned param_of(const struct entity_def *e, enum sqlgen_write w, const 
     return n;
 }
 
+const struct entity_def *sqlgen_deletable(const struct entity_def *e, const struct field_def *f)
+{
+    const struct entity_def *far = f->ref ? entity_find(f->ref) : NULL;
+    return sqlgen_is_input(e, f) && far && far->soft_delete && str_eq(far->service, e->service)
+               ? far
+               : NULL;
+}
+
+/* Conditions on what is referred to, looked up only if something is, and by an update only if it
+ * was not before. */
+static void put_living(struct writer *w)
+{
+    for (const struct field_def *f = w->e->fields; f->name; f++) {
+        const struct entity_def *far = sqlgen_deletable(w->e, f);
+        if (!far)
+            continue;
+        unsigned p = param_of(w->e, w->w, f);
+        buf_puts(w->b, " AND (");
+        if (w->w == SQL_UPDATE)
+            buf_printf(w->b, "'%s' <> ALL(old.changed_) OR ", f->name);
+        if (f->type == F_REF) {
+            buf_printf(w->b,
+                       "$%u::bigint IS NULL OR EXISTS (SELECT 1 FROM %s r WHERE r.id = $%u::bigint "
+                       "AND r.deleted_at IS NULL))",
+                       p, far->table, p);
+            continue;
+        }
+        /* An id that never was is for the foreign key. */
+        buf_printf(w->b,
+                   "coalesce(cardinality($%u::bigint[]), 0) = 0 OR NOT EXISTS (SELECT 1 FROM %s r "
+                   "WHERE r.id = ANY($%u::bigint[]) AND r.deleted_at IS NOT NULL",
+                   p, far->table, p);
+        if (w->w == SQL_UPDATE) {
+            buf_puts(w->b, " AND r.id <> ALL(");
+            sqlgen_column(w->b, w->e, f, "old");
+            buf_puts(w->b, ")");
+        }
+        buf_puts(w->b, "))");
+    }
+}
+
 static void put_insert(struct writer *w)
 {
     const struct entity_def *e = w->e;
@@ -171,11 +215,12 @@ static void put_insert(struct writer *w)
         }
         sep = ", ";
     }
-    buf_printf(w->b, ") SELECT %s", vals.data);
+    buf_printf(w->b, ") SELECT %s WHERE true", vals.data);
+    put_living(w);
     if (w->w == SQL_INSERT_IDEM)
         buf_printf(
             w->b,
-            " WHERE CASE WHEN pg_try_advisory_xact_lock($%d::bigint) THEN NOT EXISTS (SELECT 1 "
+            " AND CASE WHEN pg_try_advisory_xact_lock($%d::bigint) THEN NOT EXISTS (SELECT 1 "
             "FROM "
             "idempotency i WHERE i.owner = $%d::text AND i.key_hash = $%d::text) ELSE false END",
             WP_IDEM_LOCK, WP_IDEM_OWNER, WP_IDEM_KEY);
@@ -183,13 +228,65 @@ static void put_insert(struct writer *w)
     buf_puts(w->b, ")");
 }
 
+static unsigned long long bit_of(const struct writer *w, const struct field_def *f)
+{
+    return 1ULL << (f - w->e->fields);
+}
+
+/* The new value of a field: the parameter where the mask says so, else what is there. */
+static const char *new_value(struct writer *w, const struct field_def *f)
+{
+    const char *suffix = f->type == F_REF ? "_id" : "";
+    return arena_printf(w->b->arena,
+                        "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::%s ELSE t.%s%s END", WP_MASK,
+                        bit_of(w, f), param_of(w->e, w->w, f), sqlgen_type(f), f->name, suffix);
+}
+
+/* published_at has a say of its own: a scheduled one published early was published now. */
+static const char *new_published(struct writer *w, const char *old)
+{
+    const struct field_def *f = entity_field(w->e, "published_at");
+    const char *status = new_value(w, entity_field(w->e, "status"));
+    return arena_printf(
+        w->b->arena,
+        "coalesce(CASE WHEN $%d::bigint & %llu = 0 AND %s.status = 'scheduled' AND "
+        "t.published_at > now() AND (%s) = 'published' THEN now() END, %s, CASE WHEN (%s) = "
+        "'published' THEN now() END)",
+        WP_MASK, bit_of(w, f), old, status, new_value(w, f), status);
+}
+
+/* The names of the fields that get another value. */
+static void put_changed(struct writer *w)
+{
+    const char *sep = "";
+    buf_puts(w->b, ", array_remove(ARRAY[");
+    for (const struct field_def *f = w->e->fields; f->name; f++) {
+        if (!sqlgen_is_input(w->e, f))
+            continue;
+        buf_puts(w->b, sep);
+        sep = ", ";
+        if (w->has_published && str_eq(f->name, "published_at"))
+            buf_printf(w->b, "CASE WHEN %s IS DISTINCT FROM t.published_at", new_published(w, "t"));
+        else {
+            buf_printf(w->b, "CASE WHEN $%d::bigint & %llu <> 0 AND $%u::%s IS DISTINCT FROM ",
+                       WP_MASK, bit_of(w, f), param_of(w->e, w->w, f),
+                       f->type == F_REFS ? "bigint[]" : sqlgen_type(f));
+            sqlgen_column(w->b, w->e, f, "t");
+        }
+        buf_printf(w->b, " THEN '%s' END", f->name);
+    }
+    buf_puts(w->b, "]::text[], NULL) AS changed_");
+}
+
 /* The row as it is, locked, if the writer may change it and knows its version. */
 static void put_old(struct writer *w)
 {
     const struct entity_def *e = w->e;
     const struct field_def *id = &e->fields[0];
-    buf_printf(w->b, "WITH old AS MATERIALIZED (SELECT t.* FROM %s t WHERE t.id = $%d::%s",
-               e->table, WP_ID, sqlgen_type(id));
+    buf_puts(w->b, "WITH old AS MATERIALIZED (SELECT t.*");
+    if (w->w == SQL_UPDATE)
+        put_changed(w);
+    buf_printf(w->b, " FROM %s t WHERE t.id = $%d::%s", e->table, WP_ID, sqlgen_type(id));
     if (e->soft_delete && w->w != SQL_PURGE)
         buf_printf(w->b, " AND t.deleted_at IS %sNULL", w->w == SQL_RESTORE ? "NOT " : "");
     char uid[16];
@@ -206,46 +303,15 @@ static void put_old(struct writer *w)
         WP_VERSIONS, WP_VERSIONS, WP_UNMODIFIED, WP_UNMODIFIED);
 }
 
-/* The new value of a field: the parameter where the mask says so, else what is there. */
-static const char *new_value(struct writer *w, const struct field_def *f)
-{
-    struct arena *a = w->b->arena;
-    const char *suffix = f->type == F_REF ? "_id" : "";
-    return arena_printf(a, "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::%s ELSE t.%s%s END",
-                        WP_MASK, 1ULL << (f - w->e->fields), param_of(w->e, w->w, f),
-                        sqlgen_type(f), f->name, suffix);
-}
-
-static void put_changed(struct writer *w, const char *refs, uint64_t refs_bit)
-{
-    bool first = true;
-    buf_puts(w->b, ", array_remove(ARRAY[");
-    for (const struct field_def *f = w->e->fields; f->name; f++) {
-        if (!sqlgen_is_input(w->e, f))
-            continue;
-        buf_puts(w->b, first ? "" : ", ");
-        first = false;
-        if (f->type != F_REFS) {
-            const char *suffix = f->type == F_REF ? "_id" : "";
-            buf_printf(w->b, "CASE WHEN t.%s%s IS DISTINCT FROM old.%s%s THEN '%s' END", f->name,
-                       suffix, f->name, suffix, f->name);
-            continue;
-        }
-        buf_printf(w->b, "CASE WHEN $%d::bigint & %llu <> 0 AND %s IS DISTINCT FROM ", WP_MASK,
-                   (unsigned long long)refs_bit, refs);
-        sqlgen_column(w->b, w->e, f, "t");
-        buf_printf(w->b, " THEN '%s' END", f->name);
-    }
-    buf_puts(w->b, "]::text[], NULL) AS changed_");
-}
-
 static void put_update(struct writer *w)
 {
     const struct entity_def *e = w->e;
     const struct field_def *many = NULL;
     const char *status = w->has_status ? new_value(w, entity_field(e, "status")) : "";
     put_old(w);
-    buf_printf(w->b, ", w AS (UPDATE %s t SET version = t.version + 1, updated_at = now()",
+    buf_printf(w->b,
+               ", w AS (UPDATE %s t SET version = t.version + (old.changed_ <> '{}')::int, "
+               "updated_at = CASE WHEN old.changed_ <> '{}' THEN now() ELSE t.updated_at END",
                e->table);
     for (const struct field_def *f = e->fields; f->name; f++) {
         if (!sqlgen_is_input(e, f))
@@ -255,16 +321,8 @@ static void put_update(struct writer *w)
             continue;
         }
         buf_printf(w->b, ", %s%s = ", f->name, f->type == F_REF ? "_id" : "");
-        if (w->has_published &&
-            str_eq(f->name, "published_at")) /* a scheduled one published early: now */
-            buf_printf(
-                w->b,
-                "coalesce(CASE WHEN $%d::bigint & %llu = 0 AND old.status = 'scheduled' AND "
-                "t.published_at > now() AND (%s) = 'published' THEN now() END, %s, CASE WHEN "
-                "(%s) = 'published' THEN now() END)",
-                WP_MASK, 1ULL << (f - e->fields), status, new_value(w, f), status);
-        else
-            buf_puts(w->b, new_value(w, f));
+        bool published = w->has_published && str_eq(f->name, "published_at");
+        buf_puts(w->b, published ? new_published(w, "old") : new_value(w, f));
     }
     buf_puts(w->b, " FROM old WHERE t.id = old.id");
     if (w->has_published) {
@@ -276,17 +334,18 @@ static void put_update(struct writer *w)
                    "'scheduled' AND (%s) IS NOT DISTINCT FROM old.published_at))",
                    status, pub, pub);
     }
-    const char *refs = NULL, *now = NULL;
+    put_living(w);
+    const char *refs = NULL;
     if (many) {
         struct buf col;
         buf_init(&col, w->b->arena, 128, 512);
         sqlgen_column(&col, e, many, "t");
-        now = arena_printf(w->b->arena, "$%u::bigint[]", param_of(e, w->w, many));
-        refs = arena_printf(w->b->arena, "CASE WHEN $%d::bigint & %llu <> 0 THEN %s ELSE %s END",
-                            WP_MASK, 1ULL << (many - e->fields), now, col.data);
+        refs = arena_printf(w->b->arena,
+                            "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::bigint[] ELSE %s END",
+                            WP_MASK, bit_of(w, many), param_of(e, w->w, many), col.data);
     }
     put_returning(w, refs);
-    put_changed(w, now, many ? UINT64_C(1) << (many - e->fields) : 0);
+    buf_puts(w->b, ", old.changed_");
     buf_puts(w->b, ")");
 }
 
@@ -319,8 +378,7 @@ static void put_links(struct writer *w)
         unsigned p = param_of(w->e, w->w, f);
         char given[64] = "";
         if (w->w == SQL_UPDATE) {
-            snprintf(given, sizeof(given), "$%d::bigint & %llu <> 0", WP_MASK,
-                     1ULL << (f - w->e->fields));
+            snprintf(given, sizeof(given), "'%s' = ANY(w.changed_)", f->name);
             buf_printf(w->b,
                        ", unl AS (DELETE FROM %s l USING w WHERE %s AND l.%s = w.id AND l.%s <> "
                        "ALL($%u::bigint[]))",
@@ -385,7 +443,8 @@ static void put_event_rows(struct writer *w)
         [SQL_INSERT] = "created", [SQL_INSERT_IDEM] = "created", [SQL_UPDATE] = "updated",
         [SQL_DELETE] = "deleted", [SQL_RESTORE] = "restored",    [SQL_PURGE] = "deleted"
     };
-    buf_printf(w->b, "(1, '%s.%s', true)", n, verb[w->w]);
+    buf_printf(w->b, "(1, '%s.%s', %s)", n, verb[w->w],
+               w->w == SQL_UPDATE ? "w.changed_ <> '{}'" : "true");
     if (!publish || w->w == SQL_DELETE || w->w == SQL_RESTORE || w->w == SQL_PURGE)
         return;
     if (w->w == SQL_UPDATE) {
@@ -473,6 +532,37 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
     buf_puts(&b, w.owner ? "w.owner_ FROM w" : "NULL::bigint FROM w");
     assert(!b.overflow);
     return b.data;
+}
+
+const char *sqlgen_dead_refs(struct arena *a, const struct entity_def *e)
+{
+    struct buf b;
+    unsigned p = 1;
+    buf_init(&b, a, 512, sqlgen_text_max);
+    for (const struct field_def *f = e->fields; f->name; f++) {
+        const struct entity_def *far = sqlgen_deletable(e, f);
+        if (!far)
+            continue;
+        p++;
+        buf_printf(&b, "%sSELECT %d::bigint AS f, ", p == 2 ? "" : " UNION ALL ",
+                   (int)(f - e->fields));
+        const char *gone = arena_printf(
+            a, "NOT EXISTS (SELECT 1 FROM %s r WHERE r.deleted_at IS NULL AND r.id = ", far->table);
+        if (f->type == F_REF) {
+            buf_printf(&b,
+                       "0::bigint AS n WHERE $%u::bigint IS NOT NULL AND $%u::bigint IS DISTINCT "
+                       "FROM (SELECT t.%s_id FROM %s t WHERE t.id = $1::bigint) AND %s$%u::bigint)",
+                       p, p, f->name, e->table, gone, p);
+            continue;
+        }
+        const struct relation_def *rel = sqlgen_link(e, f);
+        buf_printf(&b,
+                   "u.n - 1 FROM unnest($%u::bigint[]) WITH ORDINALITY AS u(id, n) WHERE %su.id) "
+                   "AND NOT EXISTS (SELECT 1 FROM %s l WHERE l.%s = $1::bigint AND l.%s = u.id)",
+                   p, gone, rel->link, rel->near, rel->far);
+    }
+    assert(!b.overflow);
+    return p == 1 ? NULL : arena_printf(a, "%s ORDER BY 1, 2", b.data);
 }
 
 const char *sqlgen_why(struct arena *a, const struct entity_def *e, enum vis_class vc)
