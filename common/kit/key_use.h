@@ -33,6 +33,8 @@ void key_use_note(struct key_uses *u, int64_t key_id, const char *address, const
 size_t key_uses_collect(struct key_uses *u, struct arena *a, size_t max, struct key_use **ret);
 /* These are safe now; what was noted anew meanwhile stays. */
 void key_uses_settle(struct key_uses *u, const struct key_use *list, size_t n);
+/* Is it time to flush although the interval is not over? */
+bool key_uses_crowded(struct key_uses *u);
 /* The event's payload. */
 char *key_uses_json(struct arena *a, const struct key_use *list, size_t n);
 
