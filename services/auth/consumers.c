@@ -11,7 +11,7 @@
 
 struct person {
     int64_t id, version;
-    const char *role, *status;
+    const char *role, *status, *username, *email;
 };
 
 static int read_person(struct msg *m, struct person *ret, struct err *err)
@@ -25,7 +25,9 @@ static int read_person(struct msg *m, struct person *ret, struct err *err)
     *ret = (struct person){ .id = json_integer_value(id),
                             .version = json_integer_value(version),
                             .role = json_string_value(json_object_get(data, "role")),
-                            .status = json_string_value(json_object_get(data, "status")) };
+                            .status = json_string_value(json_object_get(data, "status")),
+                            .username = json_string_value(json_object_get(data, "username")),
+                            .email = json_string_value(json_object_get(data, "email")) };
     if (str_eq(m->type, "user.deleted") || json_is_string(json_object_get(data, "deleted_at")))
         ret->status = "deleted";
     bool known = str_eq(ret->status, "active") || str_eq(ret->status, "suspended") ||
@@ -79,7 +81,12 @@ static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
         known && (!str_eq(db_str(r, 0, 0), p.role) || !str_eq(db_str(r, 0, 1), p.status));
     if (known && db_get_i64(r, 0, 2) > p.version)
         return 0; /* an older event than what is known */
-    const struct db_val v[] = { id, db_text(p.role), db_text(p.status), db_i64(p.version) };
+    const struct db_val v[] = { id,
+                                db_text(p.role),
+                                db_text(p.status),
+                                db_i64(p.version),
+                                db_text(p.username),
+                                db_text(p.email) };
     rc = db_exec(tx, m->arena, &sql_person_put, v, ARRAY_LEN(v), &r, err);
     if (rc || !changed)
         return rc;

@@ -105,6 +105,9 @@ static void forget(struct svc *svc, struct arena *a)
                                  arena_printf(a, "%lld", (long long)until) };
     if (cache_call(svc->cache, a, argv, ARRAY_LEN(argv), &reply, &ignored))
         log_debug("auth.forget", kv_s("why", ignored.detail));
+    struct db_rows *r;
+    if (db_query(svc->db, a, &sql_session_forget, NULL, 0, &r, &ignored))
+        log_debug("auth.forget", kv_s("why", ignored.detail));
 }
 
 void auth_expire_job(struct svc *svc)

@@ -6,8 +6,9 @@ select role, status, version from people where user_id = $1 for update
 
 -- name: person_put write
 -- An older version than the one known changes nothing.
-insert into people (user_id, role, status, version) values ($1, $2, $3, $4)
+insert into people (user_id, role, status, version, username, email) values ($1, $2, $3, $4, $5, $6)
 on conflict (user_id) do update set role = excluded.role, status = excluded.status, version = excluded.version,
+    username = coalesce(excluded.username, people.username), email = coalesce(excluded.email, people.email),
     updated_at = clock_timestamp()
 where people.version <= excluded.version
 

@@ -1,0 +1,231 @@
+#include "services/auth/login.h"
+
+#include "common/base/clock.h"
+#include "common/base/fiber.h"
+#include "common/base/str.h"
+#include "common/io/crypto.h"
+#include "services/auth/auth.h"
+
+#include "auth/sql.h"
+
+#include <pthread.h>
+
+enum { session_bytes = 32, cookie_header_max = 256, agent_max = 200 };
+
+/* --- passwords ----------------------------------------------------------------------------------
+ */
+
+struct compare {
+    const char *phc, *password;
+    bool same;
+};
+
+/* What stands in for the password of nobody. */
+static const char *nobody(void)
+{
+    static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+    static char phc[160];
+    pthread_mutex_lock(&mu);
+    if (!*phc) {
+        struct arena *a = arena_new();
+        char random[session_bytes * 2 + 1];
+        unsigned char raw[session_bytes];
+        random_bytes(raw, sizeof(raw));
+        hex_encode(raw, sizeof(raw), random);
+        snprintf(phc, sizeof(phc), "%s", password_hash(a, random));
+        arena_free(a);
+    }
+    pthread_mutex_unlock(&mu);
+    return phc;
+}
+
+static void compare(void *ctx)
+{
+    struct compare *c = ctx;
+    const char *fake = nobody();
+    bool same = password_matches(c->phc ? c->phc : fake, c->password);
+    c->same = same && c->phc;
+}
+
+int login_verify(struct svc *svc, struct arena *a, const struct login_try *t,
+                 enum login_verdict *ret_verdict, struct login_user *ret, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val name = db_text(t->name);
+    *ret_verdict = LOGIN_REFUSED;
+    if (!*t->name || strlen(t->name) > login_name_max || !*t->password ||
+        strlen(t->password) > login_password_max)
+        return 0;
+    int rc = db_query(svc->db, a, &sql_login_find, &name, 1, &r, err);
+    if (rc)
+        return rc;
+    bool known = db_nrows(r) == 1;
+    struct compare c = { .phc = known ? db_str(r, 0, 3) : NULL, .password = t->password };
+    rc = worker_run(svc->workers, compare, &c, err);
+    if (rc || !c.same)
+        return rc;
+    *ret_verdict = LOGIN_OK;
+    *ret = (struct login_user){ .user_id = db_get_i64(r, 0, 0),
+                                .role = role_find(db_str(r, 0, 1)),
+                                .username = db_str(r, 0, 2) };
+    return 0;
+}
+
+/* --- cookies ------------------------------------------------------------------------------------
+ */
+
+static bool secure(const struct req *req)
+{
+    return str_starts(req->svc->conf->public_url, "https://");
+}
+
+static const char *cookie_name(const struct req *req, const char *what)
+{
+    return arena_printf(req->arena, "%scms365_%s", secure(req) ? "__Host-" : "", what);
+}
+
+/* The value, if it is one of ours by form; two of the same name are none (RFC 6265 §5.4 has no
+ * order that could be relied on). */
+static const char *cookie_get(const struct req *req, const char *what)
+{
+    const char *name = cookie_name(req, what), *found = NULL;
+    const char *p = req_header(req, "Cookie");
+    size_t n = strlen(name);
+    while (p && *p) {
+        p += strspn(p, "; ,");
+        size_t len = strcspn(p, ";,");
+        if (len > n && p[n] == '=' && !strncmp(p, name, n)) {
+            if (found)
+                return NULL;
+            found = arena_strndup(req->arena, p + n + 1, len - n - 1);
+        }
+        p += len;
+    }
+    void *raw;
+    size_t raw_n;
+    bool ok = found && strlen(found) < session_text_max &&
+              b64url_decode(req->arena, found, &raw, &raw_n) && raw_n == session_bytes;
+    return ok ? found : NULL;
+}
+
+static void cookie_set(struct req *req, struct res *res, const char *what, const char *value)
+{
+    res_header(res, "Set-Cookie",
+               arena_printf(req->arena, "%s=%s; Path=/; HttpOnly; SameSite=Lax%s%s",
+                            cookie_name(req, what), value, *value ? "" : "; Max-Age=0",
+                            secure(req) ? "; Secure" : ""));
+}
+
+static const char *new_secret(struct arena *a)
+{
+    unsigned char raw[session_bytes];
+    random_bytes(raw, sizeof(raw));
+    const char *text = b64url_encode(a, raw, sizeof(raw));
+    crypto_wipe(raw, sizeof(raw));
+    return text;
+}
+
+/* --- sessions -----------------------------------------------------------------------------------
+ */
+
+int session_start(struct req *req, struct res *res, int64_t user_id, struct err *err)
+{
+    char hash[sha256_hex_len + 1];
+    struct db_rows *r;
+    const char *text = new_secret(req->arena), *agent = req_header(req, "User-Agent");
+    sha256_hex(text, strlen(text), hash);
+    const char *seen = agent && str_utf8_ok(agent, strlen(agent)) ? agent : NULL;
+    const struct db_val v[] = { db_text(hash), db_i64(user_id), db_text(req->client_addr),
+                                db_text(seen), db_i64(session_hours) };
+    int rc = db_query(req->svc->db, req->arena, &sql_session_insert, v, ARRAY_LEN(v), &r, err);
+    if (!rc)
+        cookie_set(req, res, "session", text);
+    return rc;
+}
+
+int session_find(struct req *req, struct session *ret, struct err *err)
+{
+    char hash[sha256_hex_len + 1];
+    struct db_rows *r;
+    const char *text = cookie_get(req, "session");
+    *ret = (struct session){ .id = 0 };
+    if (!text)
+        return 0;
+    sha256_hex(text, strlen(text), hash);
+    const struct db_val v = db_text(hash);
+    int rc = db_query(req->svc->db, req->arena, &sql_session_get, &v, 1, &r, err);
+    if (rc || !db_nrows(r))
+        return rc;
+    *ret = (struct session){ .id = db_get_i64(r, 0, 0),
+                             .user_id = db_get_i64(r, 0, 1),
+                             .role = role_find(db_str(r, 0, 2)),
+                             .username = db_str(r, 0, 3),
+                             .started_us = db_get_i64(r, 0, 4) };
+    snprintf(ret->text, sizeof(ret->text), "%s", text);
+    return 0;
+}
+
+int session_end(struct req *req, struct res *res, struct err *err)
+{
+    char hash[sha256_hex_len + 1];
+    struct db_rows *r;
+    const char *text = cookie_get(req, "session");
+    cookie_set(req, res, "session", "");
+    if (!text)
+        return 0;
+    sha256_hex(text, strlen(text), hash);
+    const struct db_val v = db_text(hash);
+    return db_query(req->svc->db, req->arena, &sql_session_revoke, &v, 1, &r, err);
+}
+
+/* --- forms --------------------------------------------------------------------------------------
+ */
+
+static const char *bound(struct arena *a, const char *cookie, const char *purpose)
+{
+    unsigned char mac[sha256_bytes];
+    const struct sha256_part parts[] = {
+        { "csrf:", 5               },
+        { purpose, strlen(purpose) }
+    };
+    hmac_sha256(cookie, strlen(cookie), parts, ARRAY_LEN(parts), mac);
+    return b64url_encode(a, mac, sizeof(mac));
+}
+
+const char *csrf_token(struct req *req, struct res *res, const char *purpose)
+{
+    const char *cookie = cookie_get(req, "session");
+    if (!cookie)
+        cookie = cookie_get(req, "form");
+    if (!cookie) {
+        cookie = new_secret(req->arena);
+        cookie_set(req, res, "form", cookie);
+    }
+    return bound(req->arena, cookie, purpose);
+}
+
+static bool fits(struct arena *a, const char *cookie, const char *purpose, const char *token)
+{
+    const char *want = cookie ? bound(a, cookie, purpose) : NULL;
+    return want && strlen(want) == strlen(token) && crypto_equal(want, token, strlen(want));
+}
+
+/* The origin of CMS365_PUBLIC_URL: scheme, host and port. */
+static bool own_origin(const struct req *req, const char *origin)
+{
+    const char *url = req->svc->conf->public_url;
+    const char *host = strstr(url, "://") + 3;
+    size_t n = (size_t)(host - url) + strcspn(host, "/");
+    return strlen(origin) == n && !strncmp(origin, url, n);
+}
+
+bool csrf_ok(struct req *req, const char *purpose, const char *token)
+{
+    const char *origin = req_header(req, "Origin"), *site = req_header(req, "Sec-Fetch-Site");
+    if (origin && !own_origin(req, origin))
+        return false;
+    if (site && !str_eq(site, "same-origin"))
+        return false;
+    return fits(req->arena, cookie_get(req, "session"), purpose, token) ||
+           fits(req->arena, cookie_get(req, "form"), purpose, token);
+}

@@ -1,0 +1,71 @@
+#ifndef AUTH_LOGIN_H
+#define AUTH_LOGIN_H
+/*
+ * Who sits at the browser: the check of a password, and the session that follows from it.
+ *
+ * A session is a cookie of 256 random bits, of which the database keeps the SHA-256
+ * (sessions.hash). The cookie is HttpOnly, SameSite=Lax, Path=/, and Secure when CMS365_PUBLIC_URL
+ * is https (then its name begins with __Host-, RFC 6265bis §4.1.3.2).  A session counts only while
+ * its user is active.
+ *
+ * Passwords are Argon2id (common/io/crypto.h), always computed on a worker thread; a name that
+ * nobody has costs the same computation, so that neither time nor text tells who has an account.
+ */
+#include "common/base/arena.h"
+#include "common/base/err.h"
+#include "proto/names.h"
+
+struct svc;
+struct req;
+struct res;
+
+enum {
+    login_name_max = 254,      /* bytes */
+    login_password_max = 1024, /* bytes */
+    session_text_max = 48,
+    session_hours = 12,
+};
+
+struct login_try {
+    const char *name; /* user name or e-mail address, as typed */
+    const char *password;
+    const char *second_factor; /* NULL: not asked for yet */
+    const char *addr;          /* of the client */
+};
+enum login_verdict {
+    LOGIN_OK,
+    LOGIN_REFUSED, /* whatever the reason */
+};
+struct login_user {
+    int64_t user_id;
+    enum role role;
+    const char *username; /* in the arena */
+};
+/* *ret is filled with LOGIN_OK only.  Negative: the database or the workers are away. */
+int login_verify(struct svc *svc, struct arena *a, const struct login_try *t,
+                 enum login_verdict *ret_verdict, struct login_user *ret,
+                 struct err *err) MUST_CHECK;
+
+/* One browser's session. */
+struct session {
+    int64_t id, user_id;
+    enum role role; /* as of now */
+    const char *username;
+    int64_t started_us;          /* when the password was given */
+    char text[session_text_max]; /* of the cookie: a secret */
+};
+/* Makes a session and sets its cookie on the answer. */
+int session_start(struct req *req, struct res *res, int64_t user_id, struct err *err) MUST_CHECK;
+/* The session of the request's cookie; ret->id 0: none, over, or of a user who is not active. */
+int session_find(struct req *req, struct session *ret, struct err *err) MUST_CHECK;
+/* Ends the request's session, if there is one, and clears the cookie. */
+int session_end(struct req *req, struct res *res, struct err *err) MUST_CHECK;
+
+/* Forms.  A token that only a page of ours in this browser can know: bound to the session, or
+ * before there is one to a cookie of its own (set on the answer if it is missing).  `purpose` keeps
+ * the token of one form from being used for another.  In the arena. */
+const char *csrf_token(struct req *req, struct res *res, const char *purpose);
+/* Does the posted token fit, and does the browser not say (Origin, Sec-Fetch-Site) that another
+ * site sent the form? */
+bool csrf_ok(struct req *req, const char *purpose, const char *token);
+#endif
