@@ -31,7 +31,7 @@ static void count(const struct call *c, int status)
     size_t slot = status_slot(status);
     struct metric_cell **cell = &leaf->count[c->req.method % METHODS_MAX_][slot];
     /* Two loops may both look it up: they find the same cell. */
-    struct metric_cell *known = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    struct metric_cell *known = __atomic_load_n(cell, __ATOMIC_ACQUIRE);
     if (!known) {
         char text[8];
         snprintf(text, sizeof text, "%d", status % 1000);
@@ -40,13 +40,13 @@ static void count(const struct call *c, int status)
                                                               : "other",
                                  slot == route_status_slots - 1 ? "other" : text };
         known = metric_cell(M_http_requests, values, 3);
-        __atomic_store_n(cell, known, __ATOMIC_RELAXED);
+        __atomic_store_n(cell, known, __ATOMIC_RELEASE);
     }
     metric_add(known, 1);
-    struct metric_cell *seconds = __atomic_load_n(&leaf->seconds, __ATOMIC_RELAXED);
+    struct metric_cell *seconds = __atomic_load_n(&leaf->seconds, __ATOMIC_ACQUIRE);
     if (!seconds) {
         seconds = metric_cell(M_http_seconds, (const char *[]){ template }, 1);
-        __atomic_store_n(&leaf->seconds, seconds, __ATOMIC_RELAXED);
+        __atomic_store_n(&leaf->seconds, seconds, __ATOMIC_RELEASE);
     }
     metric_observe_us(seconds, c->end_us - c->http->start_us);
 }

@@ -208,7 +208,7 @@ static bool known_verb(const struct svc_def *def, int argc, char **argv)
 int svc_main(const struct svc_def *def, int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
-    struct svc_private priv = { .db_ok = false };
+    struct svc_private priv = { .pub_mu = PTHREAD_MUTEX_INITIALIZER };
     struct err err = { 0 };
     if (!strcmp(verb, "--help"))
         return help(def);

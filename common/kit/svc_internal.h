@@ -25,6 +25,7 @@ struct svc_job {
 struct svc_private {
     struct db_conf db_conf, migrate_conf;
     struct httpd *pub, *ops;
+    pthread_mutex_t pub_mu; /* of `pub`, which comes and goes while /metrics is served */
     struct router *pub_router, *ops_router;
     struct inbox *inbox;
     struct svc_job jobs[svc_jobs_max];

@@ -96,8 +96,10 @@ static void copy_stats(struct svc *svc)
 {
     struct svc_private *p = svc->priv;
     struct httpd_stats h = { 0 };
+    pthread_mutex_lock(&p->pub_mu);
     if (p->pub)
         httpd_stats(p->pub, &h);
+    pthread_mutex_unlock(&p->pub_mu);
     metric_gauge(M_http_in_flight, (int64_t)h.in_flight);
     metric_gauge(M_http_suspended, (int64_t)h.suspended);
     metric_gauge(M_loop_holds, (int64_t)h.loop_holds);

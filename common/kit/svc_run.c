@@ -174,7 +174,23 @@ static int listen_on(struct svc *svc, bool ops, struct err *err)
                                .idle_timeout_s = idle_timeout_s,
                                .ops = &router_ops,
                                .ctx = *router };
-    return httpd_start(&conf, ops ? &p->ops : &p->pub, err);
+    struct httpd *h;
+    rc = httpd_start(&conf, &h, err);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&p->pub_mu);
+    *(ops ? &p->ops : &p->pub) = h;
+    pthread_mutex_unlock(&p->pub_mu);
+    return 0;
+}
+
+static struct httpd *take_pub(struct svc_private *p)
+{
+    pthread_mutex_lock(&p->pub_mu);
+    struct httpd *h = p->pub;
+    p->pub = NULL;
+    pthread_mutex_unlock(&p->pub_mu);
+    return h;
 }
 
 /* None of these waits for a dependency: what is away is asked again, and /readyz says so meanwhile.
@@ -216,7 +232,7 @@ static void stop(struct svc *svc)
     if (p->pub) {
         httpd_drain(p->pub);
         usleep((unsigned)svc->conf->drain_grace_ms * 1000);
-        httpd_stop(p->pub, (unsigned)svc->conf->drain_ms);
+        httpd_stop(take_pub(p), (unsigned)svc->conf->drain_ms);
     }
     halt_set(&svc->priv->halt);
     if (p->inbox)

@@ -25,8 +25,24 @@ static struct {
     unsigned http_port, dns_port;
     pthread_t http_thread, dns_thread;
     _Atomic int accepted, asked;
+    pthread_mutex_t mu;
     char request[8192]; /* the last one */
-} server;
+} server = { .mu = PTHREAD_MUTEX_INITIALIZER };
+
+static void keep_request(const char *text, size_t n)
+{
+    pthread_mutex_lock(&server.mu);
+    memcpy(server.request, text, n + 1);
+    pthread_mutex_unlock(&server.mu);
+}
+
+static const char *last_request(struct arena *a)
+{
+    pthread_mutex_lock(&server.mu);
+    const char *text = arena_strdup(a, server.request);
+    pthread_mutex_unlock(&server.mu);
+    return text;
+}
 
 static int listen_on(int type, unsigned *ret_port)
 {
@@ -88,7 +104,7 @@ static void *connection(void *ctx)
         const char *length = strstr(text, "Content-Length: ");
         if (!end || (length && n < (size_t)(end + 4 - text) + strtoul(length + 16, NULL, 10)))
             continue;
-        memcpy(server.request, text, n + 1);
+        keep_request(text, n);
         if (!answer(fd, text))
             break;
         n = 0;
@@ -232,12 +248,13 @@ static void sends_what_it_was_given_and_reuses_connections(void **state)
         assert_string_equal(res.address, "127.0.0.1");
     }
     assert_int_equal(atomic_load(&server.accepted) - before, 1);
-    assert_non_null(strstr(server.request, "POST /ok?a=b HTTP/1.1\r\n"));
-    assert_non_null(strstr(server.request, "User-Agent: 365CMS/test\r\n"));
-    assert_non_null(strstr(server.request, "X-Two: 2\r\n"));
-    assert_non_null(strstr(server.request, "X-Empty:"));
-    assert_non_null(strstr(server.request, "\r\n\r\n{\"x\":1}"));
-    assert_null(strstr(server.request, "Expect:"));
+    const char *request = last_request(a);
+    assert_non_null(strstr(request, "POST /ok?a=b HTTP/1.1\r\n"));
+    assert_non_null(strstr(request, "User-Agent: 365CMS/test\r\n"));
+    assert_non_null(strstr(request, "X-Two: 2\r\n"));
+    assert_non_null(strstr(request, "X-Empty:"));
+    assert_non_null(strstr(request, "\r\n\r\n{\"x\":1}"));
+    assert_null(strstr(request, "Expect:"));
     bool seen = false;
     for (size_t i = 0; i < res.nheaders; i++)
         seen |= str_eq(res.headers[i].name, "X-One") && str_eq(res.headers[i].value, "1");
@@ -255,7 +272,7 @@ static void does_not_follow_redirects(void **state)
     (void)state;
     assert_int_equal(get(c, a, "127.0.0.1", "/redirect", &res, &err), 0);
     assert_int_equal(res.status, 302);
-    assert_non_null(strstr(server.request, " /redirect"));
+    assert_non_null(strstr(last_request(a), " /redirect"));
     arena_free(a);
     httpc_free(c);
 }
