@@ -20,7 +20,7 @@ CFLAGS   ?= -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(WERROR) -I. -I$(OUT)/gen -MMD -MP -fno-common $(HARDEN) $(CFLAGS) \
             $(if $(SAN),-O1 $(SANFLAGS)) $(if $(COV),--coverage -O0)
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
-LDLIBS   := -lmicrohttpd -lcurl -lcares -lrdkafka -lhiredis -lpq -lssl -lcrypto -largon2 -ljansson \
+LDLIBS   := -lmicrohttpd -lcurl -lcares -lrdkafka -lhiredis -lpq -lcjose -lssl -lcrypto -largon2 -ljansson \
             -lz -lpthread -lm
 
 LAYERS   := base proto io kit
@@ -30,8 +30,9 @@ SRC_io   := $(wildcard common/io/*.c)
 SRC_kit  := $(wildcard common/kit/*.c)
 svc_src   = $(wildcard services/$(1)/*.c services/$(1)/*/*.c)
 obj       = $(patsubst %.c,$(OUT)/%.o,$(1))
-# Order matters to the linker: upper layers first.
-LIBS     := $(OUT)/libkit.a $(OUT)/libio.a $(OUT)/libproto.a $(OUT)/libbase.a
+# Order matters to the linker: upper layers first.  Under TSan C11's threads, which librdkafka uses, are made of those
+# that TSan knows.
+LIBS     := $(if $(filter thread,$(SAN)),$(OUT)/tests/support/tsan_threads.o) $(OUT)/libkit.a $(OUT)/libio.a $(OUT)/libproto.a $(OUT)/libbase.a
 
 UNIT     := $(shell find tests/unit -name '*_test.c' 2>/dev/null)
 INTEG    := $(shell find tests/integration -name '*_test.c' 2>/dev/null)
