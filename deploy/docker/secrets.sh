@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
-# Makes the secrets that docker-compose.yml reads, once: files below ./secrets, readable by their owner and the
-# containers' users.  What exists stays as it is.
+# Makes the secrets that docker-compose.yml reads, once: files below ./secrets.  What exists stays as it is.
+#
+# Only their owner can enter the folder.  The files themselves are readable for all (0444): they are mounted one by one, with
+# the owner and mode that they have here, into containers that run as other users (10365, PostgreSQL's).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p secrets
-chmod 711 secrets
+chmod 700 secrets
 
 put() { # NAME VALUE
-    [ -e "secrets/$1" ] || printf '%s' "$2" >"secrets/$1"
-    chmod 644 "secrets/$1" # the containers run as other users; the folder keeps others from listing it
+    if [ ! -s "secrets/$1" ]; then
+        # Whole or not at all: an interrupted run leaves no half secret behind.
+        printf '%s' "$2" >"secrets/.$1.new"
+        mv -f "secrets/.$1.new" "secrets/$1"
+    fi
+    chmod 444 "secrets/$1"
 }
 random() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
