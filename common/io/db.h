@@ -97,6 +97,10 @@ int db_tx(struct db *db, struct arena *a, int (*fn)(struct db_tx *tx, void *ctx,
           void *ctx, struct err *err) MUST_CHECK;
 int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const struct db_val *v,
             size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
+/* db_exec under a savepoint: what the server refuses (a constraint, a timeout) leaves the
+ * transaction as it was before, and it can go on.  Not so E_unavailable and what reruns it. */
+int db_try(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const struct db_val *v,
+           size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
 
 /* A session of its own, for advisory locks (relay, scheduler, migrations).  Blocking; for threads.
  * After any E_unavailable the session and its locks are gone: close it and open another. */
@@ -116,7 +120,7 @@ int db_session_tx(struct db_session *s, int (*fn)(struct db_tx *tx, void *ctx, s
 size_t db_nrows(const struct db_rows *r);
 size_t db_ncols(const struct db_rows *r);
 size_t db_rows_bytes(const struct db_rows *r); /* memory they take: a bound for their text */
-size_t db_affected(const struct db_rows *r); /* rows touched by a write without RETURNING */
+size_t db_affected(const struct db_rows *r);   /* rows touched by a write without RETURNING */
 const char *db_col_name(const struct db_rows *r, size_t col);
 bool db_is_null(const struct db_rows *r, size_t row, size_t col);
 /* The text form, NUL-terminated, borrowed from the rows; "" for null. */

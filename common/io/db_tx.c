@@ -42,6 +42,34 @@ int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const st
     return 0;
 }
 
+int db_try(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const struct db_val *v,
+           size_t n, struct db_rows **ret, struct err *err)
+{
+    static const struct db_stmt save = { .name = "try_save",
+                                         .sql = "savepoint step",
+                                         .flags = DB_ONCE };
+    static const struct db_stmt undo = { .name = "try_undo",
+                                         .sql = "rollback to savepoint step",
+                                         .flags = DB_ONCE };
+    static const struct db_stmt keep = { .name = "try_keep",
+                                         .sql = "release savepoint step",
+                                         .flags = DB_ONCE };
+    struct db_rows *none;
+    struct err ignored;
+    int rc = db_exec(tx, a, &save, NULL, 0, &none, err);
+    if (rc < 0)
+        return rc;
+    rc = db_exec(tx, a, s, v, n, ret, err);
+    if (rc == 0)
+        return db_exec(tx, a, &keep, NULL, 0, &none, err);
+    if (tx->conn->broken || tx->rerun)
+        return rc;
+    tx->failed = false;
+    if (db_exec(tx, a, &undo, NULL, 0, &none, &ignored) == 0)
+        (void)!db_exec(tx, a, &keep, NULL, 0, &none, &ignored);
+    return rc;
+}
+
 static void tx_rollback(struct db_tx *tx)
 {
     PGresult *res;

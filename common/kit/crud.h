@@ -88,6 +88,21 @@ struct crud_change {
 int crud_apply(struct svc *svc, struct arena *a, const struct crud *c,
                const struct crud_change *change, int64_t *ret_id, struct err *err) MUST_CHECK;
 
+/* A change that another program asks for (content.commands), by the rights of `who`: the same
+ * validation, statement and events as over HTTP, in the caller's transaction.  `field` names the
+ * natural key: id or a unique field.  A change that fails leaves the transaction usable. */
+enum crud_op { CRUD_OP_CREATE, CRUD_OP_UPDATE, CRUD_OP_UPSERT, CRUD_OP_DELETE };
+struct crud_command {
+    enum crud_op op;
+    const char *field, *key; /* NULL for create */
+    const json_t *body;      /* a merge patch; for upsert also what a new row is made of */
+    struct principal who;
+    const char *request_id, *traceparent;
+};
+/* E_not_found, E_forbidden, E_validation (pointer: the first fault), E_conflict … */
+int crud_command(struct svc *svc, struct db_tx *tx, struct arena *a, const struct crud *c,
+                 const struct crud_command *cmd, int64_t *ret_id, struct err *err) MUST_CHECK;
+
 extern const struct param_def
     crud_list_params[]; /* page per_page limit offset fields sort filter[] include count */
 extern const struct param_def crud_get_params[]; /* fields include */

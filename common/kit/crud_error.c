@@ -5,6 +5,13 @@
 #include "common/base/str.h"
 #include "common/kit/svc.h"
 
+int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
+               struct db_rows **ret, struct err *err)
+{
+    return req->tx ? db_try(req->tx, req->arena, s, v, n, ret, err)
+                   : db_query(req->svc->db, req->arena, s, v, n, ret, err);
+}
+
 const char *crud_header(const struct req *req, const char *name)
 {
     return req->http ? req_header(req, name) : NULL;
@@ -32,7 +39,7 @@ static int why_row(struct req *req, const struct crud *c, const char *id, struct
         s = &c->reads[vc].why;
     else
         once.sql = sqlgen_why(req->arena, c->e, vc);
-    return db_query(req->svc->db, req->arena, s, v, 2, ret, err);
+    return crud_query(req, s, v, 2, ret, err);
 }
 
 /* The version part of If-Match, and If-Unmodified-Since when there is no If-Match (RFC 9110
@@ -137,7 +144,7 @@ int crud_free_slug(struct req *req, const struct crud *c, const char *base, cons
         c->e->table);
     struct db_stmt s = { .sql = sql, .flags = DB_ONCE };
     struct db_val v = db_text(base);
-    int rc = db_query(req->svc->db, req->arena, &s, &v, 1, &r, err);
+    int rc = crud_query(req, &s, &v, 1, &r, err);
     if (rc < 0)
         return rc;
     int64_t n = db_get_i64(r, 0, 0);

@@ -24,6 +24,9 @@ struct crud {
     struct db_stmt dead_refs; /* .sql NULL: refers to nothing that can be deleted */
     struct crud *const *all;
 };
+/* In the request's transaction if it has one, else by itself. */
+int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
+               struct db_rows **ret, struct err *err) MUST_CHECK;
 /* NULL for a change by the program itself, which has no HTTP request. */
 const char *crud_header(const struct req *req, const char *name);
 bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,

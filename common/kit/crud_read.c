@@ -202,7 +202,7 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
         once.sql = o->by_slug ? sqlgen_get_slug(req->arena, e, vc, &composed)
                               : sqlgen_get(req->arena, e, vc, &composed);
     }
-    int rc = db_query(req->svc->db, req->arena, s, v, nv, &rows, err);
+    int rc = crud_query(req, s, v, nv, &rows, err);
     if (rc < 0)
         return rc;
     if (!db_nrows(rows))

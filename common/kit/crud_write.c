@@ -184,7 +184,7 @@ static int insert(struct write *w, struct err *err)
     }
     n = put_inputs(w, v, n);
     const struct db_stmt *s = &w->c->write[w->idem.used ? SQL_INSERT_IDEM : SQL_INSERT];
-    return db_query(w->req->svc->db, w->req->arena, s, v, n, &w->rows, err);
+    return crud_query(w->req, s, v, n, &w->rows, err);
 }
 
 /* Inserts; a slug of our own making moves on to the next free number when it is taken. */
@@ -220,7 +220,7 @@ static int check_refs(struct write *w, struct err *err)
     for (size_t i = 0; i < w->row.n; i++)
         if (sqlgen_deletable(w->e, &w->row.fields[i]))
             v[n++] = !w->id || w->mask >> i & 1 ? w->row.val[i] : db_null();
-    int rc = db_query(w->req->svc->db, w->req->arena, &w->c->dead_refs, v, n, &r, err);
+    int rc = crud_query(w->req, &w->c->dead_refs, v, n, &r, err);
     if (rc < 0 || !db_nrows(r))
         return rc;
     for (size_t i = 0; i < db_nrows(r); i++) {
@@ -318,8 +318,7 @@ static int update(struct write *w, struct err *err)
     size_t n = put_target(w, v);
     v[n++] = db_i64((int64_t)w->mask);
     n = put_inputs(w, v, n);
-    int rc =
-        db_query(w->req->svc->db, w->req->arena, &w->c->write[SQL_UPDATE], v, n, &w->rows, err);
+    int rc = crud_query(w->req, &w->c->write[SQL_UPDATE], v, n, &w->rows, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, &w->row, false, err);
     if (!db_nrows(w->rows))
@@ -351,7 +350,7 @@ static int merge(struct write *w, int64_t *ret_version, struct err *err)
     buf_printf(&b, " FROM %s t WHERE t.id = $1::%s", w->e->table, sqlgen_type(&w->e->fields[0]));
     struct db_stmt s = { .sql = b.data, .flags = DB_ONCE };
     struct db_val id = db_text(w->id);
-    int rc = db_query(w->req->svc->db, a, &s, &id, 1, &r, err);
+    int rc = crud_query(w->req, &s, &id, 1, &r, err);
     if (rc < 0)
         return rc;
     *ret_version = db_nrows(r) ? db_get_i64(r, 0, 0) : 0;
@@ -460,7 +459,7 @@ static int find_slug(struct write *w, const char *slug, struct err *err)
             w->e->table)
     };
     struct db_val v = db_text(slug);
-    int rc = db_query(w->req->svc->db, w->req->arena, &s, &v, 1, &r, err);
+    int rc = crud_query(w->req, &s, &v, 1, &r, err);
     if (rc >= 0)
         w->id = db_nrows(r) ? arena_strdup(w->req->arena, db_str(r, 0, 0)) : NULL;
     return rc;
@@ -548,7 +547,7 @@ static int run_target(struct write *w, enum sqlgen_write what, struct err *err)
 {
     struct db_val v[sqlgen_params_max];
     size_t n = put_target(w, v);
-    int rc = db_query(w->req->svc->db, w->req->arena, &w->c->write[what], v, n, &w->rows, err);
+    int rc = crud_query(w->req, &w->c->write[what], v, n, &w->rows, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, NULL, what == SQL_PURGE || !w->e->soft_delete, err);
     if (!db_nrows(w->rows))

@@ -19,6 +19,7 @@
 struct svc;
 struct req;
 struct res;
+struct db_tx;
 
 enum method { GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, METHODS_MAX_ };
 const char *method_name(enum method m);
@@ -42,6 +43,8 @@ enum route_flag {
     ROUTE_NO_BODY = 1 << 6,  /* any body is refused */
     ROUTE_UPSERT = 1 << 8,   /* may also create: 201 beside the row's own status */
     ROUTE_RAW_BODY = 1 << 7, /* a body of any media type, not decoded (raw_body) */
+    ROUTE_FOREIGN = 1 << 9,  /* with PUBLIC: the caller's words are somebody else's (a webhook):
+                              * Authorization is no credential of ours, any query name goes */
 };
 struct route {
     enum method method;
@@ -84,6 +87,7 @@ struct req {
     const char *client_addr;
     int64_t now_us;
     struct http_req *http; /* opaque here; req_header reads it */
+    struct db_tx *tx;      /* set: what crud does joins this transaction.  NULL over HTTP */
 };
 const char *req_header(const struct req *req, const char *name);
 const char *req_arg(const struct req *req, const char *name); /* first value or NULL */

@@ -98,7 +98,7 @@ static int one_arg(struct call *c, struct query_arg *args, const char *text, siz
 int route_query(struct call *c, struct err *err)
 {
     const char *p = c->req.raw_query;
-    if (!*p)
+    if (!*p || c->leaf->route->flags & ROUTE_FOREIGN)
         return 0;
     size_t most = 1;
     for (const char *s = p; *s; s++)
