@@ -246,20 +246,6 @@ static int lock(struct db_tx *tx, struct change *c, scope_set *ret_scopes, struc
     return req_precondition(req, db_get_i64(r, 0, 0), err);
 }
 
-static const char *changed_names(struct change *c)
-{
-    static const char *const names[] = { "name", "device", "scopes", "expires_at",
-                                         "allowed_networks" };
-    struct buf b;
-    buf_init(&b, c->req->arena, 128, 1024);
-    buf_putc(&b, '[');
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (shape_given(&c->row, names[i]))
-            buf_printf(&b, "%s\"%s\"", b.len > 1 ? "," : "", names[i]);
-    buf_putc(&b, ']');
-    return b.data;
-}
-
 static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct change *c = ctx;
@@ -290,9 +276,10 @@ static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
         *shape_val(w, "allowed_networks"),
     };
     rc = db_exec(tx, a, &sql_key_update, v, ARRAY_LEN(v), &r, err);
-    if (!rc)
-        rc = auth_publish_state(tx, a, c->id, &why, NULL, err);
-    return rc ? rc : auth_publish_event(tx, a, c->id, "key.updated", changed_names(c), &why, err);
+    if (rc || !db_nrows(r)) /* nothing that was given differs */
+        return rc;
+    rc = auth_publish_state(tx, a, c->id, &why, NULL, err);
+    return rc ? rc : auth_publish_event(tx, a, c->id, "key.updated", db_str(r, 0, 0), &why, err);
 }
 
 static const char *id_text(const struct change *c)

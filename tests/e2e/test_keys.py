@@ -128,3 +128,16 @@ def test_AU01_last_use_is_shown_without_touching_the_version(cms, key):
     assert cms.get(one, headers={"If-None-Match": unused.headers["ETag"]}).status_code == 200
     assert cms.get(one, headers={"If-None-Match": used.headers["ETag"]}).status_code == 304
     assert cms.patch(one, json={"name": "used"}, headers={"If-Match": unused.headers["ETag"]}).status_code == 200
+
+
+def test_R09_a_change_that_changes_nothing_is_no_change(cms, key):
+    client = key(["posts:read", "keys:read"])
+    one = f"/api/v2/auth/keys/{client.key_id}"
+    was = cms.get(one)
+    for same in ({}, {"name": was.json()["data"]["name"]}, {"scopes": ["posts:read", "keys:read"], "allowed_networks": []},
+                 {"expires_at": None, "device": None}):
+        done = cms.patch(one, json=same, headers={"If-Match": was.headers["ETag"]})
+        assert done.status_code == 200 and done.json() == was.json(), done.text
+        assert done.headers["ETag"] == was.headers["ETag"]
+    done = cms.patch(one, json={"name": "other", "device": None})
+    assert done.json()["data"]["version"] == was.json()["data"]["version"] + 1

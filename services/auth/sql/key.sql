@@ -12,7 +12,17 @@ select version, status, scopes, user_id from api_keys
 where id = $1 and ($2::bigint is null or user_id = $2::bigint) for update
 
 -- name: key_update write
-update api_keys set
+-- Returns the names of what changes; no row, and nothing written, if nothing does.  The row is locked already.
+with n as (
+    select id, array_remove(array[
+        case when $2 and $3::text is distinct from name then 'name' end,
+        case when $4 and $5::text is distinct from device then 'device' end,
+        case when $6 and $7::text[] is distinct from scopes then 'scopes' end,
+        case when $8 and $9::timestamptz is distinct from expires_at then 'expires_at' end,
+        case when $10 and coalesce($11::text[], '{}') is distinct from allowed_networks then 'allowed_networks' end],
+        null) as changed
+    from api_keys where id = $1)
+update api_keys k set
     name = case when $2 then $3::text else name end,
     device = case when $4 then $5::text else device end,
     scopes = case when $6 then $7::text[] else scopes end,
@@ -20,7 +30,8 @@ update api_keys set
     allowed_networks = case when $10 then coalesce($11::text[], '{}') else allowed_networks end,
     status = case when $8 then 'active' else status end,
     version = version + 1, updated_at = now()
-where id = $1
+from n where k.id = n.id and n.changed <> '{}'
+returning array_to_json(n.changed)
 
 -- name: key_revoke write
 update api_keys set status = 'revoked', revoked_at = now(), version = version + 1, updated_at = now()
