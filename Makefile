@@ -15,13 +15,13 @@ WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
             -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wcast-qual -Wformat=2 -Wvla \
             -Wundef -Wconversion
 HARDEN   := $(if $(SAN)$(COV),,-O2 -D_FORTIFY_SOURCE=2) -fstack-protector-strong \
-            -ftrivial-auto-var-init=zero -fPIE
+            $(if $(FUZZER),,-ftrivial-auto-var-init=zero) -fPIE
 CFLAGS   ?= -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(WERROR) -I. -I$(OUT)/gen -MMD -MP -fno-common $(HARDEN) $(CFLAGS) \
-            $(if $(SAN),-O1 $(SANFLAGS)) $(if $(COV),--coverage -O0)
+            $(if $(SAN),-O1 $(SANFLAGS)) $(if $(FUZZER),-fsanitize=fuzzer-no-link) $(if $(COV),--coverage -O0)
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
 LDLIBS   := -lmicrohttpd -lcurl -lcares -lrdkafka -lhiredis -lpq -lcjose -lssl -lcrypto -largon2 -ljansson \
-            -lz -lpthread -lm
+            -lz -lzstd -lpthread -lm
 
 LAYERS   := base proto io kit
 SRC_base := $(wildcard common/base/*.c)
