@@ -12,7 +12,7 @@ enum { schema_version = 1 };
 
 int crud_may_read(const struct req *req, struct err *err)
 {
-    if (req->who.user_id || req->who.key_id || req->svc->conf->public_read)
+    if (req->who.role != ROLE_NONE || req->svc->conf->public_read)
         return 0;
     return err_set(err, E_unauthorized, "This installation is not open to anonymous readers.");
 }

@@ -28,6 +28,8 @@ void idem_init(struct idem *i, const struct req *req, unsigned flags)
     i->used = true;
     if (req->who.user_id)
         snprintf(i->owner, sizeof(i->owner), "user:%lld", (long long)req->who.user_id);
+    else if (req->who.client_id)
+        snprintf(i->owner, sizeof(i->owner), "client:%lld", (long long)req->who.client_id);
     else
         snprintf(i->owner, sizeof(i->owner), "key:%lld", (long long)req->who.key_id);
     sha256_hex(key, strlen(key), i->key_hash);

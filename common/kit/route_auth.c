@@ -69,7 +69,10 @@ int route_authenticate(struct call *c, struct err *err)
         return check_internal(c, token, err);
     if (!token)
         return 0;
-    rc = token_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr, &c->req.who, err);
+    const struct token_use use = { .credential = token,
+                                   .addr = c->req.client_addr,
+                                   .path = c->req.path };
+    rc = token_check_use(c->rt->svc->tokens, c->req.arena, &use, &c->req.who, err);
     if (!rc)
         key_use_note(c->rt->svc->key_uses, c->req.who.key_id, c->req.client_addr,
                      http_header(c->http, "User-Agent"));

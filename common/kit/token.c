@@ -6,6 +6,7 @@
 #include "common/io/httpc.h"
 #include "common/kit/metrics.h"
 #include "common/kit/svc.h"
+#include "common/kit/token_jwt.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -31,6 +32,8 @@ int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err 
     t->conf.internal_token =
         arena_strdup(t->arena, conf->internal_token ? conf->internal_token : "");
     table_init(&t->table);
+    t->jwts = conf->issuer ? jwts_new(conf->issuer) : NULL;
+    t->conf.issuer = conf->issuer ? arena_strdup(t->arena, conf->issuer) : NULL;
     pthread_mutex_init(&t->mu, NULL);
     halt_init(&t->halt);
     t->ok = outcome("ok");
@@ -49,7 +52,9 @@ int tokens_start(struct svc *svc, struct tokens **ret, struct err *err)
     struct tokens_conf conf = { .brokers = svc->conf->kafka_brokers,
                                 .auth_url = svc->conf->auth_internal_url,
                                 .internal_token = svc->conf->internal_token,
-                                .cache = svc->cache };
+                                .cache = svc->cache,
+                                .issuer = svc->conf->public_url,
+                                .workers = svc->workers };
     /* A client of its own: the address of auth is the operator's word, often a private one, and the
      * egress guard is for what users say. */
     struct httpc_conf hc = { .egress_allow = "0.0.0.0/0,::/0",
@@ -74,6 +79,7 @@ void tokens_stop(struct tokens *t)
     pthread_join(t->poller, NULL);
     httpc_free(t->conf.httpc);
     table_done(&t->table);
+    jwts_free(t->jwts);
     halt_done(&t->halt);
     pthread_mutex_destroy(&t->mu);
     arena_free(t->arena);
@@ -220,9 +226,10 @@ static int resolve(struct tokens *t, struct arena *a, int64_t id, struct err *er
 /* --- the check ----------------------------------------------------------------------------------
  */
 
-int token_check(struct tokens *t, struct arena *a, const char *credential, const char *addr,
-                struct principal *ret, struct err *err)
+static int check_key(struct tokens *t, struct arena *a, const struct token_use *use,
+                     struct principal *ret, struct err *err)
 {
+    const char *credential = use->credential, *addr = use->addr;
     int64_t id;
     unsigned char hash[32];
     enum token_verdict v = TOKEN_REFUSED;
@@ -240,4 +247,18 @@ int token_check(struct tokens *t, struct arena *a, const char *credential, const
     metric_add(v == TOKEN_OK ? t->ok : v == TOKEN_REFUSED ? t->refused : t->unknown, 1);
     /* One message whatever the reason: it would tell an attacker which half was right. */
     return v == TOKEN_OK ? 0 : err_set(err, E_unauthorized, "The credential is not valid.");
+}
+
+int token_check_use(struct tokens *t, struct arena *a, const struct token_use *use,
+                    struct principal *ret, struct err *err)
+{
+    bool jwt = t->jwts && strchr(use->credential, '.');
+    return jwt ? token_check_jwt(t, a, use, ret, err) : check_key(t, a, use, ret, err);
+}
+
+int token_check(struct tokens *t, struct arena *a, const char *credential, const char *addr,
+                struct principal *ret, struct err *err)
+{
+    const struct token_use use = { .credential = credential, .addr = addr, .path = "/" };
+    return token_check_use(t, a, &use, ret, err);
 }

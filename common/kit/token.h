@@ -1,14 +1,18 @@
 #ifndef KIT_TOKEN_H
 #define KIT_TOKEN_H
 /*
- * Who is asking.  API keys `365k_<env>_<id>_<secret><crc>`: id is decimal, secret 43 base64url
+ * Who is asking: an API key, or an access token (a JWT of the platform's own OAuth server:
+ * common/kit/token_jwt.h).
+ *
+ * API keys `365k_<env>_<id>_<secret><crc>`: id is decimal, secret 43 base64url
  * characters (256 random bits), crc the 8 hex digits of CRC-32 over all before it.  Every program
  * keeps the compacted topic auth.keys as a table in memory, so checking a key costs one SHA-256 and
- * a look-up and no hop. Revocations also come through the Redis sorted set `cms365:revoked` (member
- * "key:<id>" or "user:<id>", score Unix ms), polled every 250 ms.  An id that is not in the table
- * is asked of auth once (GET /internal/auth/keys/{id} on its ops listener, single flight, negative
- * cache 1 s); the same listener's GET /internal/auth/keys gives the snapshot when Kafka is away at
- * the start.
+ * a look-up and no hop. Revocations also come through the Redis sorted sets `cms365:revoked`
+ * (member "key:<id>" or "user:<id>", score Unix ms) and `cms365:denied` (access tokens made until
+ * then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>"; kept for an hour), polled
+ * every 250 ms.  An id that is not in the table is asked of auth once (GET /internal/auth/keys/{id}
+ * on its ops listener, single flight, negative cache 1 s); the same listener's GET
+ * /internal/auth/keys gives the snapshot when Kafka is away at the start.
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"
@@ -17,10 +21,11 @@
 enum { key_secret_bytes = 32, key_text_max = 128 };
 
 struct principal {
-    int64_t user_id;  /* 0: anonymous */
-    int64_t key_id;   /* 0: no key */
-    enum role role;   /* ROLE_NONE: anonymous */
-    scope_set scopes; /* role ∩ granted, expanded */
+    int64_t user_id;   /* 0: anonymous */
+    int64_t key_id;    /* 0: no key */
+    int64_t client_id; /* 0: no OAuth client; with user_id 0 the client acts for itself */
+    enum role role;    /* ROLE_NONE: anonymous */
+    scope_set scopes;  /* role ∩ granted, expanded */
 };
 
 struct svc;
@@ -34,6 +39,13 @@ size_t tokens_count(const struct tokens *t);
  * when an unknown key cannot be asked for. */
 int token_check(struct tokens *t, struct arena *a, const char *credential, const char *addr,
                 struct principal *ret, struct err *err) MUST_CHECK;
+
+/* The same for a request: an access token must be for its path. */
+struct token_use {
+    const char *credential, *addr, *path;
+};
+int token_check_use(struct tokens *t, struct arena *a, const struct token_use *use,
+                    struct principal *ret, struct err *err) MUST_CHECK;
 
 /* The text form.  key_make writes a new key and its hash; key_parse checks form and CRC and
  * computes the hash; both without any look-up. */

@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "common/io/bus.h"
 #include "common/io/cache.h"
+#include "common/kit/token_jwt.h"
 
 enum {
     read_max = 500,
@@ -32,7 +33,10 @@ static void take(struct tokens *t, struct arena *a, const struct bus_msg *m)
     int64_t id;
     struct key_state k;
     struct err err;
-    if (!m->payload) {
+    if (m->key && str_starts(m->key, "jwk:")) {
+        if (m->payload && t->jwts && jwts_put_key(t->jwts, a, m->payload, m->len, &err))
+            log_debug("keys.unreadable", kv_s("key", m->key), kv_s("why", err.msg));
+    } else if (!m->payload) {
         if (m->key && str_starts(m->key, "key:") && str_to_i64(m->key + 4, 1, INT64_MAX, &id))
             table_drop(&t->table, id);
     } else if (key_state_parse(a, m->payload, m->len, &k, &err) == 0) {
@@ -120,11 +124,12 @@ void *tokens_feed(void *arg)
 /* --- revocations --------------------------------------------------------------------------------
  */
 
-static int poll_revoked(struct tokens *t, struct arena *a, struct err *err)
+static int poll_set(struct tokens *t, struct arena *a, size_t set, struct err *err)
 {
-    const char *from =
-        t->seen_ms ? arena_printf(a, "%lld", (long long)(t->seen_ms - overlap_ms)) : "-inf";
-    const char *const argv[] = { "ZRANGEBYSCORE", "cms365:revoked", from, "+inf", "WITHSCORES" };
+    static const char *const names[] = { "cms365:revoked", "cms365:denied" };
+    int64_t *seen = &t->seen_ms[set];
+    const char *from = *seen ? arena_printf(a, "%lld", (long long)(*seen - overlap_ms)) : "-inf";
+    const char *const argv[] = { "ZRANGEBYSCORE", names[set], from, "+inf", "WITHSCORES" };
     struct cache_reply r;
     int rc = cache_call(t->conf.cache, a, argv, ARRAY_LEN(argv), &r, err);
     if (rc || r.type != CACHE_LIST)
@@ -135,10 +140,16 @@ static int poll_revoked(struct tokens *t, struct arena *a, struct err *err)
             !str_to_i64(r.items[i + 1].text, 1, INT64_MAX, &ms))
             continue;
         table_revoke(&t->table, r.items[i].text, ms);
-        if (ms > t->seen_ms)
-            t->seen_ms = ms;
+        if (ms > *seen)
+            *seen = ms;
     }
     return 0;
+}
+
+static int poll_revoked(struct tokens *t, struct arena *a, struct err *err)
+{
+    int rc = poll_set(t, a, 0, err);
+    return rc ? rc : poll_set(t, a, 1, err);
 }
 
 void *tokens_poll(void *arg)
@@ -154,7 +165,7 @@ void *tokens_poll(void *arg)
                      kv_s("detail", err.detail));
         /* Redis may have come back empty or restored: read all of it again. */
         if (rc)
-            t->seen_ms = 0;
+            t->seen_ms[0] = t->seen_ms[1] = 0;
         down = rc != 0;
         arena_reset(a);
     }

@@ -44,11 +44,16 @@ struct idmap { /* id -> Unix ms, open addressing */
     } *slot;
     size_t cap, n;
 };
+/* Access tokens are refused by what they come from.  They live ten minutes, so what is older than
+ * an hour is dropped when a map grows. */
+enum deny_kind { DENY_CLIENT, DENY_FAMILY, DENY_TOKENS_OF, DENY_JTI, DENY_KINDS };
+enum { denied_keep_ms = 3600 * 1000 };
 struct token_table {
     pthread_rwlock_t lock;
     struct token_entry *slot;
     size_t cap, n;
     struct idmap keys_revoked, users_revoked;
+    struct idmap denied[DENY_KINDS]; /* access tokens made until then */
 };
 enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
 
@@ -59,23 +64,30 @@ bool table_has(struct token_table *t, int64_t id);
 /* An older state than what is there is ignored. */
 void table_put(struct token_table *t, const struct key_state *k);
 void table_drop(struct token_table *t, int64_t id); /* tombstone */
-/* `member` is "key:7" or "user:7"; false if it is neither. */
+/* `member` is "key:7", "user:7", "client:7", "family:7", "tokens:7" or "jti:7"; false if it is none
+ * of these. */
 bool table_revoke(struct token_table *t, const char *member, int64_t ms);
 enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
                                const char *addr, struct principal *ret);
+
+struct jwt_known;
+bool table_allows(struct token_table *t, const struct jwt_known *k);
 
 /* --- the module ---------------------------------------------------------------------------------
  */
 struct tokens_conf {
     const char *brokers, *auth_url, *internal_token;
-    struct cache *cache; /* NULL: no revocations from Redis */
-    struct httpc *httpc; /* NULL: unknown ids are refused, no snapshot */
+    struct cache *cache;     /* NULL: no revocations from Redis */
+    struct httpc *httpc;     /* NULL: unknown ids are refused, no snapshot */
+    const char *issuer;      /* CMS365_PUBLIC_URL; NULL: no access tokens */
+    struct workers *workers; /* for RSA; NULL: the caller's own stack */
 };
 enum { ask_slots = 64, absent_slots = 1024, ask_timeout_ms = 2000, asks_per_s_max = 100 };
 struct tokens {
     struct tokens_conf conf;
     struct arena *arena;
     struct token_table table;
+    struct jwts *jwts;
     pthread_t feed, poller;
     struct halt halt;
     pthread_mutex_t mu;        /* what follows */
@@ -84,14 +96,19 @@ struct tokens {
         int64_t id, until_us;
     } absent[absent_slots];
     int64_t ask_window_us;
+    int64_t keys_asked_us; /* monotonic: when the signing keys were asked for last */
+    bool keys_asking;
     unsigned asks;
-    bool ready;      /* atomic */
-    int64_t seen_ms; /* poller only: newest revocation read */
+    bool ready;         /* atomic */
+    int64_t seen_ms[2]; /* poller only: newest revocation read, of each set */
     struct metric_cell *ok, *refused, *unknown, *unavailable;
 };
 int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err *err) MUST_CHECK;
 void *tokens_feed(void *t);
 void *tokens_poll(void *t);
+/* token_check.c */
+int token_check_jwt(struct tokens *t, struct arena *a, const struct token_use *use,
+                    struct principal *ret, struct err *err) MUST_CHECK;
 /* GET path on auth's ops listener: the status, or negative. */
 int tokens_get(struct tokens *t, struct arena *a, const char *path, const char **ret_body,
                size_t *ret_n, struct err *err) MUST_CHECK;

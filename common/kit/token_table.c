@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/token_jwt.h"
 
 #include <assert.h>
 
@@ -18,19 +19,34 @@ static size_t spread(int64_t id, size_t cap)
 /* --- id -> time ---------------------------------------------------------------------------------
  */
 
+static void idmap_set(struct idmap *m, int64_t id, int64_t ms);
+
+/* Makes room, leaving out what is older than since_ms. */
+static void idmap_grow(struct idmap *m, int64_t since_ms)
+{
+    struct idmap old = *m;
+    size_t kept = 0;
+    for (size_t i = 0; i < old.cap; i++)
+        kept += old.slot[i].id && old.slot[i].ms >= since_ms;
+    m->cap = !old.cap ? slots_first : kept * 2 > old.cap ? old.cap * 2 : old.cap;
+    m->n = 0;
+    m->slot = calloc(m->cap, sizeof(*m->slot));
+    assert(m->slot);
+    for (size_t i = 0; i < old.cap; i++)
+        if (old.slot[i].id && old.slot[i].ms >= since_ms)
+            idmap_set(m, old.slot[i].id, old.slot[i].ms);
+    free(old.slot);
+}
+
+static bool idmap_full(const struct idmap *m)
+{
+    return (m->n + 1) * 10 > m->cap * 7;
+}
+
 static void idmap_set(struct idmap *m, int64_t id, int64_t ms)
 {
-    if ((m->n + 1) * 10 > m->cap * 7) {
-        struct idmap old = *m;
-        m->cap = old.cap ? old.cap * 2 : slots_first;
-        m->n = 0;
-        m->slot = calloc(m->cap, sizeof(*m->slot));
-        assert(m->slot);
-        for (size_t i = 0; i < old.cap; i++)
-            if (old.slot[i].id)
-                idmap_set(m, old.slot[i].id, old.slot[i].ms);
-        free(old.slot);
-    }
+    if (idmap_full(m))
+        idmap_grow(m, INT64_MIN);
     size_t i = spread(id, m->cap);
     while (m->slot[i].id && m->slot[i].id != id)
         i = (i + 1) & (m->cap - 1);
@@ -69,6 +85,8 @@ void table_done(struct token_table *t)
     free(t->slot);
     free(t->keys_revoked.slot);
     free(t->users_revoked.slot);
+    for (size_t i = 0; i < DENY_KINDS; i++)
+        free(t->denied[i].slot);
     pthread_rwlock_destroy(&t->lock);
 }
 
@@ -151,16 +169,50 @@ void table_drop(struct token_table *t, int64_t id)
 
 bool table_revoke(struct token_table *t, const char *member, int64_t ms)
 {
-    const char *colon = strchr(member, ':');
+    const struct {
+        const char *prefix;
+        struct idmap *map;
+        bool denied;
+    } kinds[] = {
+        { "key:",    &t->keys_revoked,           false },
+        { "user:",   &t->users_revoked,          false },
+        { "client:", &t->denied[DENY_CLIENT],    true  },
+        { "family:", &t->denied[DENY_FAMILY],    true  },
+        { "tokens:", &t->denied[DENY_TOKENS_OF], true  },
+        { "jti:",    &t->denied[DENY_JTI],       true  },
+    };
     int64_t id;
-    bool key = str_starts(member, "key:");
-    if (!colon || (!key && !str_starts(member, "user:")) ||
-        !str_to_i64(colon + 1, 1, INT64_MAX, &id))
-        return false;
-    pthread_rwlock_wrlock(&t->lock);
-    idmap_set(key ? &t->keys_revoked : &t->users_revoked, id, ms);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (!str_starts(member, kinds[i].prefix))
+            continue;
+        if (!str_to_i64(member + strlen(kinds[i].prefix), 1, INT64_MAX, &id))
+            return false;
+        pthread_rwlock_wrlock(&t->lock);
+        if (kinds[i].denied && idmap_full(kinds[i].map))
+            idmap_grow(kinds[i].map, clock_ms() - denied_keep_ms);
+        idmap_set(kinds[i].map, id, ms);
+        pthread_rwlock_unlock(&t->lock);
+        return true;
+    }
+    return false;
+}
+
+static bool denied(const struct idmap *m, int64_t id, int64_t issued_ms)
+{
+    int64_t ms = id ? idmap_get(m, id) : 0;
+    return ms && issued_ms <= ms;
+}
+
+bool table_allows(struct token_table *t, const struct jwt_known *k)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    bool no = denied(&t->users_revoked, k->user_id, k->issued_ms) ||
+              denied(&t->denied[DENY_TOKENS_OF], k->user_id, k->issued_ms) ||
+              denied(&t->denied[DENY_CLIENT], k->client_id, k->issued_ms) ||
+              denied(&t->denied[DENY_FAMILY], k->family_id, k->issued_ms) ||
+              denied(&t->denied[DENY_JTI], k->jti_id, k->issued_ms);
     pthread_rwlock_unlock(&t->lock);
-    return true;
+    return !no;
 }
 
 /* A user's keys work again once they are published anew, which is later than the suspension. */
