@@ -242,7 +242,8 @@ static const char *new_value(struct writer *w, const struct field_def *f)
                         bit_of(w, f), param_of(w->e, w->w, f), sqlgen_type(f), f->name, suffix);
 }
 
-/* published_at has a say of its own: a scheduled one published early was published now. */
+/* published_at has a say of its own: a scheduled one published early was published now, and what is
+ * published has a date, the one that it had if none is given. */
 static const char *new_published(struct writer *w, const char *old)
 {
     const struct field_def *f = entity_field(w->e, "published_at");
@@ -251,8 +252,9 @@ static const char *new_published(struct writer *w, const char *old)
         w->b->arena,
         "coalesce(CASE WHEN $%d::bigint & %llu = 0 AND %s.status = 'scheduled' AND "
         "t.published_at > now() AND (%s) = 'published' THEN now() END, %s, CASE WHEN (%s) = "
-        "'published' THEN now() END)",
-        WP_MASK, bit_of(w, f), old, status, new_value(w, f), status);
+        "'published' THEN CASE WHEN %s.status = 'published' THEN t.published_at ELSE now() END "
+        "END)",
+        WP_MASK, bit_of(w, f), old, status, new_value(w, f), status, old);
 }
 
 /* The names of the fields that get another value. */

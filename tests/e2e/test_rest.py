@@ -169,6 +169,8 @@ def test_R12_every_slug_is_an_address(cms, plural):
     assert made.status_code == 201, made.text
     assert cms.get(path).json() == cms.get(f"/api/v2/{plural}/{made.json()['data']['id']}").json()
     again = cms.put(path, json=body)
+    assert again.status_code == 200 and again.json() == made.json() and again.headers["ETag"] == made.headers["ETag"]
+    again = cms.put(path, json={**body, "meta": {"again": True}})
     assert again.status_code == 200 and again.json()["data"]["version"] == 2
     is_problem(cms.get(f"/api/v2/{plural}/slug:{unique('none')}"), 404)
 
