@@ -207,13 +207,13 @@ def gateway_knows_all_programs(w):
     files = {path: w.get("ConfigMap", src[1])["data"][src[2]] for path, src in files_of(w, spec, c).items()}
     text = "\n".join(files.values())
     folder = {p.rsplit("/", 1)[0] for p in files}
-    for name in re.findall(r"^\s*include\s+([\w.-]+);", text, re.M):
-        if not any(f"{f}/{name}" in files for f in folder):
+    for name in re.findall(r"^\s*include\s+([^\s;]+);", text, re.M):
+        if not any(name in (path, path.removeprefix(f"{f}/")) for path in files for f in folder):
             yield f"the gateway has no {name}"
     started = re.search(r"-c (\S+)", " ".join(c["command"]))
     if not started or started.group(1) not in files:
         yield "the gateway's command names a file that it does not have"
-    upstreams = dict(re.findall(r"^upstream\s+([\w-]+)\s*{\s*server\s+([^\s;]+)", text, re.M))
+    upstreams = dict(re.findall(r"^upstream\s+([\w-]+)\s*{[^}]*?\bserver\s+([^\s;]+)", text, re.M))
     for program in w.programs:
         host, _, port = upstreams.get(program, "").partition(":")
         s = w.get("Service", host)

@@ -138,6 +138,7 @@ BREAKS = {
     ],
     "gateway_knows_all_programs": [
         lambda e: e.data("gateway").pop("routes.conf"),
+        lambda e: e.data("gateway").update({"main.conf": "include /tmp/gateway/resolver.conf;\n"}),
         lambda e: e.data("gateway").update({"upstreams.conf": "upstream api { server api:8080; }"}),
         lambda e: e.get("Service", "auth")["spec"]["ports"][0].update(port=80),
         lambda e: e.container("gateway").update(command=["nginx", "-c", "/etc/nginx/nginx.conf"]),
