@@ -23,7 +23,7 @@ struct err {
     enum err_code code;
     unsigned retry_after_s; /* > 0: sent as Retry-After */
     char pointer[128];      /* JSON pointer (body) or parameter name at fault, or "" */
-    char msg[256];          /* for the client */
+    char msg[512];          /* for the client: room for a list of what would be valid */
     char detail[256];       /* for the log only */
 };
 
