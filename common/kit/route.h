@@ -119,6 +119,9 @@ void res_json(struct res *res, const json_t *data);
 int req_precondition(const struct req *req, int64_t version, struct err *err) MUST_CHECK;
 bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
                           size_t *ret_n); /* parsed If-Match; false: header absent */
+/* The same of a text, such as the if_match of an operation in a body; false: no list of tags. */
+bool etag_versions(const char *list, bool *ret_any, int64_t *ret_versions, size_t max,
+                   size_t *ret_n);
 
 /* Which of `types` (NULL-ended, best first) the Accept header prefers; NULL: none of them. */
 const char *req_accept(const struct req *req, const char *const *types);

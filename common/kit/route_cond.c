@@ -68,22 +68,29 @@ static int malformed(const char *header, struct err *err)
                   header);
 }
 
-bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
-                          size_t *ret_n)
+bool etag_versions(const char *s, bool *ret_any, int64_t *ret_versions, size_t max, size_t *ret_n)
 {
-    const char *s = req_header(req, "If-Match");
     struct tag t;
     bool bad = false;
     int64_t v;
     *ret_n = 0;
-    *ret_any = s && is_any(s);
-    if (!s || *ret_any)
-        return s;
-    while (*ret_n < max && tag_next(&s, &t, &bad)) {
+    *ret_any = is_any(s);
+    while (!*ret_any && *ret_n < max && tag_next(&s, &t, &bad)) {
         if (!t.weak && tag_version(&t, &v))
             ret_versions[(*ret_n)++] = v;
     }
-    return true;
+    return !bad;
+}
+
+bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
+                          size_t *ret_n)
+{
+    const char *s = req_header(req, "If-Match");
+    *ret_any = false;
+    *ret_n = 0;
+    if (s)
+        (void)etag_versions(s, ret_any, ret_versions, max, ret_n);
+    return s;
 }
 
 static int if_match_version(const char *s, int64_t version, struct err *err)
