@@ -31,6 +31,8 @@ def _settings():
 SETTINGS = _settings()
 URL = SETTINGS.get("CMS365_URL", "").rstrip("/")
 ADMIN_KEY = SETTINGS.get("CMS365_ADMIN_KEY", "")
+# Where the programs reach a receiver of ours: not on loopback if they run in containers.
+RECEIVER_HOST = SETTINGS.get("CMS365_TEST_RECEIVER_HOST", "127.0.0.1")
 
 
 class Client(requests.Session):
@@ -69,7 +71,7 @@ def wait_for(condition, seconds=20, what="condition", every=0.02):
 
 
 class Receiver:
-    """An HTTP server on loopback that keeps every request; `plan` maps the n-th request (from 0) to
+    """An HTTP server that keeps every request; `plan` maps the n-th request (from 0) to
     (status, headers, delay) or is a function of the request."""
 
     def __init__(self, plan=None, delay=0.0):
@@ -106,8 +108,8 @@ class Receiver:
             daemon_threads = True
             request_queue_size = 256
 
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+        self.server = Server((RECEIVER_HOST, 0), Handler)
+        self.url = f"http://{RECEIVER_HOST}:{self.server.server_address[1]}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
