@@ -16,9 +16,11 @@ enum {
     outbox_read_bytes_max = 4 * 1024 * 1024, /* payloads of a read, beyond its first row */
     outbox_flight_max = 4096,                /* produced and not yet deleted */
     outbox_delete_rows = 256,     /* acknowledged rows are deleted in batches of this size, */
-    outbox_delete_us = 10 * 1000, /* or when the oldest has waited so long */
+    outbox_delete_us = 25 * 1000, /* or when the oldest has waited so long */
     outbox_poll_first_ms = 5,
     outbox_poll_most_ms = 20,
+    outbox_read_apart_us = 1500, /* at least, between the starts of two reads */
+    outbox_gaps_max = 256,       /* ids that were passed over, and may come */
     outbox_full_pass_us = 1000 * 1000,
     outbox_renew_us = 200 * 1000, /* between the end of a producer and the next one's start */
 };

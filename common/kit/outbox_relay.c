@@ -11,8 +11,12 @@
  * Order.  Rows are produced in id order, but an id is taken before its transaction commits, so a
  * row may appear below ids that are on their way already.  Of one key that cannot happen by itself
  * (the row lock orders id and commit), but the late row's successor, with an id above, must not
- * overtake it while it waits to be found.  So each read also counts the rows at or below low_water,
- * in the same snapshot: more than are in flight means late ones, which go first.
+ * overtake it while it waits to be found.  So each read asks, in the same snapshot, for what is
+ * above low_water and for the ids below it that were passed over.  A gap is given up once every
+ * transaction that ran when it was seen has ended (the snapshot's xmin has reached that xmax): it
+ * was rolled back.  Its owner had its transaction id by then, for a writer locks its row before it
+ * takes an id.  What happened before the first read left no gaps to know of, so until everything
+ * that ran then has ended, each read looks at all that is there (a sweep); once a second, anyway.
  */
 
 #define ROW_COLUMNS                                                                                \
@@ -31,18 +35,20 @@ enum {
     C_TIME
 };
 
-/* Above low_water ($1), at most $2 rows and $3 bytes (but one row at least); the last column counts
- * below. */
+/* Above low_water ($1) or one of the gaps ($4), at most $2 rows and $3 bytes (but one row at
+ * least); the last columns are the snapshot's bounds. */
 static const struct db_stmt read_stmt = {
     .name = "outbox_read",
-    .sql = "select r.*, b.n from (select count(*) as n from outbox where id <= $1) b"
+    .sql = "select r.*, pg_snapshot_xmin(s.s)::text::bigint, pg_snapshot_xmax(s.s)::text::bigint"
+           " from (select pg_current_snapshot() as s) s"
            " left join (select " ROW_COLUMNS
            " from (select *, sum(octet_length(payload)) over (order by id)"
            " - octet_length(payload) as before"
-           " from (select * from outbox where id > $1 order by id limit $2) o) w"
+           " from (select * from outbox where id = any($4)"
+           " union all (select * from outbox where id > $1 order by id limit $2)) o) w"
            " where before < $3) r on true order by r.id",
 };
-enum { C_BELOW = C_TIME + 1 };
+enum { C_XMIN = C_TIME + 1, C_XMAX };
 
 static const struct db_stmt below_stmt = {
     .name = "outbox_below",
@@ -76,22 +82,32 @@ struct flight { /* a row that was produced and is not deleted yet */
     struct flight *next; /* of its bucket, or of the free list */
 };
 
+struct gap { /* an id below low_water that no read has shown */
+    int64_t id, xmax;
+};
+
 struct relay {
     struct outbox *outbox;
     struct db_session *session;
     struct bus_producer *producer;
     struct arena *arena; /* one turn */
     int64_t low_water;
+    struct gap gaps[outbox_gaps_max];
+    size_t ngaps;
+    int64_t xmax;       /* of the last read's snapshot */
+    int64_t sweep_xmax; /* each read sweeps until xmin has got there; 0: not known yet */
+    bool sweep;
     struct flight pool[outbox_flight_max], *free, *bucket[outbox_flight_max];
     size_t in_flight, acked, refused;
     int64_t first_ack_us; /* of the acknowledged rows not deleted yet */
     int64_t full_pass_us; /* when the next one is due */
     int64_t read_us;      /* when the next read is due */
+    int64_t readable_us;  /* not before, however often it is woken */
     unsigned poll_ms;
     int64_t careful_id; /* rows up to here are produced one at a time */
     bool fatal;         /* the producer is to be dropped */
     bool queue_full;    /* until something was acknowledged */
-    bool empty;         /* the last read found nothing, above or below */
+    bool empty;         /* the last read found nothing */
 };
 
 /* --- rows in flight -------------------------------------------------------------------- */
@@ -146,6 +162,57 @@ static void flights_clear(struct relay *r)
     r->in_flight = r->acked = r->refused = 0;
     r->low_water = 0;
     r->queue_full = false;
+    r->ngaps = 0;
+    r->sweep = true;
+    r->sweep_xmax = 0;
+}
+
+/* --- gaps ------------------------------------------------------------------------------ */
+
+/* Too many to remember: look at everything until those who may fill them have ended. */
+static void gaps_forget(struct relay *r)
+{
+    r->ngaps = 0;
+    r->sweep = true;
+    r->sweep_xmax = r->xmax;
+}
+
+/* low_water moves to `id`; what lies between was not there. */
+static void gaps_add(struct relay *r, int64_t id)
+{
+    int64_t from = r->low_water + 1;
+    if (r->sweep && r->low_water == 0)
+        from = id; /* the first row of all: the sweep finds what is below */
+    if (id - from > (int64_t)(outbox_gaps_max - r->ngaps)) {
+        gaps_forget(r);
+        from = id;
+    }
+    for (; from < id; from++)
+        r->gaps[r->ngaps++] = (struct gap){ from, r->xmax };
+    r->low_water = id;
+}
+
+static void gap_fill(struct relay *r, int64_t id)
+{
+    for (size_t i = 0; i < r->ngaps; i++)
+        if (r->gaps[i].id == id) {
+            r->gaps[i] = r->gaps[--r->ngaps];
+            return;
+        }
+}
+
+/* After a read whose rows were all produced: a gap below the last of them that no transaction can
+ * fill any more (all that ran when it was seen have ended) stays empty. */
+static void gaps_settle(struct relay *r, int64_t xmin, int64_t last)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->ngaps; i++)
+        if (r->gaps[i].xmax > xmin || r->gaps[i].id > last)
+            r->gaps[kept++] = r->gaps[i];
+    r->ngaps = kept;
+    if (r->sweep && r->sweep_xmax == 0)
+        r->sweep_xmax = r->xmax;
+    r->sweep = r->sweep && xmin < r->sweep_xmax;
 }
 
 /* --- producing ------------------------------------------------------------------------- */
@@ -234,12 +301,14 @@ static size_t produce_rows(struct relay *r, const struct db_rows *rows)
         if (r->in_flight == outbox_flight_max || !produce_row(r, rows, i))
             return i;
         if (id > r->low_water)
-            r->low_water = id;
+            gaps_add(r, id);
+        else
+            gap_fill(r, id);
     }
     return db_nrows(rows);
 }
 
-/* Rows at or below low_water that are not in flight: committed late.  *ret_all: none was left
+/* All rows at or below low_water that are not in flight: committed late.  *ret_all: none was left
  * behind. */
 static int relay_late(struct relay *r, bool *ret_all, struct err *err)
 {
@@ -256,6 +325,7 @@ static int relay_late(struct relay *r, bool *ret_all, struct err *err)
     for (size_t i = 0; i < n; i++)
         if (!flight_find(r, db_get_i64(rows, i, 0)))
             late[nlate++] = db_get_i64(rows, i, 0);
+    r->empty = r->empty && nlate == 0;
     /* Few at a time: there is no telling how big they are. */
     enum { late_rows_max = 20 };
     for (size_t at = 0; at < nlate; at += late_rows_max) {
@@ -276,20 +346,24 @@ static int relay_late(struct relay *r, bool *ret_all, struct err *err)
 static int relay_read(struct relay *r, bool *ret_full, struct err *err)
 {
     struct db_rows *rows;
+    int64_t *gaps = arena_raw(r->arena, (r->ngaps + 1) * sizeof(*gaps));
+    for (size_t i = 0; i < r->ngaps; i++)
+        gaps[i] = r->gaps[i].id;
     const struct db_val v[] = { db_i64(r->low_water), db_i64(outbox_rows_max),
-                                db_i64(outbox_read_bytes_max) };
+                                db_i64(outbox_read_bytes_max), db_i64s(gaps, r->ngaps) };
     int rc = db_session_exec(r->session, r->arena, &read_stmt, v, ARRAY_LEN(v), &rows, err);
     if (rc < 0)
         return rc;
-    bool some = !db_is_null(rows, 0, C_ID), all = true;
-    int64_t below = db_get_i64(rows, 0, C_BELOW);
-    r->empty = !some && below == 0;
-    *ret_full = db_nrows(rows) == outbox_rows_max;
-    if (below > (int64_t)r->in_flight)
+    size_t n = db_is_null(rows, 0, C_ID) ? 0 : db_nrows(rows);
+    bool all = true;
+    r->empty = n == 0;
+    r->xmax = db_get_i64(rows, 0, C_XMAX);
+    *ret_full = n >= outbox_rows_max;
+    if (r->sweep)
         rc = relay_late(r, &all, err);
-    if (rc == 0 && some && all)
-        produce_rows(r, rows);
-    if (some)
+    if (rc == 0 && all && (n == 0 || produce_rows(r, rows) == n))
+        gaps_settle(r, db_get_i64(rows, 0, C_XMIN), n ? db_get_i64(rows, n - 1, C_ID) : INT64_MAX);
+    if (n > 0)
         r->poll_ms = outbox_poll_first_ms;
     else if (r->poll_ms < outbox_poll_most_ms)
         r->poll_ms++;
@@ -384,9 +458,13 @@ static int relay_turn(struct relay *r, bool woken, struct err *err)
         r->full_pass_us = now_us + outbox_full_pass_us;
         rc = relay_late(r, &all, err);
     }
-    if (rc == 0 && (woken || now_us >= r->read_us) && !r->queue_full &&
-        r->in_flight + outbox_rows_max <= outbox_flight_max) {
+    /* Writers that wake it again and again are served together, a moment later. */
+    if (woken && r->read_us > r->readable_us)
+        r->read_us = r->readable_us;
+    if (rc == 0 && now_us >= r->read_us && !r->queue_full &&
+        r->in_flight + outbox_rows_max + outbox_gaps_max <= outbox_flight_max) {
         rc = relay_read(r, &full, err);
+        r->readable_us = full ? 0 : now_us + outbox_read_apart_us;
         r->read_us = full ? 0 : clock_mono_us() + r->poll_ms * 1000;
     }
     if (rc < 0)
