@@ -41,7 +41,8 @@ void bus_poll(struct bus_producer *p, unsigned timeout_ms);
 bool bus_fatal(const struct bus_producer *p);
 int bus_flush(struct bus_producer *p, unsigned timeout_ms, struct err *err) MUST_CHECK;
 
-/* Group consumer: manual offset storing.  A batch holds messages of one partition, in order. */
+/* Group consumer: manual offset storing.  A batch holds messages of any of its partitions, each
+ * partition's in order. */
 struct bus_consumer;
 int bus_consumer_new(const char *brokers, const char *group, const char *const *topics,
                      struct bus_consumer **ret, struct err *err) MUST_CHECK;
@@ -53,6 +54,9 @@ int bus_consume(struct bus_consumer *c, struct arena *a, size_t max, unsigned ti
  * free. */
 int bus_store(struct bus_consumer *c, const char *topic, int32_t partition, int64_t offset,
               struct err *err) MUST_CHECK;
+/* The same for each partition that these n messages of a batch, from its first on, are of. */
+int bus_store_all(struct bus_consumer *c, const struct bus_msg *m, size_t n,
+                  struct err *err) MUST_CHECK;
 /* Read again from `offset` (a batch could not be finished). */
 int bus_rewind(struct bus_consumer *c, const char *topic, int32_t partition, int64_t offset,
                struct err *err) MUST_CHECK;

@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-/* Taken from librdkafka but not handed out: messages of other partitions than the last batch's.  A
- * poll takes at most one batch, so this stays within one batch and one poll. */
+/* Taken from librdkafka but not handed out yet: a partition that is taken away meanwhile takes its
+ * messages with it. */
 enum { pending_max = 1024 };
 
 struct bus_consumer {
@@ -168,24 +168,14 @@ int bus_consume(struct bus_consumer *c, struct arena *a, size_t max, unsigned ti
         err_set(err, E_unavailable, "The message bus is not available.");
         return err_detail(err, "consumer: %s", text);
     }
-    /* Poll also when there is something: it keeps the group membership alive. */
-    fill_pending(c, max, c->npending ? 0 : timeout_ms);
-    struct bus_msg *out = c->npending ? arena_alloc(a, c->npending * sizeof(*out)) : NULL;
-    size_t n = 0, kept = 0;
-    const rd_kafka_message_t *first = c->npending ? c->pending[0] : NULL;
-    const char *topic = first ? arena_strdup(a, rd_kafka_topic_name(first->rkt)) : NULL;
-    int32_t partition = first ? first->partition : 0;
-    for (size_t i = 0; i < c->npending; i++) {
-        rd_kafka_message_t *m = c->pending[i];
-        if (n < max && same(m, topic, partition)) {
-            bus_copy(a, m, &out[n++]);
-            c->pending_bytes -= m->len;
-            rd_kafka_message_destroy(m);
-        } else {
-            c->pending[kept++] = m;
-        }
+    fill_pending(c, max, timeout_ms);
+    size_t n = c->npending;
+    struct bus_msg *out = n ? arena_alloc(a, n * sizeof(*out)) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        bus_copy(a, c->pending[i], &out[i]);
+        rd_kafka_message_destroy(c->pending[i]);
     }
-    c->npending = kept;
+    c->npending = c->pending_bytes = 0;
     *ret = out;
     *ret_n = n;
     return 0;
@@ -198,18 +188,41 @@ static rd_kafka_topic_partition_list_t *one(const char *topic, int32_t partition
     return l;
 }
 
-int bus_store(struct bus_consumer *c, const char *topic, int32_t partition, int64_t offset,
-              struct err *err)
+static int store(struct bus_consumer *c, rd_kafka_topic_partition_list_t *l, struct err *err)
 {
-    rd_kafka_topic_partition_list_t *l = one(topic, partition, offset + 1);
     rd_kafka_resp_err_t e = rd_kafka_offsets_store(c->rk, l);
-    if (!e)
-        e = l->elems[0].err;
+    for (int i = 0; i < l->cnt; i++) {
+        rd_kafka_resp_err_t one = l->elems[i].err;
+        /* Not ours any more: the next owner reads these messages again, and knows them by their
+         * ids. */
+        if (one && one != RD_KAFKA_RESP_ERR__STATE && one != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+            e = one;
+    }
     rd_kafka_topic_partition_list_destroy(l);
-    /* Not ours any more: the next owner reads these messages again, and knows them by their ids. */
     if (e == RD_KAFKA_RESP_ERR__STATE || e == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
         return 0;
     return e ? bus_fail(err, e, "store offset") : 0;
+}
+
+int bus_store(struct bus_consumer *c, const char *topic, int32_t partition, int64_t offset,
+              struct err *err)
+{
+    return store(c, one(topic, partition, offset + 1), err);
+}
+
+int bus_store_all(struct bus_consumer *c, const struct bus_msg *m, size_t n, struct err *err)
+{
+    if (n == 0)
+        return 0;
+    rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(16);
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_topic_partition_t *tp =
+            rd_kafka_topic_partition_list_find(l, m[i].topic, m[i].partition);
+        if (!tp)
+            tp = rd_kafka_topic_partition_list_add(l, m[i].topic, m[i].partition);
+        tp->offset = m[i].offset + 1;
+    }
+    return store(c, l, err);
 }
 
 static bool assigned(struct bus_consumer *c, const char *topic, int32_t partition)

@@ -42,13 +42,26 @@ static void upkeep(struct inbox_thread *t, struct arena *a)
         t->next_retry_us = clock_mono_us() + inbox_retry_poll_us;
 }
 
+/* What is left of a batch is read again, from the first message of each partition. */
+static void read_again(struct inbox_thread *t, const struct bus_msg *m, size_t n)
+{
+    struct err ignored;
+    for (size_t i = 0; i < n; i++) {
+        bool first = true;
+        for (size_t k = 0; k < i && first; k++)
+            first = m[k].partition != m[i].partition || strcmp(m[k].topic, m[i].topic) != 0;
+        while (first && bus_rewind(t->bus, m[i].topic, m[i].partition, m[i].offset, &ignored) &&
+               !halt_pause(&t->inbox->halt, 100))
+            ;
+    }
+}
+
 /* One batch; how many messages there were. */
 static size_t step(struct inbox_thread *t, struct arena *a)
 {
     struct bus_msg *m;
-    size_t n = 0, max = t->row->batch_max ? t->row->batch_max : batch_default;
+    size_t n = 0, done = 0, max = t->row->batch_max ? t->row->batch_max : batch_default;
     struct err err = { 0 }, ignored;
-    int64_t at = 0;
     int rc = bus_consume(t->bus, a, max, consume_ms, &m, &n, &err);
     if (rc) {
         back_off(t, &err);
@@ -56,18 +69,15 @@ static size_t step(struct inbox_thread *t, struct arena *a)
     }
     if (!n)
         return 0;
-    rc = inbox_batch(t, a, m, n, &at, &err);
-    int64_t done = rc ? at - 1 : m[n - 1].offset;
-    if (done >= m[0].offset && bus_store(t->bus, m[0].topic, m[0].partition, done, &ignored))
+    rc = inbox_batch(t, a, m, n, &done, &err);
+    if (bus_store_all(t->bus, m, done, &ignored))
         log_debug("inbox.store", kv_s("detail", ignored.detail));
     if (!rc) {
         t->pause_ms = 0;
         return n;
     }
     /* Go back rather than wait with the batch in hand: polling on keeps the place in the group. */
-    while (bus_rewind(t->bus, m[0].topic, m[0].partition, at, &ignored) &&
-           !halt_pause(&t->inbox->halt, 100))
-        ;
+    read_again(t, m + done, n - done);
     back_off(t, &err);
     return 0;
 }
@@ -127,8 +137,7 @@ int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct err *er
     assert(in->threads);
     int rc = 0;
     for (size_t i = 0; i < in->n && !rc; i++) {
-        assert(conf->rows[i].mode == INBOX_EFFECT ? conf->rows[i].fn != NULL
-                                                  : conf->rows[i].fn_batch != NULL);
+        assert((conf->rows[i].mode == INBOX_EFFECT && conf->rows[i].fn) || conf->rows[i].fn_batch);
         in->threads[i] = (struct inbox_thread){ .inbox = in, .row = &conf->rows[i] };
         rc = start_thread(&in->threads[i], err);
     }

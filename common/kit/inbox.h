@@ -3,9 +3,10 @@
 /*
  * A consumer is a row of a table (rulings.md 8 and 9).
  *
- * INBOX_EFFECT: messages of a partition in batches of up to `batch_max` in one transaction, which
- * first records (consumer, event id) in `inbox`; what was recorded before is skipped.  If a batch
- * fails it is replayed one by one.  fn answering -E_retry_later parks the message in `inbox_retry`
+ * INBOX_EFFECT: messages (each partition's in order) in batches of up to `batch_max` in one
+ * transaction, which first records (consumer, event id) in `inbox`; what was recorded before is
+ * skipped.  fn gets one message, fn_batch all of them.  If a batch fails it is replayed one by one.
+ * The function answering -E_retry_later parks the message in `inbox_retry`
  * (later messages of that key queue behind it, the partition goes on); any other error but
  * E_unavailable/E_timeout dead-letters it to <topic>.dlq with the reason.  INBOX_BULK: fn_batch
  * gets the batch, no dedupe. The offset is stored after the commit.
@@ -38,9 +39,11 @@ struct consumer {
     const char *types;         /* only events whose short type begins so ("user."); NULL: all */
     enum inbox_mode mode;
     unsigned batch_max, batch_ms;
-    int (*fn)(struct msg *m, struct db_tx *tx, struct err *err);
+    int (*fn)(struct msg *m, struct db_tx *tx, struct err *err); /* or fn_batch */
     int (*fn_batch)(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);
     void (*committed)(struct svc *svc, size_t n); /* after the commit of a batch, or NULL */
+    void (*failed)(
+        struct svc *svc); /* after a try that was rolled back, or may have been; or NULL */
     const char *doc;
 };
 /* One thread a consumer row; the table ends at .name NULL. */

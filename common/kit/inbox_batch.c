@@ -51,51 +51,54 @@ struct batch {
     bool park_all; /* the second try of a message that wants to wait */
 };
 
-static int call(struct batch *b, struct msg *m, struct db_tx *tx, struct err *err)
+int inbox_call(const struct inbox_thread *t, struct msg **m, size_t n, struct db_tx *tx,
+               struct err *err)
 {
-    struct log_context ctx = { .request_id = "" };
-    if (m->request_id)
-        snprintf(ctx.request_id, sizeof(ctx.request_id), "%s", m->request_id);
-    if (m->traceparent && strlen(m->traceparent) >= 35)
-        snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%.32s", m->traceparent + 3);
-    log_context_set(&ctx);
-    int rc = b->t->row->fn(m, tx, err);
-    log_context_set(NULL);
+    int rc = 0;
+    if (t->row->fn_batch)
+        return t->row->fn_batch(t->inbox->conf.svc, m, n, tx, err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct log_context ctx = { .request_id = "" };
+        if (m[i]->request_id)
+            snprintf(ctx.request_id, sizeof(ctx.request_id), "%s", m[i]->request_id);
+        if (m[i]->traceparent && strlen(m[i]->traceparent) >= 35)
+            snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%.32s", m[i]->traceparent + 3);
+        log_context_set(&ctx);
+        rc = t->row->fn(m[i], tx, err);
+        log_context_set(NULL);
+    }
     return rc;
 }
 
-static bool parked_before(const struct batch *b, const bool *parked, size_t i)
+static bool parked_before(const struct batch *b, const struct inbox_known *known, size_t i)
 {
     for (size_t k = 0; k < i; k++)
-        if (parked[k] && str_eq(b->m[k]->key, b->m[i]->key))
+        if (known[k].parked && str_eq(b->m[k]->key, b->m[i]->key))
             return true;
-    return parked[i];
+    return known[i].parked;
 }
 
 static int effect_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct batch *b = ctx;
     const char *name = b->t->row->name;
-    bool *fresh = arena_alloc(b->a, b->n * sizeof(*fresh));
-    bool *parked = arena_alloc(b->a, b->n * sizeof(*parked));
+    struct inbox_known *known = arena_alloc(b->a, b->n * sizeof(*known));
+    struct msg **now = arena_alloc(b->a, b->n * sizeof(struct msg *));
+    size_t nnow = 0;
     b->fresh = b->parked = 0;
-    int rc = inbox_record(tx, b->a, name, b->m, b->n, fresh, err);
-    for (size_t i = 0; i < b->n; i++)
-        b->fresh += fresh[i];
-    if (rc || !b->fresh)
-        return rc;
-    rc = inbox_parked(tx, b->a, name, b->m, b->n, parked, err);
+    int rc = inbox_record(tx, b->a, name, b->m, b->n, known, err);
     for (size_t i = 0; i < b->n && !rc; i++) {
-        if (!fresh[i])
+        if (!known[i].fresh)
             continue;
-        if (b->park_all || parked_before(b, parked, i)) {
+        b->fresh++;
+        if (b->park_all || parked_before(b, known, i)) {
             rc = inbox_park(tx, b->a, name, b->m[i], b->park_all ? inbox_retry_first_ms : 0, err);
             b->parked++;
         } else {
-            rc = call(b, b->m[i], tx, err);
+            now[nnow++] = b->m[i];
         }
     }
-    return rc;
+    return rc || !nnow ? rc : inbox_call(b->t, now, nnow, tx, err);
 }
 
 static int bulk_tx(struct db_tx *tx, void *ctx, struct err *err)
@@ -109,8 +112,8 @@ static int bulk_tx(struct db_tx *tx, void *ctx, struct err *err)
 static int record_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct batch *b = ctx;
-    bool fresh;
-    return inbox_record(tx, b->a, b->t->row->name, b->m, 1, &fresh, err);
+    struct inbox_known known;
+    return inbox_record(tx, b->a, b->t->row->name, b->m, 1, &known, err);
 }
 
 static int run(struct batch *b, struct err *err)
@@ -118,6 +121,8 @@ static int run(struct batch *b, struct err *err)
     struct inbox_thread *t = b->t;
     bool effect = t->row->mode == INBOX_EFFECT;
     int rc = db_tx(t->inbox->conf.db, b->a, effect ? effect_tx : bulk_tx, b, err);
+    if (rc && t->row->failed)
+        t->row->failed(t->inbox->conf.svc);
     if (rc)
         return rc;
     metric_add(t->done, (int64_t)(b->fresh - b->parked));
@@ -161,13 +166,13 @@ static int single(struct inbox_thread *t, struct arena *a, struct msg *m, const 
 }
 
 /* One of its messages failed: all over again, one transaction each, to find out which. */
-static int replay(struct inbox_thread *t, struct arena *a, struct msg **m, struct bus_msg **raw,
-                  size_t n, int64_t *ret_at, struct err *err)
+static int replay(struct inbox_thread *t, struct arena *a, struct batch *b,
+                  struct bus_msg *const *from, size_t *ret_at, struct err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        int rc = single(t, a, m[i], raw[i], err);
+    for (size_t i = 0; i < b->n; i++) {
+        int rc = single(t, a, b->m[i], from[i], err);
         if (rc) {
-            *ret_at = raw[i]->offset;
+            *ret_at = i;
             return rc;
         }
     }
@@ -175,12 +180,12 @@ static int replay(struct inbox_thread *t, struct arena *a, struct msg **m, struc
 }
 
 int inbox_batch(struct inbox_thread *t, struct arena *a, struct bus_msg *raw, size_t n,
-                int64_t *ret_at, struct err *err)
+                size_t *ret_done, struct err *err)
 {
     struct msg **m = arena_alloc(a, n * sizeof(*m)), *all = arena_alloc(a, n * sizeof(*all));
     struct bus_msg **from = arena_alloc(a, n * sizeof(*from));
-    size_t good = 0;
-    *ret_at = raw[0].offset;
+    size_t good = 0, at = 0;
+    *ret_done = 0;
     for (size_t i = 0; i < n; i++) {
         const char *why = "";
         if (inbox_event(t, a, &raw[i], &all[good], &why)) {
@@ -193,11 +198,10 @@ int inbox_batch(struct inbox_thread *t, struct arena *a, struct bus_msg *raw, si
         if (rc)
             return rc;
     }
-    if (!good)
-        return 0;
     struct batch b = { .t = t, .a = a, .m = m, .n = good };
-    int rc = run(&b, err);
-    if (rc == 0 || inbox_waits(rc))
-        return rc;
-    return replay(t, a, m, from, good, ret_at, err);
+    int rc = good ? run(&b, err) : 0;
+    if (rc && !inbox_waits(rc))
+        rc = replay(t, a, &b, from, &at, err);
+    *ret_done = rc ? (size_t)(from[at] - raw) : n;
+    return rc;
 }

@@ -54,9 +54,13 @@ bool inbox_event(struct inbox_thread *t, struct arena *a, const struct bus_msg *
                  const char **ret_why);
 const char *inbox_day(struct arena *a, const struct msg *m); /* "2026-02-19" */
 
-/* Handles a batch of one partition: 0, or negative and *ret_at is the first offset not done. */
+/* Handles a batch; *ret_done: so many, from the first on, are done (all of them, if it answers 0).
+ */
 int inbox_batch(struct inbox_thread *t, struct arena *a, struct bus_msg *raw, size_t n,
-                int64_t *ret_at, struct err *err) MUST_CHECK;
+                size_t *ret_done, struct err *err) MUST_CHECK;
+/* The consumer's function on some messages. */
+int inbox_call(const struct inbox_thread *t, struct msg **m, size_t n, struct db_tx *tx,
+               struct err *err) MUST_CHECK;
 int inbox_retry_due(struct inbox_thread *t, struct arena *a, struct err *err) MUST_CHECK;
 /* Produces to <topic>.dlq and waits for the acknowledgement. */
 int inbox_dead(struct inbox_thread *t, const struct bus_msg *m, int code, const char *reason,
@@ -68,12 +72,12 @@ static inline bool inbox_waits(int rc)
 }
 
 /* Statements. */
-/* Ids of `m` that were not recorded before (now they are), as a mask by position. */
+/* Which of `m` were not recorded before (now they are), and which have keys that are parked. */
+struct inbox_known {
+    bool fresh, parked;
+};
 int inbox_record(struct db_tx *tx, struct arena *a, const char *consumer, struct msg **m, size_t n,
-                 bool *ret_new, struct err *err) MUST_CHECK;
-/* Which keys are parked. */
-int inbox_parked(struct db_tx *tx, struct arena *a, const char *consumer, struct msg **m, size_t n,
-                 bool *ret_parked, struct err *err) MUST_CHECK;
+                 struct inbox_known *ret, struct err *err) MUST_CHECK;
 int inbox_park(struct db_tx *tx, struct arena *a, const char *consumer, const struct msg *m,
                unsigned delay_ms, struct err *err) MUST_CHECK;
 int inbox_days(struct inbox_thread *t, struct arena *a, struct err *err) MUST_CHECK;

@@ -79,7 +79,8 @@ static int try_tx(struct db_tx *tx, void *ctx, struct err *err)
     int rc = load(p, tx, err);
     if (rc || !p->id)
         return rc;
-    p->fn_rc = p->t->row->fn(&p->m, tx, err);
+    struct msg *m = &p->m;
+    p->fn_rc = inbox_call(p->t, &m, 1, tx, err);
     return p->fn_rc ? p->fn_rc : remove_row(p, tx, err);
 }
 
@@ -151,6 +152,8 @@ int inbox_retry_due(struct inbox_thread *t, struct arena *a, struct err *err)
     int rc = 0;
     for (int i = 0; i < burst && !halt_is_set(&t->inbox->halt); i++) {
         rc = db_tx(t->inbox->conf.db, a, try_tx, &p, err);
+        if (rc && t->row->failed)
+            t->row->failed(t->inbox->conf.svc);
         if (rc && (!p.fn_rc || inbox_waits(rc)))
             return rc;
         if (!rc && !p.id)

@@ -76,58 +76,44 @@ const char *inbox_day(struct arena *a, const struct msg *m)
 }
 
 int inbox_record(struct db_tx *tx, struct arena *a, const char *consumer, struct msg **m, size_t n,
-                 bool *ret_new, struct err *err)
+                 struct inbox_known *ret, struct err *err)
 {
     static const struct db_stmt record = {
         .name = "inbox_record",
         .sql =
-            "insert into inbox (consumer, event_id, event_day)"
+            "with fresh as (insert into inbox (consumer, event_id, event_day)"
             " select $1::text, e.id, e.day::date from unnest($2::text[], $3::text[]) as e(id, day)"
-            " on conflict do nothing returning event_id",
+            " on conflict do nothing returning event_id)"
+            " select event_id, null from fresh union all (select distinct null, key from"
+            " inbox_retry where consumer = $1::text and key = any($4::text[]))",
         .flags = DB_WRITE,
     };
-    const char **ids = arena_alloc(a, n * sizeof(*ids)), **days = arena_alloc(a, n * sizeof(*days));
+    const char **text = arena_alloc(a, 3 * n * sizeof(*text)), **ids = text, **days = text + n,
+               **keys = text + 2 * n;
     for (size_t i = 0; i < n; i++) {
         ids[i] = m[i]->event_id;
         days[i] = inbox_day(a, m[i]);
+        keys[i] = m[i]->key;
     }
-    const struct db_val v[] = { db_text(consumer), db_texts(ids, n), db_texts(days, n) };
+    const struct db_val v[] = { db_text(consumer), db_texts(ids, n), db_texts(days, n),
+                                db_texts(keys, n) };
     struct db_rows *r;
     int rc = db_exec(tx, a, &record, v, ARRAY_LEN(v), &r, err);
     if (rc)
         return rc;
     /* RETURNING keeps the order of the insert, so one walk pairs them; a second copy within the
-     * batch was skipped by the statement. */
-    size_t k = 0, rows = db_nrows(r);
+     * batch was skipped by the statement.  Parked keys come after. */
+    size_t k = 0, rows = db_nrows(r), nfresh = 0;
+    while (nfresh < rows && !db_is_null(r, nfresh, 0))
+        nfresh++;
     for (size_t i = 0; i < n; i++) {
-        ret_new[i] = k < rows && str_eq(db_str(r, k, 0), ids[i]);
-        k += ret_new[i];
+        ret[i].fresh = k < nfresh && str_eq(db_str(r, k, 0), ids[i]);
+        k += ret[i].fresh;
+        ret[i].parked = false;
+        for (size_t j = nfresh; j < rows && !ret[i].parked; j++)
+            ret[i].parked = str_eq(db_str(r, j, 1), keys[i]);
     }
-    return k == rows ? 0 : err_set(err, E_internal, "The inbox answered out of order.");
-}
-
-int inbox_parked(struct db_tx *tx, struct arena *a, const char *consumer, struct msg **m, size_t n,
-                 bool *ret_parked, struct err *err)
-{
-    static const struct db_stmt parked = {
-        .name = "inbox_parked",
-        .sql = "select distinct key from inbox_retry where consumer = $1::text and key = "
-               "any($2::text[])",
-    };
-    const char **keys = arena_alloc(a, n * sizeof(*keys));
-    for (size_t i = 0; i < n; i++)
-        keys[i] = m[i]->key;
-    const struct db_val v[] = { db_text(consumer), db_texts(keys, n) };
-    struct db_rows *r;
-    int rc = db_exec(tx, a, &parked, v, ARRAY_LEN(v), &r, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        ret_parked[i] = false;
-        for (size_t k = 0; k < db_nrows(r) && !ret_parked[i]; k++)
-            ret_parked[i] = str_eq(db_str(r, k, 0), keys[i]);
-    }
-    return 0;
+    return k == nfresh ? 0 : err_set(err, E_internal, "The inbox answered out of order.");
 }
 
 int inbox_park(struct db_tx *tx, struct arena *a, const char *consumer, const struct msg *m,
