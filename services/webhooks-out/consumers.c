@@ -6,7 +6,12 @@ static const char *const topics_followed[] = { "content.events", "auth.events", 
 static void committed(struct svc *svc, size_t n)
 {
     (void)n;
-    dispatch_wake(svc, false);
+    dispatch_offered(svc, true);
+}
+
+static void failed(struct svc *svc)
+{
+    dispatch_offered(svc, false);
 }
 
 const struct consumer webhook_consumers[] = {
@@ -15,9 +20,9 @@ const struct consumer webhook_consumers[] = {
      .topic = "content.events",
      .mode = INBOX_EFFECT,
      .batch_max = 500,
-     .batch_ms = 2,
-     .fn = fanout,
+     .fn_batch = fanout,
      .committed = committed,
+     .failed = failed,
      .doc = "Makes a delivery for each endpoint that listens to the event." },
     { 0 },
 };

@@ -113,10 +113,8 @@ int delivery_resend(struct req *req, struct res *res, struct err *err)
     }
     if (rc)
         return rc;
-    if (!g.seen) {
-        dispatch_hint(req->svc, g.endpoint);
-        dispatch_wake(req->svc, false);
-    }
+    if (!g.seen)
+        dispatch_due(req->svc, g.endpoint);
     rc = crud_answer(req, res, entity_find("webhook_delivery"), req->params[0], err);
     res->etag = NULL;
     res->status = 202;

@@ -35,7 +35,7 @@ static void unlock(struct dispatch *d)
     must(pthread_mutex_unlock(&d->lock) == 0);
 }
 
-static void ring(struct dispatch *d)
+void dispatch_ring(struct dispatch *d)
 {
     const uint64_t one = 1;
     ssize_t ignored = write(d->wake_fd, &one, sizeof(one)); /* only a full counter refuses */
@@ -77,20 +77,59 @@ bool delivery_held(const struct endpoint *ep, const char *id)
     return false;
 }
 
+static const char *put(char **at, const char *text, size_t n)
+{
+    char *to = *at;
+    if (!text)
+        return NULL;
+    memcpy(to, text, n);
+    to[n] = '\0';
+    *at += n + 1;
+    return to;
+}
+
+static size_t length(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+struct delivery *delivery_new(struct dispatch *d, const struct offer *o)
+{
+    static const char prefix[] = "evt_";
+    size_t id = length(o->id), event_id = length(o->event_id), entity = length(o->entity),
+           event = length(o->event), trace = length(o->trace), request = length(o->request_id);
+    struct delivery *dl = calloc(1, sizeof(*dl) + id + strlen(prefix) + event_id + entity + event +
+                                        trace + request + o->body_n + 7);
+    must(dl);
+    char *at = (char *)(dl + 1);
+    dl->d = d;
+    dl->id = put(&at, o->id, id);
+    dl->message_id = at;
+    memcpy(at, prefix, strlen(prefix));
+    at += strlen(prefix);
+    (void)put(&at, o->event_id, event_id);
+    dl->entity = put(&at, o->entity, entity);
+    dl->event = put(&at, o->event, event);
+    dl->trace = put(&at, o->trace, trace);
+    dl->request_id = put(&at, o->request_id, request);
+    dl->body = put(&at, o->body, o->body_n);
+    dl->body_n = o->body_n;
+    dl->user_id = o->user_id;
+    dl->event_us = o->event_us;
+    dl->n = 1;
+    return dl;
+}
+
 void delivery_free(struct delivery *dl)
 {
     if (dl->held)
         dl->held->held_back = dl->held_back;
     *dl->held_back = dl->held;
-    free(dl->entity);
-    free(dl->event);
-    free(dl->body);
-    free(dl->trace);
-    free(dl->request_id);
+    free(dl->reply);
     free(dl);
 }
 
-void endpoint_push(struct endpoint *ep, struct delivery *dl)
+void endpoint_hold(struct endpoint *ep, struct delivery *dl)
 {
     dl->ep = ep;
     dl->held = ep->held;
@@ -98,6 +137,11 @@ void endpoint_push(struct endpoint *ep, struct delivery *dl)
     if (ep->held)
         ep->held->held_back = &dl->held;
     ep->held = dl;
+}
+
+void endpoint_push(struct endpoint *ep, struct delivery *dl)
+{
+    dl->next = NULL;
     *ep->queue_tail = dl;
     ep->queue_tail = &dl->next;
     ep->nqueue++;
@@ -118,7 +162,7 @@ void endpoint_drop_queue(struct endpoint *ep)
 {
     while (ep->queue)
         delivery_free(queue_pop(ep));
-    ep->probe = true;
+    ep->probe = ep->behind = true;
 }
 
 void endpoint_gone(struct dispatch *d, struct endpoint *ep)
@@ -168,7 +212,7 @@ static void keep_reply(struct delivery *dl, const struct httpc_res *res)
     size_t n = res->body_n < reply_bytes_kept ? res->body_n : reply_bytes_kept;
     for (size_t cut = 0; cut < 4 && cut <= n; cut++)
         if (str_utf8_ok(res->body, n - cut)) {
-            memcpy(dl->reply, res->body, n - cut);
+            dl->reply = n > cut ? strndup(res->body, n - cut) : NULL;
             return;
         }
 }
@@ -187,6 +231,8 @@ static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_re
     d->in_flight--;
     *d->results_tail = dl;
     d->results_tail = &dl->next;
+    if (d->nresults++ == 0)
+        d->first_result_us = clock_mono_us();
     if (!str_eq(dl->status, "delivered")) {
         ep->failures++;
         if (endpoint_ordered(ep) || dl->gone)
@@ -194,6 +240,17 @@ static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_re
         if (dl->gone)
             ep->active = false;
     }
+}
+
+/* Is there a reason to wake the dispatcher for this result?  Most can wait to be written together.
+ */
+static bool is_urgent(struct dispatch *d, const struct delivery *dl)
+{
+    const struct endpoint *ep = dl->ep;
+    bool waits = (endpoint_ordered(ep) && !ep->queue) || dl->gone || d->stopping;
+    d->rush |= waits;
+    return waits || d->nresults == 1 || d->nresults == results_rush ||
+           (ep->probe && ep->nqueue < queue_max / 2);
 }
 
 /* On httpc's thread: the next one goes out at once, the dispatcher only writes down what was. */
@@ -205,7 +262,8 @@ static void on_done(void *ctx, const struct httpc_res *res)
     lock(d);
     ended(d, dl, res);
     endpoint_pump(d, ep);
-    ring(d); /* before the lock goes, and perhaps the dispatcher with it */
+    if (is_urgent(d, dl))
+        dispatch_ring(d); /* before the lock goes, and perhaps the dispatcher with it */
     unlock(d);
 }
 
@@ -242,7 +300,7 @@ static void attempt(struct dispatch *d, struct delivery *dl)
     if (rc) {
         struct httpc_res res = { .result = rc, .reason = err.msg, .body = "", .address = "" };
         ended(d, dl, &res);
-        ring(d);
+        dispatch_ring(d);
     }
     arena_free(a);
 }
@@ -263,38 +321,29 @@ void endpoint_pump(struct dispatch *d, struct endpoint *ep)
 
 /* --- waking --- */
 
-void dispatch_hint(struct svc *svc, int64_t endpoint)
+void dispatch_due(struct svc *svc, int64_t endpoint)
 {
     struct dispatch *d = svc->state;
     if (!d)
         return;
     lock(d);
-    if (d->nfresh < hints_max)
-        d->fresh[d->nfresh] = endpoint;
-    d->nfresh++;
+    struct endpoint *ep = endpoint_find(d, endpoint);
+    if (ep)
+        ep->probe = true;
     unlock(d);
+    if (ep)
+        dispatch_ring(d);
 }
 
-void dispatch_wake(struct svc *svc, bool endpoints_changed)
+void dispatch_wake(struct svc *svc)
 {
     struct dispatch *d = svc->state;
     if (!d)
         return;
     lock(d);
-    d->endpoints_changed |= endpoints_changed;
-    d->probe_all |= endpoints_changed || d->nfresh > hints_max;
-    for (size_t i = 0; i < d->nfresh && i < hints_max; i++) {
-        struct endpoint *ep = endpoint_find(d, d->fresh[i]);
-        if (ep)
-            ep->probe = true;
-        else
-            d->endpoints_changed = true; /* made just now, elsewhere */
-    }
-    bool any = d->nfresh > 0 || endpoints_changed;
-    d->nfresh = 0;
+    d->endpoints_changed = d->probe_all = true;
     unlock(d);
-    if (any)
-        ring(d);
+    dispatch_ring(d);
 }
 
 /* --- the rounds --- */
@@ -309,6 +358,7 @@ struct dispatch *dispatch_new(struct svc *svc)
     must(d->wake_fd >= 0);
     must(pthread_mutex_init(&d->lock, NULL) == 0);
     d->results_tail = &d->results;
+    d->offers_tail = &d->offers;
     d->arena = arena_new();
     return d;
 }
@@ -352,7 +402,10 @@ static int64_t next_due(struct dispatch *d, int64_t now)
                 at = ep->due_us;
             }
         }
-    if (d->results || d->endpoints_changed || d->probe_all)
+    int64_t written = d->rush ? now : d->first_result_us + results_wait_us;
+    if (d->results && written < at)
+        at = written;
+    if (d->endpoints_changed || d->probe_all)
         at = now;
     unlock(d);
     return at;
@@ -369,7 +422,11 @@ static int round_of(struct dispatch *d, struct err *err)
         rc = dispatch_balance(d, err);
         d->balance_us = now + balance_every_us;
     }
-    if (!rc)
+    lock(d);
+    bool write = d->rush || d->nresults >= results_rush ||
+                 (d->results && d->first_result_us + results_wait_us <= now);
+    unlock(d);
+    if (!rc && write)
         rc = dispatch_write(d, &more, err);
     lock(d);
     reload |= d->endpoints_changed;

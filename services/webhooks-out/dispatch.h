@@ -9,8 +9,10 @@
  * socket closed. No row is touched before an attempt ends; what a killed replica was sending is due
  * still.
  *
- *   dispatch_db.c  one thread: shards, endpoints, what is due, results        (session, blocking)
- *   dispatch.c     its rounds, and the queues that it and httpc's thread share (under `lock`)
+ *   dispatch_db.c     one thread: shards, endpoints, what is due, results       (session, blocking)
+ *   dispatch.c        its rounds, and the queues that it and httpc's thread share (under `lock`)
+ *   dispatch_offer.c  the short way: fan-out hands over what it wrote, so that it is sent without
+ *                     being read again
  */
 #include "services/webhooks-out/provider.h"
 #include "services/webhooks-out/webhooks.h"
@@ -24,34 +26,37 @@ enum {
     in_flight_max = 448, /* below httpc's connections */
     queue_max = 64,      /* read ahead for an endpoint */
     results_max = 500,
+    results_rush = 64,       /* so many are written at once, */
+    results_wait_us = 10000, /* fewer when the first has waited so long */
     hints_max = 256,
     reply_bytes_kept = 1024
 };
 
 struct endpoint;
-struct delivery { /* from being read until its result is written */
-    char id[40], message_id[48];
-    char *entity, *event, *body, *trace, *request_id; /* on the heap */
+struct delivery { /* from being read until its result is written; one block with its texts */
+    const char *id, *message_id, *entity, *event, *body, *trace, *request_id;
     size_t body_n;
-    int64_t event_us, seq, user_id;
+    int64_t event_us, user_id;
     unsigned n, before; /* the attempt's number; those before the last resend */
     struct dispatch *d;
     struct endpoint *ep;
-    struct delivery *next;              /* in the queue or the results */
+    struct delivery *next;              /* in the queue, the results or the offers */
     struct delivery *held, **held_back; /* of its endpoint */
     /* How it ended. */
     const char *status; /* "delivered", "failed", "dead" */
     int code;
     bool refused, gone;
     int64_t latency_us, wait_ms, ended_us;
-    char error[256], reply[reply_bytes_kept + 1], address[64];
+    char error[256], address[64];
+    char *reply; /* of its own, or NULL */
 };
 
 struct endpoint {
     int64_t id, version, max;
     char *url, *secret;
     bool active, mine, seen, probe;
-    unsigned in_flight, unwritten;
+    bool behind; /* there may be more due in the table than the queue has */
+    unsigned in_flight, unwritten, offered, taken;
     uint64_t failures; /* counts, so that what was read before one is not used after it */
     int64_t due_us;    /* monotonic; a retry is due then; 0: none known */
     struct delivery *queue, **queue_tail, *held;
@@ -66,14 +71,17 @@ struct dispatch {
     pthread_mutex_t lock; /* what follows */
     struct endpoint *endpoints[endpoint_buckets];
     struct delivery *results, **results_tail;
-    size_t in_flight;
+    size_t nresults, in_flight;
+    int64_t first_result_us;
+    bool rush; /* somebody waits for a result to be written */
     bool endpoints_changed, probe_all, stopping;
-    int64_t fresh[hints_max]; /* endpoints that got something, not committed yet */
-    size_t nfresh;
+    struct delivery *offers, **offers_tail; /* written, but not committed yet */
+    int64_t hints[hints_max];               /* endpoints that got something that was not offered */
+    size_t nhints;
+    _Atomic bool shard[shards_max]; /* set by the dispatcher's thread */
     /* The dispatcher's thread only. */
     struct db_session *session;
     struct arena *arena;
-    bool shard[shards_max];
     size_t nshards, replicas;
     int64_t balance_us, reload_us, poll_us, poll_every_us;
 };
@@ -86,7 +94,11 @@ void endpoint_push(struct endpoint *ep, struct delivery *dl);
 bool endpoint_ordered(const struct endpoint *ep);
 void endpoint_pump(struct dispatch *d, struct endpoint *ep); /* sends while there is room */
 void endpoint_gone(struct dispatch *d, struct endpoint *ep); /* frees it if nothing is held */
+/* A copy; of the first attempt, if the rest is not set. */
+struct delivery *delivery_new(struct dispatch *d, const struct offer *o);
 void delivery_free(struct delivery *dl);
+void endpoint_hold(struct endpoint *ep, struct delivery *dl); /* endpoint_push does it too */
+void dispatch_ring(struct dispatch *d);                       /* a round, soon; any thread */
 bool delivery_held(const struct endpoint *ep, const char *id);
 
 /* --- dispatch_db.c, without it --- */

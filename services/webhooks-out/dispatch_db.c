@@ -63,7 +63,8 @@ void dispatch_close(struct dispatch *d)
     db_session_close(d->session);
     d->session = NULL;
     d->nshards = 0;
-    memset(d->shard, 0, sizeof(d->shard));
+    for (size_t i = 0; i < shards_max; i++)
+        d->shard[i] = false;
     lock(d);
     let_go(d, true, 0);
     unlock(d);
@@ -191,35 +192,22 @@ int dispatch_reload(struct dispatch *d, struct err *err)
 
 /* --- what is due --- */
 
-static char *copy(const struct db_rows *r, size_t row, size_t col)
-{
-    const char *text = db_str(r, row, col);
-    char *out = text ? strdup(text) : NULL;
-    if (text && !out)
-        abort();
-    return out;
-}
-
 static void take_delivery(struct dispatch *d, struct endpoint *ep, const struct db_rows *r,
                           size_t i)
 {
-    struct delivery *dl = calloc(1, sizeof(*dl));
-    if (!dl)
-        abort();
-    dl->d = d;
-    snprintf(dl->id, sizeof(dl->id), "%s", db_str(r, i, 0));
-    snprintf(dl->message_id, sizeof(dl->message_id), "evt_%s", db_str(r, i, 2));
-    dl->entity = copy(r, i, 3);
+    struct offer o = { .id = db_str(r, i, 0),
+                       .event_id = db_str(r, i, 2),
+                       .entity = db_str(r, i, 3),
+                       .trace = db_str(r, i, 7),
+                       .request_id = db_str(r, i, 8),
+                       .event_us = db_get_i64(r, i, 9),
+                       .event = db_str(r, i, 13),
+                       .user_id = db_get_i64(r, i, 14) };
+    o.body = db_cell(r, i, 6, &o.body_n);
+    struct delivery *dl = delivery_new(d, &o);
     dl->n = (unsigned)db_get_i64(r, i, 4) + 1;
     dl->before = (unsigned)db_get_i64(r, i, 5);
-    db_cell(r, i, 6, &dl->body_n);
-    dl->body = copy(r, i, 6);
-    dl->trace = copy(r, i, 7);
-    dl->request_id = copy(r, i, 8);
-    dl->event_us = db_get_i64(r, i, 9);
-    dl->seq = db_get_i64(r, i, 12);
-    dl->event = copy(r, i, 13);
-    dl->user_id = db_get_i64(r, i, 14);
+    endpoint_hold(ep, dl);
     endpoint_push(ep, dl);
 }
 
@@ -283,17 +271,25 @@ static int probe_many(struct dispatch *d, const struct probe *p, struct err *err
     if (rc || !p->nmany)
         return rc;
     lock(d);
+    for (size_t i = 0; i < p->nmany; i++) {
+        struct endpoint *ep = endpoint_find(d, p->many[i]);
+        if (ep)
+            ep->taken = 0;
+    }
     for (size_t i = 0; i < db_nrows(rows); i++) {
         struct endpoint *ep = endpoint_find(d, db_get_i64(rows, i, 1));
         if (!ep || !ep->mine || !ep->active || endpoint_ordered(ep))
             continue;
         take_delivery(d, ep, rows, i);
-        ep->probe = true; /* there may be more */
+        ep->taken++;
     }
     for (size_t i = 0; i < p->nmany; i++) {
         struct endpoint *ep = endpoint_find(d, p->many[i]);
-        if (ep)
-            endpoint_pump(d, ep);
+        if (!ep)
+            continue;
+        ep->behind = (int64_t)ep->taken >= p->rooms[i];
+        ep->probe |= ep->behind;
+        endpoint_pump(d, ep);
     }
     unlock(d);
     return 0;
@@ -435,9 +431,12 @@ static bool was_changed(const struct batch *b, const struct delivery *dl)
     return false;
 }
 
-static int write_tx(struct db_tx *tx, void *ctx, struct err *err)
+struct results {
+    struct db_val v[9];
+};
+
+static void results_of(const struct batch *b, struct results *ret)
 {
-    struct batch *b = ctx;
     struct arena *a = b->d->arena;
     const char **text[5];
     int64_t *num[4];
@@ -450,19 +449,26 @@ static int write_tx(struct db_tx *tx, void *ctx, struct err *err)
         text[0][i] = dl->id;
         text[1][i] = dl->status;
         text[2][i] = dl->error;
-        text[3][i] = dl->reply;
+        text[3][i] = dl->reply ? dl->reply : "";
         text[4][i] = dl->address;
         num[0][i] = dl->n;
         num[1][i] = dl->code;
         num[2][i] = dl->latency_us / 1000;
         num[3][i] = dl->wait_ms;
     }
-    const struct db_val v[] = { db_texts(text[0], b->n), db_texts(text[1], b->n),
-                                db_i64s(num[0], b->n),   db_i64s(num[1], b->n),
-                                db_i64s(num[2], b->n),   db_texts(text[2], b->n),
-                                db_texts(text[3], b->n), db_texts(text[4], b->n),
-                                db_i64s(num[3], b->n) };
-    int rc = db_exec(tx, a, &sql_attempts_add, v, ARRAY_LEN(v), &b->changed, err);
+    *ret = (struct results){
+        { db_texts(text[0], b->n), db_texts(text[1], b->n), db_i64s(num[0], b->n),
+         db_i64s(num[1], b->n), db_i64s(num[2], b->n), db_texts(text[2], b->n),
+         db_texts(text[3], b->n), db_texts(text[4], b->n), db_i64s(num[3], b->n) }
+    };
+}
+
+static int write_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct batch *b = ctx;
+    struct results r;
+    results_of(b, &r);
+    int rc = db_exec(tx, b->d->arena, &sql_attempts_add, r.v, ARRAY_LEN(r.v), &b->changed, err);
     for (size_t i = 0; i < b->n && !rc; i++) {
         const struct delivery *dl = b->list[i];
         if (str_eq(dl->status, "dead") && was_changed(b, dl))
@@ -521,16 +527,28 @@ int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err)
     struct batch *b = arena_alloc(d->arena, sizeof(*b));
     b->d = d;
     lock(d);
-    for (struct delivery *dl = d->results; dl && b->n < results_max; dl = dl->next)
+    bool tells = false; /* an event goes with it */
+    for (struct delivery *dl = d->results; dl && b->n < results_max; dl = dl->next) {
         b->list[b->n++] = dl;
+        tells |= dl->gone || str_eq(dl->status, "dead");
+    }
+    d->rush = false;
     unlock(d);
     *ret_more = b->n > 0;
     if (!b->n)
         return 0;
-    int rc = db_session_tx(d->session, write_tx, b, err);
+    int rc;
+    if (tells) {
+        rc = db_session_tx(d->session, write_tx, b, err);
+    } else { /* one statement, one journey */
+        struct results r;
+        results_of(b, &r);
+        rc = run(d, &sql_attempts_add, r.v, ARRAY_LEN(r.v), &b->changed, err);
+    }
     if (rc)
         return rc; /* they stay in the list */
-    events_wake(d->svc);
+    if (tells)
+        events_wake(d->svc);
     for (size_t i = 0; i < b->n; i++)
         account(b->list[i]);
     int64_t now = clock_mono_us();
@@ -541,6 +559,8 @@ int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err)
             d->results_tail = &d->results;
         settle(b->list[i], now);
     }
+    d->nresults -= b->n;
+    d->first_result_us = now;
     unlock(d);
     return 0;
 }

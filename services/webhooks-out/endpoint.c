@@ -180,7 +180,7 @@ int endpoint_create(struct req *req, struct res *res, struct err *err)
     res->cache_control = "no-store";
     if (m.seen)
         return idem_replay(req, &m.idem, res, err);
-    dispatch_wake(req->svc, true);
+    dispatch_wake(req->svc);
     events_wake(req->svc);
     buf_puts(&res->body, m.body);
     res->location = m.location;
@@ -246,7 +246,7 @@ int endpoint_patch(struct req *req, struct res *res, struct err *err)
         rc = db_tx(req->svc->db, req->arena, change_tx, &c, err);
     if (rc)
         return rc;
-    dispatch_wake(req->svc, true);
+    dispatch_wake(req->svc);
     events_wake(req->svc);
     return crud_answer(req, res, entity(), req->params[0], err);
 }
@@ -276,7 +276,7 @@ int endpoint_delete(struct req *req, struct res *res, struct err *err)
         rc = db_tx(req->svc->db, req->arena, delete_tx, &c, err);
     if (rc)
         return rc;
-    dispatch_wake(req->svc, true);
+    dispatch_wake(req->svc);
     events_wake(req->svc);
     res->status = 204;
     return 0;

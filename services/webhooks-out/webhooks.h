@@ -56,18 +56,27 @@ bool happening_visible(const struct happening *h, const struct listener *l, stru
 char *happening_body(struct arena *a, const struct happening *h, const struct view *v);
 
 /* --- fan-out (fanout.c) --- */
-int fanout(struct msg *m, struct db_tx *tx, struct err *err);
+int fanout(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);
 
 /* --- the dispatcher (dispatch.c) --- */
 struct dispatch;
 void dispatch_job(struct svc *svc);             /* job_def.fn: its thread */
 struct dispatch *dispatch_new(struct svc *svc); /* for svc->state */
 void dispatch_free(struct dispatch *d);         /* its thread has ended */
-/* The endpoint got a delivery that is not committed yet: looked at from the next dispatch_wake on.
- */
-void dispatch_hint(struct svc *svc, int64_t endpoint);
-/* There is work, or an endpoint changed.  Any thread, cheap; does nothing if it is not running. */
-void dispatch_wake(struct svc *svc, bool endpoints_changed);
+/* Endpoints changed.  This and what follows: any thread, cheap; nothing if it is not running. */
+void dispatch_wake(struct svc *svc);
+void dispatch_due(struct svc *svc, int64_t endpoint); /* the endpoint has something due */
+
+/* --- from fan-out to dispatcher (dispatch_offer.c) --- */
+struct offer { /* a row of deliveries, written in a transaction that is still open */
+    const char *id, *event_id, *entity, *event, *body, *trace, *request_id;
+    size_t body_n;
+    int64_t endpoint_id, user_id, event_us;
+};
+/* From now on the dispatcher does not look for these rows; one consumer's thread only. */
+void dispatch_offer(struct svc *svc, const struct offer *o, size_t n);
+/* What became of the transaction: sent at once, or left to be found in the table if it is there. */
+void dispatch_offered(struct svc *svc, bool committed);
 
 /* An event of ours committed. */
 void events_wake(struct svc *svc);

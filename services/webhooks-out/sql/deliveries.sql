@@ -1,9 +1,11 @@
--- One event to several endpoints; each has one of the bodies.
+-- Events to their endpoints, in the events' order; each row has one of the sights.
 -- name: deliveries_add write
 INSERT INTO deliveries (id, endpoint_id, user_id, event_id, event, entity, event_at, trace, request_id, body, next_attempt_at)
-SELECT t.id, t.endpoint_id, t.user_id, $4::uuid, $5::text, $6::text, $7::timestamptz, $8::text, $9::text,
-    ($11::text[])[t.body_no], now()
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $10::bigint[]) AS t(id, endpoint_id, user_id, body_no)
+SELECT t.id, t.endpoint_id, t.user_id, s.event_id, s.event, s.entity, s.event_at, s.trace, s.request_id, s.body, now()
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS t(id, endpoint_id, user_id, sight, no)
+JOIN unnest($5::uuid[], $6::text[], $7::text[], $8::timestamptz[], $9::text[], $10::text[], $11::text[]) WITH ORDINALITY
+    AS s(event_id, event, entity, event_at, trace, request_id, body, no) ON s.no = t.sight
+ORDER BY t.no
 
 -- What is due at endpoints that take several at a time, for each at most the room it has.
 -- name: deliveries_due

@@ -119,8 +119,7 @@ static void dies_after_six_attempts_tells_and_can_be_resent(void **state)
         "UPDATE deliveries SET status = 'pending', trigger = 'resend', attempts_before = attempts,"
         " next_attempt_at = now() WHERE endpoint_id = $1::bigint RETURNING 1",
         id);
-    dispatch_hint(&fx.svc, id);
-    dispatch_wake(&fx.svc, false);
+    dispatch_due(&fx.svc, id);
     wait_until(count_delivered, id, 1);
     json_t *got;
     assert_int_equal(arrived("/dead", &got), 7);
@@ -148,7 +147,7 @@ static void gone_pauses_at_once_and_keeps_the_rest(void **state)
     number("UPDATE endpoints SET status = 'active', version = version + 1 WHERE id = $1::bigint"
            " RETURNING 1",
            id);
-    dispatch_wake(&fx.svc, true);
+    dispatch_wake(&fx.svc);
     wait_until(count_delivered, id, 2);
 }
 
@@ -163,7 +162,7 @@ static void a_paused_endpoint_drains_in_order(void **state)
     number("UPDATE endpoints SET status = 'active', version = version + 1 WHERE id = $1::bigint"
            " RETURNING 1",
            id);
-    dispatch_wake(&fx.svc, true);
+    dispatch_wake(&fx.svc);
     wait_until(count_delivered, id, 200);
     json_t *got;
     assert_int_equal(arrived("/paused", &got), 200);

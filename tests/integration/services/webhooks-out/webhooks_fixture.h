@@ -108,7 +108,7 @@ static void stop(void)
     if (!fx.running)
         return;
     halt_set(&fx.priv.halt);
-    dispatch_wake(&fx.svc, true);
+    dispatch_wake(&fx.svc);
     pthread_join(fx.thread, NULL);
     halt_done(&fx.priv.halt);
     httpc_free(fx.svc.httpc);
@@ -275,13 +275,14 @@ static int64_t endpoint(const struct ep *e)
         "admin)"
         " VALUES ($1::bigint, $2::bigint, $3, $4::text[], $5::int, $6, $7, $8, $9::boolean)",
         v, ARRAY_LEN(v));
-    dispatch_wake(&fx.svc, true);
+    dispatch_wake(&fx.svc);
     return id;
 }
 
 static int in_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
-    return fanout(ctx, tx, err);
+    struct msg *m = ctx;
+    return fanout(m->svc, &m, 1, tx, err);
 }
 
 /* Returns the event's id. */
@@ -305,7 +306,7 @@ static const char *happens(const char *type, const char *key, const char *payloa
                      .len = strlen(payload) };
     check(db_tx(fx.svc.db, fx.a, in_tx, &m, &err), &err);
     arena_free(batch);
-    dispatch_wake(&fx.svc, false);
+    dispatch_offered(&fx.svc, true);
     return m.event_id;
 }
 
