@@ -46,6 +46,7 @@ struct http_res {
     size_t nheaders;
     const char *body; /* in the request's arena, or static */
     size_t body_n;
+    bool length_unknown; /* 304 only: no Content-Length, which would have to be the 200's */
     bool close;
 };
 const char *http_header(const struct http_req *req,

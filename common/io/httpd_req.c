@@ -145,6 +145,25 @@ void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 static const char abandoned_body[] = "{\"type\":\"about:blank\",\"title\":\"The service is "
                                      "temporarily unavailable\",\"status\":503}";
 
+static ssize_t no_body(void *cls, uint64_t pos, char *out, size_t max)
+{
+    (void)cls;
+    (void)pos;
+    (void)out;
+    (void)max;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* With a body of no length, as it has it for a 304 of unknown length, MHD would say
+ * Content-Length: 0, which means that the 200's is that (RFC 9110 §8.6). */
+static struct MHD_Response *response_of(const char *body, size_t n, bool length_unknown)
+{
+    if (length_unknown)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, no_body, NULL, NULL);
+    return MHD_create_response_from_buffer(n, (void *)(uintptr_t)(body ? body : ""),
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
 static enum MHD_Result queue(struct httpd_conn *c)
 {
     static const struct http_header abandoned_headers[] = {
@@ -162,8 +181,8 @@ static enum MHD_Result queue(struct httpd_conn *c)
         body = abandoned_body;
         body_n = sizeof abandoned_body - 1;
     }
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        body_n, (void *)(uintptr_t)(body ? body : ""), MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *r =
+        response_of(body, body_n, !c->abandoned && res->status == 304 && res->length_unknown);
     if (!r)
         return MHD_NO;
     for (size_t i = 0; i < nheaders; i++)
