@@ -31,6 +31,7 @@ json_t *emit_all(void)
         { "docs/reference/topics.md",   emit_md_topics   },
         { "docs/reference/metrics.md",  emit_md_metrics  },
         { "docs/api/types.d.ts",        emit_ts          },
+        { "docs/api/v2.xsd",            emit_xsd         },
     };
     json_t *texts = json_object(), *names = json_array();
     for (size_t i = 0; i < ARRAY_LEN(files); i++)

@@ -34,6 +34,11 @@ void emit_md_topics(FILE *out);
 void emit_md_metrics(FILE *out);
 void emit_ts(FILE *out);
 
+/* The JSON-LD 1.1 context of all entities, for an installation at `base`.  New reference. */
+json_t *emit_jsonld(const char *base);
+/* The schema of application/xml answers (XML Schema 1.0), docs/api/v2.xsd. */
+void emit_xsd(FILE *out);
+
 /* All of the above:
  * {"schemas":…,"webhooks":…,"security":…,"files":{"docs/reference/errors.md":"…"},
  * "settings":[{"name","who","doc"}]}.  New reference. */

@@ -2,6 +2,7 @@
 
 #include "common/base/json.h"
 #include "common/base/str.h"
+#include "common/kit/repr.h"
 #include "common/kit/route_server.h"
 #include "proto/emit.h"
 #include "proto/names.h"
@@ -156,6 +157,23 @@ static void header(json_t *headers, const char *name, const char *doc)
     set(headers, name, json_pack("{s:s,s:{s:s}}", "description", doc, "schema", "type", "string"));
 }
 
+/* JSON-LD has the envelope and members of its own in each node; the others are text here, described
+ * by /schemas/v2.xsd and docs/howto/representations.md. */
+static void add_forms(json_t *content, const struct route *r)
+{
+    for (int i = REPR_JSON + 1; i < REPR_MAX_; i++) {
+        if (i == REPR_CSV && !(r->flags & ROUTE_LIST))
+            continue;
+        json_t *schema = i == REPR_JSONLD
+                             ? json_pack("{s:s,s:[ss],s:{s:{s:s,s:s},s:{s:s}}}", "type", "object",
+                                         "required", "@context", "data", "properties", "@context",
+                                         "type", "string", "format", "uri", "data", "type",
+                                         r->flags & ROUTE_LIST ? "array" : "object")
+                             : json_pack("{s:s}", "type", "string");
+        set(content, repr_types[i].type, json_pack("{s:o}", "schema", schema));
+    }
+}
+
 static json_t *success(const struct route *r, int status)
 {
     json_t *answer = json_pack("{s:s}", "description", status == 204 ? "Done." : r->doc);
@@ -174,19 +192,21 @@ static json_t *success(const struct route *r, int status)
             media(type && !str_eq(type, "*") ? type : "application/json", response_schema(r)));
     else if (type && !str_eq(type, "*"))
         set(answer, "content", media(type, json_object()));
+    if (r->flags & ROUTE_FORMS)
+        add_forms(json_object_get(answer, "content"), r);
     return answer;
 }
 
 static json_t *problem(int status)
 {
-    for (int code = E_OK + 1; code < E_MAX_; code++) {
-        if (err_http((enum err_code)code) != status)
-            continue;
-        return json_pack("{s:s,s:o}", "description", err_title((enum err_code)code), "content",
-                         media("application/problem+json", ref("Problem", "")));
+    const char *title = "A problem.";
+    for (int code = E_MAX_ - 1; code > E_OK; code--) {
+        if (err_http((enum err_code)code) == status)
+            title = err_title((enum err_code)code);
     }
-    return json_pack("{s:s,s:o}", "description", "A problem.", "content",
-                     media("application/problem+json", ref("Problem", "")));
+    json_t *content = media("application/problem+json", ref("Problem", ""));
+    set(content, "application/problem+xml", json_pack("{s:{s:s}}", "schema", "type", "string"));
+    return json_pack("{s:s,s:o}", "description", title, "content", content);
 }
 
 static void add_problem(json_t *responses, int status)
@@ -219,7 +239,7 @@ static json_t *responses(const struct route *r)
         { 401, true },
         { 403, r->scope != NULL },
         { 404, strchr(r->path, '{') != NULL },
-        { 406, !str_eq(r->produces, "*") },
+        { 406, true },
         { 409, r->flags & ROUTE_IDEMPOTENT },
         { 412, r->flags & ROUTE_ETAG },
         { 413, body },

@@ -132,7 +132,7 @@ static int phase_handler(struct call *c, struct err *err)
 typedef int phase_fn(struct call *c, struct err *err);
 static phase_fn *const phases[] = {
     phase_match, route_authenticate, route_authorize, route_negotiate,   route_idempotency,
-    route_query, phase_body,         phase_handler,   route_conditional,
+    route_query, phase_body,         phase_handler,   route_conditional, route_represent,
 };
 
 /* --- the answer on the wire ----------------------------------------------------------------------
@@ -161,7 +161,7 @@ static void put_head(struct call *c, struct http_res *out)
     http_res_header(out, "X-Request-Id", c->req.request_id);
     http_res_header(out, "X-Content-Type-Options", "nosniff");
     if (read && c->leaf && !(c->leaf->route->flags & ROUTE_INTERNAL))
-        http_res_header(out, "Vary", "Accept, Authorization, X-API-Key");
+        http_res_header(out, "Vary", "Accept, Accept-Encoding, Authorization, X-API-Key");
     if (res->etag)
         http_res_header(out, "ETag", res->etag);
     if (res->modified_s) {
@@ -183,8 +183,9 @@ static void put_answer(struct call *c, struct http_res *out)
 {
     put_head(c, out);
     out->status = c->res.status;
+    out->length_unknown = c->unmade;
     out->body = c->res.body.data;
-    out->body_n = c->res.body.len;
+    out->body_n = c->unmade ? 0 : c->res.body.len;
     c->end_us = clock_mono_us();
 }
 

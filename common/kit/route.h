@@ -45,6 +45,8 @@ enum route_flag {
     ROUTE_RAW_BODY = 1 << 7, /* a body of any media type, not decoded (raw_body) */
     ROUTE_FOREIGN = 1 << 9,  /* with PUBLIC: the caller's words are somebody else's (a webhook):
                               * Authorization is no credential of ours, any query name goes */
+    ROUTE_FORMS = 1 << 10,   /* the answer is the entity as its table has it, one or a page: it is
+                              * there in every representation (common/kit/repr.h) */
 };
 struct route {
     enum method method;

@@ -145,6 +145,7 @@ static int must_match(const struct call *c, struct err *err)
 int route_conditional(struct call *c, struct err *err)
 {
     struct res *res = &c->res;
+    route_etag(c);
     if (c->req.method != GET && c->req.method != HEAD)
         return 0;
     if (res->status != 200 || (!res->etag && !res->modified_s))

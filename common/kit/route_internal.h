@@ -2,11 +2,13 @@
 #define KIT_ROUTE_INTERNAL_H
 /*
  * What the files of route share: route_match.c (paths), route.c (the pipeline), route_id.c (request
- * id, trace, client address), route_auth.c, route_query.c, route_accept.c (media types),
- * route_cond.c (ETag, preconditions), route_problem.c, route_log.c (log line, metrics, exchange
+ * id, trace, client address), route_auth.c, route_query.c, route_accept.c (media types, codings),
+ * route_cond.c (ETag, preconditions), route_repr.c (the answer in another form or coding),
+ * route_problem.c, route_log.c (log line, metrics, exchange
  * log).
  */
 #include "common/base/log.h"
+#include "common/io/coding.h"
 #include "common/io/httpd.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
@@ -65,6 +67,11 @@ struct call {
     unsigned allowed;        /* methods of the path, a bit each */
     bool answered;           /* a phase gave the answer: the later ones are skipped */
     bool credential;         /* one was sent */
+    unsigned char repr;      /* enum repr of a success, which Accept chose */
+    unsigned char coding;    /* enum coding that Accept-Encoding prefers, */
+    bool plain;              /* and whether it may stay away */
+    bool coded_body;         /* the request's, which is refused */
+    bool unmade;             /* 304 for a form that was not made: its length is not known */
     enum err_code failed;    /* E_OK: the handler's own answer */
     const char *detail;      /* of the failure, for the log */
     int64_t end_us;
@@ -83,7 +90,19 @@ int route_query(struct call *c, struct err *err) MUST_CHECK;
 /* route_accept.c */
 int route_negotiate(struct call *c, struct err *err) MUST_CHECK;
 int route_media_type(struct call *c, struct err *err) MUST_CHECK;
-bool accept_allows(const char *accept, const char *type, int *ret_q); /* q in thousandths */
+enum { accept_types_max = 8 };
+/* Index of the type that Accept prefers, the first of equals; n: none is acceptable.  `version` is
+ * what a version= parameter must say, -1: anything (RFC 9110 §12.5.1). */
+size_t accept_best(const char *accept, const char *const *types, size_t n, int64_t version);
+/* The coding preferred by Accept-Encoding; *ret_plain: the body as it is may be sent too (§12.5.3).
+ */
+enum coding accept_coding(const char *accept, bool *ret_plain);
+size_t route_types(const struct route *r,
+                   const char *ret[accept_types_max]); /* answers; best first */
+const char *route_takes(const struct route *r);        /* bodies, as Accept-Patch lists them */
+/* route_repr.c */
+void route_etag(struct call *c);                                 /* of what will be sent */
+int route_represent(struct call *c, struct err *err) MUST_CHECK; /* what Accept asked for */
 /* route_cond.c */
 int route_conditional(struct call *c, struct err *err) MUST_CHECK;
 /* route_problem.c */

@@ -1,6 +1,8 @@
+#define _GNU_SOURCE /* strcasestr */
 #include "common/kit/route_internal.h"
 
 #include "common/base/str.h"
+#include "common/kit/repr.h"
 
 /* What a client can do about each, for the page behind `type`. */
 struct problem_doc {
@@ -74,6 +76,57 @@ static void put_errors(struct call *c, const struct err *err)
     buf_putc(b, ']');
 }
 
+/* A 406 lists what there is (RFC 9110 §15.5.7). */
+static void put_available(struct call *c)
+{
+    const char *types[accept_types_max];
+    struct buf *b = &c->res.body;
+    size_t n = c->leaf && c->leaf->route ? route_types(c->leaf->route, types) : 0;
+    if (!n || str_eq(types[0], "*"))
+        return;
+    for (size_t i = 0; i < n; i++)
+        put_pair(b, i ? "," : ",\"available\":[", types[i]);
+    buf_putc(b, ']');
+}
+
+/* What would have been taken instead (RFC 9110 §15.5.16, RFC 5789 §2.2, LDP §7.1). */
+static void put_takes(struct call *c)
+{
+    const struct route *r = c->leaf ? c->leaf->route : NULL;
+    if (c->coded_body) {
+        res_header(&c->res, "Accept-Encoding", "identity");
+        return;
+    }
+    const char *takes = r ? route_takes(r) : "application/json";
+    if (r && r->method == PATCH)
+        res_header(&c->res, "Accept-Patch", takes);
+    else if (r && r->method == POST)
+        res_header(&c->res, "Accept-Post", takes);
+    res_header(&c->res, "Accept", takes);
+}
+
+/* XML for who would rather read that.  Any other wish is answered in JSON: a problem is better than
+ * a 406 about it. */
+static bool wants_xml(const struct call *c)
+{
+    static const char *const types[] = { "application/problem+json", "application/json",
+                                         "application/problem+xml", "application/xml", "text/xml" };
+    const char *accept = http_header(c->http, "Accept");
+    if (!accept || !strcasestr(accept, "xml")) /* a range that only happens to fit is no wish */
+        return false;
+    size_t best = accept_best(accept, types, ARRAY_LEN(types), -1);
+    return best >= 2 && best < ARRAY_LEN(types);
+}
+
+static void put_xml(struct call *c)
+{
+    struct buf out;
+    buf_init(&out, c->req.arena, 1024, 1024 * 1024);
+    repr_problem_xml(js_of(c->res.body.data, c->res.body.len), &out);
+    c->res.body = out;
+    c->res.content_type = "application/problem+xml; charset=utf-8";
+}
+
 /* Turns a failure into the answer.  What a handler had set of its own answer is dropped; of a 5xx
  * only the title is told. */
 void route_problem(struct call *c, const struct err *err)
@@ -102,17 +155,18 @@ void route_problem(struct call *c, const struct err *err)
     put_pair(b, ",\"request_id\":", c->req.request_id);
     if (status < 500)
         put_errors(c, err);
+    if (code == E_not_acceptable)
+        put_available(c);
     buf_putc(b, '}');
+    if (wants_xml(c))
+        put_xml(c);
     unsigned wait = err->retry_after_s;
     if (!wait && (status == 503 || status == 429 || status == 502))
         wait = 1;
     if (wait)
         res_header(res, "Retry-After", arena_printf(a, "%u", wait));
-    if (code == E_unsupported_media_type) {
-        bool merges = c->leaf && c->leaf->route->flags & ROUTE_MERGE;
-        res_header(res, merges ? "Accept-Patch" : "Accept",
-                   merges ? "application/merge-patch+json, application/json" : "application/json");
-    }
+    if (code == E_unsupported_media_type)
+        put_takes(c);
     const char *challenge = route_challenge(c);
     if (challenge)
         res_header(res, "WWW-Authenticate", challenge);

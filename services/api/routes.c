@@ -4,6 +4,7 @@
 #include "common/kit/idem.h"
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
+#include "common/kit/repr.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
                                                        */
@@ -44,13 +45,14 @@ const struct api *api_make(struct arena *a)
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (n + 1) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (n + 2) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
         api->cruds[i] = crud_new(a, entities[i], CRUD_COUNTS, NULL);
         routes[i] = crud_routes(a, api->cruds[i]);
         nfast += crud_fast(api->cruds[i], fast + nfast, crud_fast_max);
     }
+    routes[n] = repr_routes;
     crud_link(api->cruds);
     api->def = (struct svc_def){
         .name = "api",

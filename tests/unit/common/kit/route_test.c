@@ -2,38 +2,9 @@
 #include "common/kit/route.h"
 
 #include "common/base/fiber.h"
-#include "common/base/log.h"
-#include "common/base/str.h"
-#include "common/io/httpd.h"
 #include "common/kit/metrics.h"
-#include "common/kit/route_server.h"
-#include "common/kit/svc.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-#include "tests/support/raw_http.h"
-
-/* --- the rest of the program, as far as the pipeline asks it -------------------------------------
- */
-
-int token_check(struct tokens *t, struct arena *a, const char *credential, const char *addr,
-                struct principal *ret, struct err *err)
-{
-    (void)t;
-    (void)a;
-    (void)addr;
-    if (str_eq(credential, "down"))
-        return err_set(err, E_unavailable, "auth does not answer");
-    bool writer = str_eq(credential, "writer");
-    if (!writer && !str_eq(credential, "reader"))
-        return err_set(err, E_unauthorized, "The credential is not valid.");
-    *ret = (struct principal){ .user_id = 7, .key_id = 3, .role = ROLE_EDITOR };
-    ret->scopes = (scope_set)1 << S_posts_read | (writer ? (scope_set)1 << S_posts_write : 0);
-    return 0;
-}
+#include "tests/unit/common/kit/route_fixture.h"
 
 static int get_item(struct req *req, struct res *res, struct err *err)
 {
@@ -157,108 +128,7 @@ static const struct route routes[] = {
     { GET, "/internal/open", get_self, .flags = ROUTE_INTERNAL | ROUTE_PUBLIC },
     { .path = NULL },
 };
-static const struct route *const tables[] = { routes, NULL };
-
-struct world {
-    struct svc svc;
-    struct svc_conf conf;
-    struct svc_def def;
-    struct router *pub, *ops;
-    struct httpd *http, *http_ops;
-};
-static struct world w;
-
-static struct httpd *listen_with(struct router *r)
-{
-    struct httpd_conf conf = {
-        .listen = "127.0.0.1:0", .loops = 1, .conns_max = 64, .ops = &router_ops, .ctx = r
-    };
-    struct httpd *h = NULL;
-    struct err err;
-    assert_int_equal(httpd_start(&conf, &h, &err), 0);
-    return h;
-}
-
-static char exchange_log[64];
-
-static int setup(void **state)
-{
-    struct err err = { 0 };
-    (void)state;
-    snprintf(exchange_log, sizeof exchange_log, "/tmp/route_test.%d.log", (int)getpid());
-    w = (struct world){
-        .conf = { .public_url = "http://cms.test",
-                 .trusted_proxies = "127.0.0.0/8, 10.1.0.0/16,fd00::/8",
-                 .internal_token = "hush",
-                 .reqres_log = exchange_log,
-                 .body_bytes_max = 1000,
-                 .public_read = true },
-        .def = { .name = "test" }
-    };
-    w.svc = (struct svc){ .def = &w.def, .conf = &w.conf, .arena = arena_new() };
-    log_init("test", LOG_ERROR);
-    assert_int_equal(router_new(&w.svc, tables, false, &w.pub, &err), 0);
-    assert_int_equal(router_new(&w.svc, tables, true, &w.ops, &err), 0);
-    w.http = listen_with(w.pub);
-    w.http_ops = listen_with(w.ops);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    httpd_stop(w.http, 1000);
-    httpd_stop(w.http_ops, 1000);
-    router_free(w.pub);
-    router_free(w.ops);
-    arena_free(w.svc.arena);
-    unlink(exchange_log);
-    return 0;
-}
-
-/* --- requests and what must come back ------------------------------------------------------------
- */
-
-#define READER   "Authorization: Bearer reader\r\n"
-#define WRITER   "Authorization: Bearer writer\r\n"
-#define JSON     "Content-Type: application/json\r\n"
-#define HAS(...) { __VA_ARGS__ }
-
-struct exchange {
-    const char *line, *headers, *body; /* body NULL: none */
-    int status;
-    const char *has[6]; /* each is in the answer; "!x": x is not */
-};
-
-static void talk(unsigned port, const struct exchange *e)
-{
-    static struct reply r;
-    char text[4096], length[48] = "";
-    if (e->body)
-        snprintf(length, sizeof length, "Content-Length: %zu\r\n", strlen(e->body));
-    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: t\r\nConnection: close\r\n%s%s\r\n%s",
-             e->line, e->headers ? e->headers : "", length, e->body ? e->body : "");
-    int got = ask(port, text, &r);
-    if (got != e->status)
-        fail_msg("%s %s: %d, not %d\n%s", e->line, e->headers ? e->headers : "", got, e->status,
-                 r.text);
-    for (size_t i = 0; i < ARRAY_LEN(e->has) && e->has[i]; i++) {
-        bool not = e->has[i][0] == '!';
-        if (!strcasestr(r.text, e->has[i] + not ) == !not )
-            fail_msg("%s: %s %s\n%s", e->line, not ? "has" : "has not", e->has[i] + not, r.text);
-    }
-    if (!strcasestr(r.text, "\r\nX-Request-Id: "))
-        fail_msg("%s: no request id\n%s", e->line, r.text);
-    bool problem = got >= 400;
-    if (problem && !strcasestr(r.text, "\r\nContent-Type: application/problem+json\r\n"))
-        fail_msg("%s: not a problem\n%s", e->line, r.text);
-}
-
-static void talk_all(const struct exchange *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        talk(httpd_port(w.http), &list[i]);
-}
+const struct route *const tables[] = { routes, NULL };
 
 /* proves: X-01 */
 static void failures_are_problems(void **state)
@@ -335,7 +205,7 @@ static void credentials(void **state)
         { "GET /t/items/7", "X-API-Key: wrong\r\n", NULL, 401, HAS(NULL) }, /* public, but wrong */
         { "GET /t/items/7", NULL, NULL, 200, HAS("public, no-cache") },
         { "GET /t/items/7", READER, NULL, 200,
-         HAS("private, no-cache", "Vary: Accept, Authorization, X-API-Key") },
+         HAS("private, no-cache", "Vary: Accept, Accept-Encoding, Authorization, X-API-Key") },
         { "DELETE /t/items/7", READER, NULL, 403,
          HAS("error=\"insufficient_scope\", scope=\"posts:write\"", "insufficient_scope") },
         { "GET /internal/x", "Authorization: Bearer hush\r\n", NULL, 404, HAS(NULL) },
@@ -401,11 +271,12 @@ static void bodies_are_json(void **state)
         { "POST /t/items", WRITER "Content-Type: application/json; charset=latin1\r\n", "{}", 415,
          HAS(NULL) },
         { "POST /t/items", WRITER "Content-Type: text/plain\r\n", "{}", 415,
-         HAS("\r\nAccept: application/json") },
+         HAS("\r\nAccept: application/json", "\r\nAccept-Post: application/json\r\n") },
         { "POST /t/items", WRITER "Content-Type: application/merge-patch+json\r\n", "{}", 415,
          HAS(NULL) },
         { "POST /t/items", WRITER, "{}", 415, HAS(NULL) },
-        { "POST /t/items", WRITER JSON "Content-Encoding: gzip\r\n", "{}", 415, HAS(NULL) },
+        { "POST /t/items", WRITER JSON "Content-Encoding: gzip\r\n", "{}", 415,
+         HAS("\r\nAccept-Encoding: identity\r\n", "!\r\nAccept: ") },
         { "POST /t/items", WRITER JSON, NULL, 400, HAS("invalid_json", "needed") },
         { "POST /t/items", WRITER JSON, "{", 400, HAS("invalid_json") },
         { "POST /t/items", WRITER JSON, "{\"a\":1,\"a\":2}", 400, HAS(NULL) },
@@ -449,6 +320,8 @@ static void accept_header_is_heard(void **state)
         { "application/json; q=0.0",           406 },
         { "application/*;q=0, */*",            406 },
         { "text/*, */*;q=0.1",                 200 },
+        { "application/json;q=2",              406 },
+        { "application/json;charset=latin1",   406 },
         { "",                                  200 },
     };
     (void)state;
