@@ -1,6 +1,6 @@
 #include "common/kit/svc_internal.h"
 
-#include "common/base/json.h"
+#include "common/base/json_patch.h"
 #include "common/base/str.h"
 #include "common/kit/repr.h"
 #include "common/kit/route_server.h"
@@ -99,6 +99,10 @@ static json_t *parameters(const struct route *r)
     if (r->flags & ROUTE_IDEMPOTENT)
         json_array_append_new(
             list, header_param("Idempotency-Key", "Repeating with the same key has one effect."));
+    if (r->flags & ROUTE_PREFER)
+        json_array_append_new(list, header_param("Prefer", "return=minimal leaves the body out; "
+                                                           "handling=strict refuses what is not "
+                                                           "known (RFC 7240)."));
     if (r->flags & ROUTE_ETAG)
         json_array_append_new(
             list, write ? header_param("If-Match", "Only if the resource is still this version.")
@@ -116,6 +120,16 @@ static json_t *request_schema(const struct route *r)
     return entity_ref(r->entity, r->flags & ROUTE_MERGE ? "Patch" : "Input");
 }
 
+/* RFC 6902 */
+static json_t *patch_schema(void)
+{
+    return json_pack("{s:s,s:i,s:{s:s,s:[ss],s:{s:{s:s,s:[ssssss]},s:{s:s},s:{s:s},s:{}}}}", "type",
+                     "array", "maxItems", json_patch_ops_max, "items", "type", "object", "required",
+                     "op", "path", "properties", "op", "type", "string", "enum", "add", "remove",
+                     "replace", "move", "copy", "test", "path", "type", "string", "from", "type",
+                     "string", "value");
+}
+
 static json_t *request_body(const struct route *r)
 {
     bool verb = r->method == POST || r->method == PUT || r->method == PATCH;
@@ -125,6 +139,8 @@ static json_t *request_body(const struct route *r)
     if (r->flags & ROUTE_MERGE)
         set(content, "application/merge-patch+json",
             json_pack("{s:o}", "schema", request_schema(r)));
+    if (r->flags & ROUTE_PATCHES)
+        set(content, "application/json-patch+json", json_pack("{s:o}", "schema", patch_schema()));
     return json_pack("{s:b,s:o}", "required", 1, "content", content);
 }
 
@@ -229,6 +245,8 @@ static json_t *responses(const struct route *r)
     set(all, key, success(r, status));
     if (r->flags & ROUTE_UPSERT)
         set(all, "201", success(r, 201));
+    if (r->flags & ROUTE_PREFER && status != 201)
+        set(all, "204", success(r, 204));
     if (r->flags & ROUTE_ETAG && r->method == GET)
         set(all, "304", json_pack("{s:s}", "description", "Not modified."));
     const struct {

@@ -139,6 +139,7 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     c->flags = flags;
     c->hooks = hooks;
     c->prepared = true;
+    c->need_cond = arena_alloc(a, sizeof(*c->need_cond));
     for (unsigned vc = 0; vc < VC_MAX_; vc++)
         make_reads(a, c, (enum vis_class)vc, &c->reads[vc]);
     share_reads(e, &c->reads[VC_ALL], &c->reads[VC_ADMIN]);
@@ -151,6 +152,11 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     }
     c->dead_refs = named(a, 0, sqlgen_dead_refs(a, e), e->name, "dead", "refs");
     return c;
+}
+
+void crud_require_cond(struct crud *c, bool yes)
+{
+    *c->need_cond = yes;
 }
 
 void crud_link(struct crud *const *all)
@@ -227,8 +233,8 @@ const struct crud *crud_peer(const struct crud *c, struct arena *a, const char *
 static const int read_errors[] = { 400, 401, 404, 0 };
 static const int list_errors[] = { 400, 401, 0 };
 static const int create_errors[] = { 403, 409, 415, 422, 0 };
-static const int change_errors[] = { 403, 404, 409, 412, 415, 422, 0 };
-static const int delete_errors[] = { 403, 404, 409, 412, 0 };
+static const int change_errors[] = { 403, 404, 409, 412, 415, 422, 428, 0 };
+static const int delete_errors[] = { 403, 404, 409, 412, 428, 0 };
 
 static void fill_reads(struct arena *a, const struct crud *c, struct route *list, struct route *get)
 {
@@ -269,7 +275,7 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
                            .fn = crud_create,
                            .status = 201,
                            .errors = create_errors,
-                           .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG,
+                           .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG | ROUTE_PREFER,
                            .op_id = arena_printf(a, "create_%s", e->name),
                            .doc = arena_printf(a, "Create one of the %s.", e->plural) };
     r[1] =
@@ -277,14 +283,14 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
                         .path = one,
                         .fn = crud_patch,
                         .errors = change_errors,
-                        .flags = ROUTE_MERGE | ROUTE_ETAG,
+                        .flags = ROUTE_MERGE | ROUTE_PATCHES | ROUTE_ETAG | ROUTE_PREFER,
                         .op_id = arena_printf(a, "patch_%s", e->name),
                         .doc = arena_printf(a, "Change some fields of one of the %s.", e->plural) };
     r[2] = (struct route){ .method = PUT,
                            .path = one,
                            .fn = crud_put,
                            .errors = change_errors,
-                           .flags = ROUTE_ETAG,
+                           .flags = ROUTE_ETAG | ROUTE_PREFER,
                            .op_id = arena_printf(a, "replace_%s", e->name),
                            .doc = arena_printf(
                                a, "Replace one of the %s; what is left out takes its default.",
@@ -303,7 +309,7 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
                            .path = arena_printf(a, "%s/restore", one),
                            .fn = crud_restore,
                            .errors = delete_errors,
-                           .flags = ROUTE_NO_BODY | ROUTE_ETAG,
+                           .flags = ROUTE_NO_BODY | ROUTE_ETAG | ROUTE_IDEMPOTENT | ROUTE_PREFER,
                            .op_id = arena_printf(a, "restore_%s", e->name),
                            .doc = arena_printf(a, "Take back the deletion of one of the %s.",
                                                e->plural) };

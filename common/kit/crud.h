@@ -50,6 +50,8 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
 /* Entities of one program that include each other: `all` ends at NULL and lives as long as they do.
  */
 void crud_link(struct crud *const *all);
+/* A setting of the start: changes and deletions over HTTP must carry If-Match, else 428. */
+void crud_require_cond(struct crud *c, bool yes);
 /* Its rows: list, create, get, patch, put, delete, restore; ends at .path NULL. */
 const struct route *crud_routes(struct arena *a, const struct crud *c);
 /* Its DB_FAST statements, appended to list[]; returns how many (at most crud_fast_max). */

@@ -1,5 +1,5 @@
 /* What a write that did not work means to its caller. */
-#include "common/kit/crud_int.h"
+#include "common/kit/crud_write_int.h"
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
@@ -42,26 +42,19 @@ static int why_row(struct req *req, const struct crud *c, const char *id, struct
     return crud_query(req, s, v, 2, ret, err);
 }
 
-/* The version part of If-Match, and If-Unmodified-Since when there is no If-Match (RFC 9110
- * §13.2.2). */
-static bool precondition_holds(const struct req *req, int64_t version, int64_t updated_s)
+static bool precondition_holds(const struct write_cond *c, int64_t version, int64_t updated_s)
 {
-    int64_t versions[32];
-    size_t n = 0;
-    bool any = false;
-    if (crud_if_match(req, &any, versions, ARRAY_LEN(versions), &n)) {
-        for (size_t i = 0; !any && i < n; i++)
-            any = versions[i] == version;
-        return any;
-    }
-    const char *since = crud_header(req, "If-Unmodified-Since");
-    int64_t s;
-    return !since || !http_date_parse(since, &s) || updated_s <= s;
+    for (size_t i = 0; !c->any && i < c->n; i++)
+        if (c->versions[i] == version)
+            return true;
+    return c->any && (!c->timed || updated_s <= c->since_s);
 }
 
-int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id,
-                 bool own_only, bool deleted, struct err *err)
+int write_explain(struct write *w, bool own_only, bool deleted, struct err *err)
 {
+    const struct crud *c = w->c;
+    struct req *req = w->req;
+    const char *id = w->id;
     const struct entity_def *e = c->e;
     struct db_rows *r;
     int rc = why_row(req, c, id, &r, err);
@@ -77,8 +70,8 @@ int crud_explain(struct req *req, struct res *res, const struct crud *c, const c
         return err_set(err, E_forbidden, "Only the owner or an editor may change this %s.",
                        e->name);
     int64_t version = db_get_i64(r, 0, WHY_VERSION);
-    if (!precondition_holds(req, version, db_get_i64(r, 0, WHY_UPDATED))) {
-        res->etag = crud_etag(req->arena, e, vis_class_of(e, &req->who), own, "", version);
+    if (!precondition_holds(&w->cond, version, db_get_i64(r, 0, WHY_UPDATED))) {
+        w->res->etag = crud_etag(req->arena, e, vis_class_of(e, &req->who), own, "", version);
         return err_set(err, E_precondition_failed, "The %s is at version %lld now.", e->name,
                        (long long)version);
     }

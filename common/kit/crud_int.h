@@ -23,6 +23,7 @@ struct crud {
     struct db_stmt write[SQL_WRITES_MAX_];
     struct db_stmt dead_refs; /* .sql NULL: refers to nothing that can be deleted */
     struct crud *const *all;
+    bool *need_cond; /* a setting: changes must say which version they are of */
 };
 /* In the request's transaction if it has one, else by itself. */
 int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
@@ -46,12 +47,11 @@ const char *crud_location(const struct req *req, const struct entity_def *e, con
 int crud_includes(struct req *req, const struct crud *c, const struct query *q,
                   const struct rowplan *plan, const struct db_rows *rows, size_t nrows,
                   struct rowinc *ret, struct err *err);
-/* A write touched no row: says why (404, 403, 412, 422, 409). */
-int crud_explain(struct req *req, struct res *res, const struct crud *c, const char *id,
-                 bool own_only, bool deleted, struct err *err);
 /* A failed write: constraint names become fields. */
 int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row, bool purge,
                    struct err *err);
+/* The slug that a title makes, never empty. */
+const char *crud_slug_of(struct arena *a, const struct entity_def *e, const char *title);
 /* Slugs: one that is free, made of `base`. */
 int crud_free_slug(struct req *req, const struct crud *c, const char *base, const char **ret,
                    struct err *err);

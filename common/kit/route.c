@@ -58,6 +58,17 @@ static const char *allow_text(struct arena *a, unsigned allowed)
     return b.data;
 }
 
+/* RFC 5789 §3.1 */
+static void accept_patch(struct call *c)
+{
+    const char *params[route_params_max];
+    unsigned ignored;
+    struct route_leaf *leaf =
+        routes_find(c->rt->routes, c->req.arena, PATCH, c->req.path, params, &ignored);
+    if (leaf)
+        res_header(&c->res, "Accept-Patch", route_takes(leaf->route));
+}
+
 static int phase_match(struct call *c, struct err *err)
 {
     if (c->leaf)
@@ -66,6 +77,7 @@ static int phase_match(struct call *c, struct err *err)
         return err_set(err, E_not_found, "There is nothing at this path.");
     if (c->req.method == OPTIONS) {
         c->res.status = 204;
+        accept_patch(c);
         c->answered = true;
         return 0;
     }

@@ -47,6 +47,9 @@ enum route_flag {
                               * Authorization is no credential of ours, any query name goes */
     ROUTE_FORMS = 1 << 10,   /* the answer is the entity as its table has it, one or a page: it is
                               * there in every representation (common/kit/repr.h) */
+    ROUTE_PATCHES = 1 << 11, /* with MERGE: a JSON Patch too; the handler asks the media type */
+    ROUTE_PREFER = 1 << 13,  /* takes Prefer: return=minimal, and then answers 204 unless 201 */
+    ROUTE_BULK = 1 << 12,    /* takes operations on the entity, answers with the result of each */
 };
 struct route {
     enum method method;

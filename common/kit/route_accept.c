@@ -287,8 +287,11 @@ static bool params_ok(const char *s)
 
 const char *route_takes(const struct route *r)
 {
-    return r->flags & ROUTE_MERGE ? "application/merge-patch+json, application/json"
-                                  : "application/json";
+    if (!(r->flags & ROUTE_MERGE))
+        return "application/json";
+    return r->flags & ROUTE_PATCHES
+               ? "application/merge-patch+json, application/json-patch+json, application/json"
+               : "application/merge-patch+json, application/json";
 }
 
 int route_media_type(struct call *c, struct err *err)
@@ -298,13 +301,15 @@ int route_media_type(struct call *c, struct err *err)
     size_t n = strcspn(type, "; \t");
     bool json = n == 16 && !strncasecmp(type, "application/json", n);
     bool merge = n == 28 && !strncasecmp(type, "application/merge-patch+json", n);
-    bool merges = c->leaf->route->flags & ROUTE_MERGE;
+    bool patch = n == 27 && !strncasecmp(type, "application/json-patch+json", n);
+    const unsigned flags = c->leaf->route->flags;
     if (coding && !str_ieq(coding, "identity")) {
         c->coded_body = true;
         return err_set(err, E_unsupported_media_type, "A body is sent without content coding.");
     }
-    if (!(json || (merge && merges)) || !params_ok(type + n))
-        return err_set(err, E_unsupported_media_type, "The body must be %sapplication/json.",
-                       merges ? "application/merge-patch+json or " : "");
+    bool ok = json || (merge && flags & ROUTE_MERGE) || (patch && flags & ROUTE_PATCHES);
+    if (!ok || !params_ok(type + n))
+        return err_set(err, E_unsupported_media_type, "The body must be %s.",
+                       route_takes(c->leaf->route));
     return 0;
 }

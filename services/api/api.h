@@ -5,6 +5,11 @@
 #include "common/kit/crud.h"
 #include "common/kit/svc.h"
 
+struct api_conf {
+    struct svc_conf svc;
+    const char *require_if_match; /* plurals, separated by commas */
+};
+
 /* Made once, before svc_main, because routes and prepared statements are part of the definition. */
 const struct svc_def *api_def(void);
 /* The parts of it, for tests. */
@@ -17,6 +22,8 @@ const struct crud *api_crud(const char *entity);
 
 const struct db_stmt *const *api_statements(void); /* of sql/, NULL-ended */
 
+/* Names of `list` must be entities of this program; changes of these need If-Match. */
+int api_require_if_match(const struct api *api, const char *list, struct err *err) MUST_CHECK;
 int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void api_publish_job(struct svc *svc); /* what is scheduled and due */
 int api_fold_counts(struct svc *svc, struct arena *a, struct err *err) MUST_CHECK;

@@ -14,12 +14,46 @@
 
 enum { entities_max = 15 };
 
+static const struct api *the_api(void);
+
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERNAME EMAIL",
      "make the first administrator if there is none; prints {\"id\":…,\"created\":…}", 2,
      api_bootstrap_admin },
     { 0 },
 };
+static const struct conf_def conf_defs[] = {
+    { .name = "CMS365_REQUIRE_IF_MATCH",
+     .type = CONF_TEXT,
+     .fallback = "",
+     .max = 256,
+     .offset = offsetof(struct api_conf, require_if_match),
+     .doc = "Entities whose changes and deletions must carry If-Match (428 otherwise), by plural, "
+             "separated by commas: posts,pages." },
+    { 0 },
+};
+
+int api_require_if_match(const struct api *api, const char *list, struct err *err)
+{
+    for (const char *p = list; *(p += strspn(p, ", ")); p += strcspn(p, ", ")) {
+        size_t n = strcspn(p, ", ");
+        struct crud *const *c = api->cruds;
+        while (*c &&
+               (strlen(crud_entity(*c)->plural) != n || memcmp(crud_entity(*c)->plural, p, n) != 0))
+            c++;
+        if (!*c)
+            return err_set(err, E_config, "CMS365_REQUIRE_IF_MATCH: there are no %.*s.", (int)n, p);
+        crud_require_cond(*c, true);
+    }
+    return 0;
+}
+
+static int init(struct svc *svc, struct err *err)
+{
+    const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
+    return api_require_if_match(the_api(), conf->require_if_match, err);
+}
+
 static const struct job_def jobs[] = {
     { "publish", "Publishes what is scheduled and due.", api_publish_job },
     { "counts", "Folds the shards of the totals.", api_counts_job },
@@ -58,7 +92,9 @@ const struct api *api_make(struct arena *a)
         .name = "api",
         .doc = "Content over HTTP: posts, pages, users, media, experts, companies, events.",
         .schema = "content",
-        .conf_size = sizeof(struct svc_conf),
+        .conf = conf_defs,
+        .conf_size = sizeof(struct api_conf),
+        .init = init,
         .routes = routes,
         .jobs = jobs,
         .verbs = verbs,

@@ -1,0 +1,78 @@
+#ifndef KIT_CRUD_WRITE_INT_H
+#define KIT_CRUD_WRITE_INT_H
+/*
+ * What the files that write share: crud_write.c (one statement each), crud_put.c, crud_patch.c,
+ * crud_bulk*.c, crud_error.c (why nothing was written).
+ */
+#include "common/kit/crud_int.h"
+#include "common/kit/prefer.h"
+
+enum { write_versions_max = 32, write_tries_max = 5 };
+
+/* If-Match, or If-Unmodified-Since without it (RFC 9110 §13.2.2). */
+struct write_cond {
+    bool given; /* the client said either */
+    bool any;   /* no version is asked for */
+    int64_t versions[write_versions_max];
+    size_t n;
+    bool timed;
+    int64_t since_s;
+};
+struct write {
+    struct req *req;
+    struct res *res;
+    const struct crud *c;
+    const struct entity_def *e;
+    const char *id; /* NULL: create */
+    enum vis_right right;
+    struct shape_row row;
+    uint64_t mask;
+    bool whole; /* F_JSON fields are replaced, not merged */
+    struct idem idem;
+    bool keyed; /* the caller records the Idempotency-Key, not the statement */
+    struct write_cond cond;
+    bool none_match; /* If-None-Match: * */
+    struct prefer prefer;
+    struct db_rows *rows;
+    const char *actor; /* NULL: the principal */
+};
+
+/* Right, conditions and preferences of a request.  E_forbidden, E_precondition_required, E_invalid.
+ */
+int write_begin(struct write *w, struct req *req, struct res *res, enum vis_action act,
+                struct err *err) MUST_CHECK;
+/* The same without HTTP: no condition, no preference. */
+int write_init(struct write *w, struct req *req, struct res *res, enum vis_action act,
+               struct err *err) MUST_CHECK;
+int write_need_body(const struct req *req, struct err *err) MUST_CHECK;
+/* E_precondition_required, where the entity wants one. */
+int write_need_cond(const struct write *w, struct err *err) MUST_CHECK;
+
+/* w->row is read; rules that the field table cannot say. */
+int write_check(struct write *w, struct err *err) MUST_CHECK;
+int write_create(struct write *w, struct err *err) MUST_CHECK; /* reads req->body */
+int write_insert(struct write *w, struct err *err) MUST_CHECK; /* w->row is read */
+int write_update(struct write *w, struct err *err) MUST_CHECK; /* w->row is checked, w->mask set */
+int write_target(struct write *w, enum sqlgen_write what, struct err *err) MUST_CHECK;
+uint64_t write_mask(const struct write *w, uint64_t wanted);
+
+int write_patch(struct write *w, struct err *err) MUST_CHECK;   /* a merge patch in req->body */
+int write_replace(struct write *w, struct err *err) MUST_CHECK; /* PUT of w->id */
+/* PUT of the row whose natural key (crud_key) has this value, or a new one. */
+int write_upsert(struct write *w, const char *key, struct err *err) MUST_CHECK;
+/* The field that names a row to people and is unique: slug, username; NULL: there is none. */
+const struct field_def *crud_key(const struct entity_def *e);
+/* What crud_key is compared by, of alias t: "t.slug", "lower(t.username)". */
+const char *crud_key_column(struct arena *a, const struct entity_def *e);
+
+/* Does fn once for the request's Idempotency-Key, in one transaction with its record; without a key
+ * just does it. */
+int write_keyed(struct write *w, int (*fn)(struct write *w, struct err *err),
+                struct err *err) MUST_CHECK;
+/* After the commit of what was done in a transaction. */
+void write_tell(const struct req *req, const struct crud *c, int64_t id);
+
+/* A write touched no row: says why (404, 403, 412, 409).  `deleted`: a deleted row was looked for.
+ */
+int write_explain(struct write *w, bool own_only, bool deleted, struct err *err);
+#endif
