@@ -135,7 +135,7 @@ static json_t *request_body(const struct route *r)
     bool verb = r->method == POST || r->method == PUT || r->method == PATCH;
     if (!verb || r->flags & ROUTE_NO_BODY || (!r->in && !r->entity))
         return NULL;
-    json_t *content = media("application/json", request_schema(r));
+    json_t *content = media(r->takes ? r->takes : "application/json", request_schema(r));
     if (r->flags & ROUTE_MERGE)
         set(content, "application/merge-patch+json",
             json_pack("{s:o}", "schema", request_schema(r)));
@@ -164,6 +164,8 @@ static json_t *response_schema(const struct route *r)
     json_t *row = r->out ? ref(r->out->name, "") : entity_ref(r->entity, "");
     if (r->flags & ROUTE_LIST)
         return page_schema(row);
+    if (r->flags & ROUTE_FOREIGN)
+        return row;
     return json_pack("{s:s,s:[s],s:{s:o}}", "type", "object", "required", "data", "properties",
                      "data", row);
 }
@@ -225,12 +227,26 @@ static json_t *problem(int status)
     return json_pack("{s:s,s:o}", "description", title, "content", content);
 }
 
-static void add_problem(json_t *responses, int status)
+static json_t *redirect(void)
+{
+    json_t *answer = json_pack("{s:s,s:{}}", "description", "Elsewhere.", "headers");
+    header(json_object_get(answer, "headers"), "Location", "Where the browser goes.");
+    return answer;
+}
+
+static void add_problem(json_t *responses, const struct route *r, int status)
 {
     char key[8];
     snprintf(key, sizeof key, "%d", status % 1000);
-    if (!json_object_get(responses, key))
-        set(responses, key, problem(status));
+    if (json_object_get(responses, key))
+        return;
+    json_t *answer = status / 100 == 3 ? redirect() : problem(status);
+    json_t *content = json_object_get(answer, "content");
+    if (content && r->refusal)
+        set(content, "application/json", json_pack("{s:o}", "schema", ref(r->refusal->name, "")));
+    if (content && str_eq(r->produces, "text/html"))
+        set(content, "text/html", json_object());
+    set(responses, key, answer);
 }
 
 static json_t *responses(const struct route *r)
@@ -267,10 +283,10 @@ static json_t *responses(const struct route *r)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].there)
-            add_problem(all, rows[i].status);
+            add_problem(all, r, rows[i].status);
     }
     for (const int *e = r->errors; e && *e; e++)
-        add_problem(all, *e);
+        add_problem(all, r, *e);
     return all;
 }
 
@@ -353,6 +369,8 @@ static void add_route(json_t *paths, json_t *schemas, const struct route *r)
         emit_shape(schemas, r->in, true);
     if (r->out)
         emit_shape(schemas, r->out, false);
+    if (r->refusal)
+        emit_shape(schemas, r->refusal, false);
 }
 
 /* --- settings ------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ enum route_flag {
     ROUTE_UPSERT = 1 << 8,   /* may also create: 201 beside the row's own status */
     ROUTE_RAW_BODY = 1 << 7, /* a body of any media type, not decoded (raw_body) */
     ROUTE_FOREIGN = 1 << 9,  /* with PUBLIC: the caller's words are somebody else's (a webhook):
-                              * Authorization is no credential of ours, any query name goes */
+                              * Authorization is no credential of ours, any query name goes, and
+                              * what is answered has no envelope */
     ROUTE_FORMS = 1 << 10,   /* the answer is the entity as its table has it, one or a page: it is
                               * there in every representation (common/kit/repr.h) */
     ROUTE_PATCHES = 1 << 11, /* with MERGE: a JSON Patch too; the handler asks the media type */
@@ -66,6 +67,8 @@ struct route {
     const char *op_id, *doc;
     const void *ctx;      /* for table-driven handlers */
     const char *produces; /* media type of the answer; NULL: application/json */
+    const char *takes;    /* media type of a raw body, for the document */
+    const struct shape *refusal; /* FOREIGN: what its own refusals look like (application/json) */
     size_t body_max;      /* bytes; 0: CMS365_BODY_BYTES_MAX */
 };
 

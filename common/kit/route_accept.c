@@ -248,8 +248,10 @@ int route_negotiate(struct call *c, struct err *err)
     if (!c->plain && c->coding == CODING_IDENTITY)
         return err_set(err, E_not_acceptable,
                        "The answer is there as it is, or coded by zstd or gzip.");
-    if (!accept || str_eq(accept, "*/*") || str_eq(r->produces, "*"))
-        return 0; /* the first type; or the handler chooses by req_accept */
+    /* The first type; or the handler chooses by req_accept; or another protocol has its own idea.
+     */
+    if (!accept || str_eq(accept, "*/*") || str_eq(r->produces, "*") || r->flags & ROUTE_FOREIGN)
+        return 0;
     size_t n = route_types(r, types);
     size_t best = accept_best(accept, types, n, path_version(r->path));
     if (best == n)

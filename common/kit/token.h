@@ -65,6 +65,8 @@ struct key_state {
 };
 /* Is it a list of CIDR blocks ("10.0.0.0/8, 2001:db8::/32", "" too)? */
 bool key_networks_ok(const char *text);
+/* Is the address in one of them?  "" has any; a list that is none has none. */
+bool key_networks_hold(const char *text, const char *addr);
 char *key_state_json(struct arena *a, const struct key_state *k);
 int key_state_parse(struct arena *a, const char *json, size_t n, struct key_state *ret,
                     struct err *err) MUST_CHECK;

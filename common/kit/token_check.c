@@ -136,6 +136,27 @@ static int check(struct tokens *t, struct arena *a, const struct token_use *use,
     return *ret->jkt ? refused(err, "it is bound to a key") : 0;
 }
 
+int token_look(struct tokens *t, struct arena *a, const char *credential, struct jws *ret_parts,
+               struct jwt_claims *ret, struct err *err)
+{
+    unsigned char hash[32];
+    struct jwt_known k;
+    bool there;
+    sha256(credential, strlen(credential), hash);
+    jwts_recall(t->jwts, hash, "", "", &k, &there);
+    int rc = there ? jws_decode(a, credential, ret_parts, err)
+                   : signed_by_us(t, a, credential, ret_parts, err);
+    if (!rc)
+        rc = jwt_read(a, ret_parts, t->conf.issuer, clock_us(), ret, err);
+    if (rc)
+        return rc;
+    if (!there) {
+        jwts_remember(t->jwts, hash, ret);
+        jwts_recall(t->jwts, hash, "", "", &k, &there);
+    }
+    return there && table_allows(&t->table, &k) ? 0 : refused(err, "it was revoked");
+}
+
 int token_check_jwt(struct tokens *t, struct arena *a, const struct token_use *use,
                     struct principal *ret, struct err *err)
 {

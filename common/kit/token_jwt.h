@@ -76,4 +76,9 @@ bool jwts_recall(struct jwts *j, const unsigned char hash[32], const char *addr,
                  struct jwt_known *ret, bool *ret_there);
 void jwts_remember(struct jwts *j, const unsigned char hash[32], const struct jwt_claims *c);
 size_t jwts_count(struct jwts *j); /* remembered */
+
+/* What an access token says, if it is alive: signed by us, in its time, not revoked; wherever it is
+ * for and whoever shows it.  E_unauthorized. */
+int token_look(struct tokens *t, struct arena *a, const char *credential, struct jws *ret_parts,
+               struct jwt_claims *ret, struct err *err) MUST_CHECK;
 #endif

@@ -241,3 +241,13 @@ bool key_networks_ok(const char *text)
     free(l);
     return ok;
 }
+
+bool key_networks_hold(const char *text, const char *addr)
+{
+    struct networks *list = NULL;
+    if (!networks_parse(text, &list))
+        return false;
+    bool ok = !list || networks_hold(list, addr);
+    free(list);
+    return ok;
+}

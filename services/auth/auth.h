@@ -15,9 +15,17 @@
 struct auth_conf {
     struct svc_conf svc;
     const char *admin_password;
+    int64_t signing_key_days, refresh_grace_s;
+};
+/* What the running program keeps in memory (svc->state). */
+struct signers;
+struct auth_state {
+    struct signers *signers;
 };
 extern const struct conf_def auth_conf_defs[];
 
+int auth_init(struct svc *svc, struct err *err) MUST_CHECK;
+void auth_done(struct svc *svc);
 const struct svc_def *auth_def(void);
 const struct migration *auth_migrations(struct arena *a);
 

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/kit/outbox.h"
+#include "services/auth/oauth.h"
 
 #include "auth/sql.h"
 
@@ -92,8 +93,14 @@ static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
         return rc;
     rc = str_eq(p.status, "deleted") ? revoke_all(m, tx, p.id, &why, err)
                                      : publish_all(m, tx, p.id, &why, err);
-    if (rc || str_eq(p.status, "active"))
+    if (rc)
         return rc;
+    /* Access tokens carry the role of their time: the next ones have the new. */
+    struct err unheard = { 0 };
+    if (auth_deny_now(m->svc, m->arena, "tokens", p.id, &unheard))
+        log_debug("auth.tokens_end_by_time_only", kv_i("user", p.id), kv_s("why", unheard.detail));
+    if (str_eq(p.status, "active"))
+        return 0;
     /* Redis is the faster of two ways: if it is away, the states still travel by Kafka.  Before the
      * commit, because a rolled back suspension comes again with the same message. */
     struct err ignored = { 0 };

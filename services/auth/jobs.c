@@ -7,6 +7,7 @@
 #include "common/io/cache.h"
 #include "common/io/crypto.h"
 #include "common/kit/outbox.h"
+#include "services/auth/oauth.h"
 
 #include "auth/sql.h"
 
@@ -105,6 +106,7 @@ static void forget(struct svc *svc, struct arena *a)
                                  arena_printf(a, "%lld", (long long)until) };
     if (cache_call(svc->cache, a, argv, ARRAY_LEN(argv), &reply, &ignored))
         log_debug("auth.forget", kv_s("why", ignored.detail));
+    oauth_forget(svc, a);
     struct db_rows *r;
     if (db_query(svc->db, a, &sql_session_forget, NULL, 0, &r, &ignored))
         log_debug("auth.forget", kv_s("why", ignored.detail));

@@ -14,8 +14,11 @@
 struct auth_cause auth_cause_of(const struct req *req)
 {
     return (struct auth_cause){
-        .actor = arena_printf(req->arena, "user:%lld key:%lld", (long long)req->who.user_id,
-                              (long long)req->who.key_id),
+        .actor = req->who.client_id
+                     ? arena_printf(req->arena, "user:%lld client:%lld",
+                                    (long long)req->who.user_id, (long long)req->who.client_id)
+                     : arena_printf(req->arena, "user:%lld key:%lld", (long long)req->who.user_id,
+                                    (long long)req->who.key_id),
         .request_id = req->request_id,
         .traceparent = req->traceparent,
     };

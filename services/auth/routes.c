@@ -6,6 +6,8 @@
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
 #include "common/kit/query.h"
+#include "services/auth/jwk.h"
+#include "services/auth/oauth.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
                                                        */
@@ -128,14 +130,20 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = { auth_key_routes, auth_internal_routes, NULL };
+static const struct route *const routes[] = { auth_key_routes, auth_client_routes,
+                                              auth_oauth_routes, auth_internal_routes, NULL };
+static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",
      "give the first administrator the password of CMS365_ADMIN_PASSWORD and a key; prints "
       "{\"key\":…}", 1, auth_bootstrap_admin },
+    { "--rotate-signing-keys", "SECONDS",
+     "make new keys that sign access tokens from SECONDS on; those before are accepted until what "
+      "they signed is over", 1, auth_rotate_signing_keys },
     { .name = NULL },
 };
 static const struct job_def jobs[] = {
+    { "signing-keys", "Makes keys that sign access tokens, and learns of them.", signing_job },
     { "expire", "Marks keys whose time is over.", auth_expire_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { .name = NULL },
@@ -151,6 +159,23 @@ const struct migration *auth_migrations(struct arena *a)
     return m;
 }
 
+int auth_init(struct svc *svc, struct err *err)
+{
+    struct auth_state *state = arena_alloc(svc->arena, sizeof(*state));
+    (void)err;
+    state->signers = signers_new();
+    svc->state = state;
+    return 0;
+}
+
+void auth_done(struct svc *svc)
+{
+    struct auth_state *state = svc->state;
+    if (state)
+        signers_free(state->signers);
+    svc->state = NULL;
+}
+
 const struct svc_def *auth_def(void)
 {
     static struct { /* one a process; made before there are threads */
@@ -160,13 +185,16 @@ const struct svc_def *auth_def(void)
     if (!the.arena) {
         the.arena = arena_new();
         the.def = (struct svc_def){ .name = "auth",
-                                    .doc = "API keys, and the people they belong to.",
+                                    .doc = "API keys, OAuth, and the people they belong to.",
                                     .schema = "auth",
                                     .conf = auth_conf_defs,
                                     .conf_size = sizeof(struct auth_conf),
                                     .routes = routes,
                                     .consumers = auth_consumers,
                                     .jobs = jobs,
+                                    .fast = fast,
+                                    .init = auth_init,
+                                    .done = auth_done,
                                     .verbs = verbs,
                                     .migrations = auth_migrations(the.arena) };
     }
