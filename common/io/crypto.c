@@ -239,6 +239,39 @@ int crypto_open(const struct keyring *k, struct arena *a, const char *context, c
     return err_detail(err, "%s: the sealed value is damaged or belongs elsewhere", context);
 }
 
+static void sign_with(const struct seal_key *key, const char *purpose,
+                      const struct sha256_part *parts, size_t n, unsigned char out[sha256_bytes])
+{
+    unsigned char derived[sha256_bytes];
+    const struct sha256_part label[] = {
+        { "365cms mac:", 11              },
+        { purpose,       strlen(purpose) }
+    };
+    hmac_sha256(key->key, sizeof(key->key), label, ARRAY_LEN(label), derived);
+    hmac_sha256(derived, sizeof(derived), parts, n, out);
+    crypto_wipe(derived, sizeof(derived));
+}
+
+void keyring_sign(const struct keyring *k, const char *purpose, const struct sha256_part *parts,
+                  size_t n, unsigned char out[sha256_bytes])
+{
+    assert(k->n > 0);
+    sign_with(&k->keys[0], purpose, parts, n, out);
+}
+
+bool keyring_verify(const struct keyring *k, const char *purpose, const struct sha256_part *parts,
+                    size_t n, const void *mac, size_t mac_n)
+{
+    unsigned char want[sha256_bytes];
+    assert(mac_n >= 16 && mac_n <= sizeof(want));
+    for (size_t i = 0; i < k->n; i++) {
+        sign_with(&k->keys[i], purpose, parts, n, want);
+        if (crypto_equal(want, mac, mac_n))
+            return true;
+    }
+    return false;
+}
+
 /* --- passwords ---------------------------------------------------------------------------------
  */
 

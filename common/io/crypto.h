@@ -30,6 +30,14 @@ char *crypto_seal(const struct keyring *k, struct arena *a, const char *context,
 int crypto_open(const struct keyring *k, struct arena *a, const char *context, const char *sealed,
                 void **ret, size_t *ret_n, struct err *err) MUST_CHECK;
 
+/* HMAC-SHA256 under a key derived from the ring's for one purpose, so that no two uses can be taken
+ * for each other.  The first key signs; a MAC of any key in the ring is valid, cut to at least 16
+ * bytes. */
+void keyring_sign(const struct keyring *k, const char *purpose, const struct sha256_part *parts,
+                  size_t n, unsigned char out[sha256_bytes]);
+bool keyring_verify(const struct keyring *k, const char *purpose, const struct sha256_part *parts,
+                    size_t n, const void *mac, size_t mac_n);
+
 /* Argon2id, 19 MiB, t=2, p=1 (OWASP), as a PHC string.  About 20 ms of a core and more stack than a
  * fiber has: call through worker_run. */
 char *password_hash(struct arena *a, const char *password);

@@ -144,30 +144,52 @@ static json_t *request_body(const struct route *r)
     return json_pack("{s:b,s:o}", "required", 1, "content", content);
 }
 
-static json_t *page_schema(json_t *row)
+static json_t *or_null(const char *type)
 {
-    json_t *meta =
-        json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s}}}", "type", "object",
-                  "properties", "total", "type", "integer", "page", "type", "integer", "per_page",
-                  "type", "integer", "limit", "type", "integer", "offset", "type", "integer");
-    json_t *links = json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:[ss]},s:{s:[ss]},s:{s:[ss]}}}", "type",
-                              "object", "properties", "self", "type", "string", "first", "type",
-                              "string", "next", "type", "string", "null", "prev", "type", "string",
-                              "null", "last", "type", "string", "null");
-    return json_pack("{s:s,s:[sss],s:{s:{s:s,s:o},s:o,s:o}}", "type", "object", "required", "data",
-                     "meta", "links", "properties", "data", "type", "array", "items", row, "meta",
-                     meta, "links", links);
+    return json_pack("{s:[ss]}", "type", type, "null");
+}
+
+/* With envelope=false what is in `data` is sent alone. */
+static json_t *or_bare(const struct route *r, json_t *envelope, json_t *data)
+{
+    for (const struct param_def *d = r->query; d && d->name; d++)
+        if (str_eq(d->name, "envelope"))
+            return json_pack("{s:[oO]}", "anyOf", envelope, data);
+    return envelope;
+}
+
+static json_t *page_schema(const struct route *r, json_t *row)
+{
+    static const char *const numbers[] = { "page", "per_page", "limit", "offset" };
+    static const char *const cursors[] = { "next_cursor", "prev_cursor" };
+    json_t *meta = json_pack("{s:o,s:{s:s,s:s}}", "total", or_null("integer"), "estimated", "type",
+                             "boolean", "description", "The total is the planner's guess.");
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        set(meta, numbers[i], json_pack("{s:s}", "type", "integer"));
+    for (size_t i = 0; i < ARRAY_LEN(cursors); i++)
+        set(meta, cursors[i], or_null("string"));
+    json_t *links =
+        json_pack("{s:s,s:{s:{s:s},s:{s:s},s:o,s:o,s:o}}", "type", "object", "properties", "self",
+                  "type", "string", "first", "type", "string", "next", or_null("string"), "prev",
+                  or_null("string"), "last", or_null("string"));
+    json_t *rows = json_pack("{s:s,s:o}", "type", "array", "items", row);
+    json_t *page = json_pack("{s:s,s:[sss],s:{s:o,s:{s:s,s:o},s:o}}", "type", "object", "required",
+                             "data", "meta", "links", "properties", "data", rows, "meta", "type",
+                             "object", "properties", meta, "links", links);
+    return or_bare(r, page, rows);
 }
 
 static json_t *response_schema(const struct route *r)
 {
     json_t *row = r->out ? ref(r->out->name, "") : entity_ref(r->entity, "");
     if (r->flags & ROUTE_LIST)
-        return page_schema(row);
+        return page_schema(r, row);
     if (r->flags & ROUTE_FOREIGN)
         return row;
-    return json_pack("{s:s,s:[s],s:{s:o}}", "type", "object", "required", "data", "properties",
-                     "data", row);
+    return or_bare(r,
+                   json_pack("{s:s,s:[s],s:{s:o}}", "type", "object", "required", "data",
+                             "properties", "data", row),
+                   row);
 }
 
 static void header(json_t *headers, const char *name, const char *doc)

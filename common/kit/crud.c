@@ -16,15 +16,25 @@ const char crud_counts_schema_sql[] =
 
 #define PARAM_FIELDS                                                                               \
     { "fields", "string", 0, query_value_bytes_max,                                                \
-      "Names of the fields to show, separated by commas." }
+      "Names of the fields to show, separated by commas; author.display_name shows a field of "    \
+      "what "                                                                                      \
+      "a reference leads to, * all." },                                                            \
+    {                                                                                              \
+        "envelope", "boolean", 0, 0,                                                               \
+            "false answers the bare resource or array, without data, meta and links: what these "  \
+            "say is in the headers Link and X-Total-Count."                                        \
+    }
 #define PARAM_INCLUDE                                                                              \
     { "include", "string", 0, query_value_bytes_max,                                               \
-      "Relations to show in full, one level, separated by commas." }
+      "Relations to show in full, separated by commas; author.avatar goes further." }
 #define PARAMS_LIST                                                                                \
     { "page", "integer", 1, query_offset_max, "Page number, from 1." },                            \
         { "per_page", "integer", 1, query_per_page_max, "Rows a page; 20 if not said." },          \
         { "limit", "integer", 1, query_per_page_max,                                               \
           "Rows at most; instead of page and per_page." },                                         \
+        { "cursor", "string", 0, query_cursor_bytes_max,                                           \
+          "Where to go on: next_cursor or prev_cursor of a page, empty for the first one; with "   \
+          "limit." },                                                                              \
         { "offset", "integer", 0, query_offset_max,                                                \
           "Rows to skip; instead of page and per_page." },                                         \
         PARAM_FIELDS,                                                                              \
@@ -33,9 +43,14 @@ const char crud_counts_schema_sql[] =
           "by id." },                                                                              \
         { "filter[]", "string", 0, query_value_bytes_max,                                          \
           "filter[field]=value or filter[field][op]=value with eq, ne, lt, lte, gt, gte, in, "     \
-          "nin, like, ilike, null, between, contains. A relation is filtered by id." },            \
+          "nin, like, ilike, null, between, contains, fts; filter[author.role]=editor asks about " \
+          "what a reference leads to; filter[or][0][field], filter[and][0][field] and "            \
+          "filter[not][field] group." },                                                           \
+        { "updated_since", "string", 0, 40,                                                        \
+          "Rows changed at this time or later, the oldest change first." },                        \
     {                                                                                              \
-        "count", "string", 0, 5, "exact (the default) or none: whether meta.total is counted."     \
+        "count", "string", 0, 9,                                                                   \
+            "exact (the default), estimated or none: whether meta.total is counted."               \
     }
 
 const struct param_def crud_get_params[] = { PARAM_FIELDS, PARAM_INCLUDE, { 0 } };
@@ -87,7 +102,6 @@ static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc,
 {
     const struct entity_def *e = c->e;
     const char *v = vis_class_name(vc);
-    struct err err;
     struct rowplan ignored;
     r->get = named(a, DB_FAST, sqlgen_get(a, e, vc, &r->plan), e->name, "get", v);
     if (crud_has_slug(e))
@@ -95,9 +109,7 @@ static void make_reads(struct arena *a, const struct crud *c, enum vis_class vc,
     if (e->fields[0].type == F_ID)
         r->by_ids = named(a, DB_FAST, sqlgen_by_ids(a, e, vc, &ignored), e->name, "ids", v);
     r->why = named(a, 0, sqlgen_why(a, e, vc), e->name, "why", v);
-    int rc = query_parse(a, e, vc, QUERY_LIST, NULL, 0, &r->query, &err);
-    assert(rc == 0);
-    (void)rc;
+    query_plain(e, vc, &r->query);
     bool counted = c->flags & CRUD_COUNTS && sqlgen_has_total(e, vc, &r->query);
     /* A class whose rows depend on other tables' rows is not sure to be quick. */
     bool fast = vc == VC_ALL || vc == VC_ADMIN || e->visibility == VIS_PUBLISHED ||
@@ -140,6 +152,7 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     c->hooks = hooks;
     c->prepared = true;
     c->need_cond = arena_alloc(a, sizeof(*c->need_cond));
+    c->totals = crud_totals_new(a);
     for (unsigned vc = 0; vc < VC_MAX_; vc++)
         make_reads(a, c, (enum vis_class)vc, &c->reads[vc]);
     share_reads(e, &c->reads[VC_ALL], &c->reads[VC_ADMIN]);

@@ -23,7 +23,8 @@ struct crud {
     struct db_stmt write[SQL_WRITES_MAX_];
     struct db_stmt dead_refs; /* .sql NULL: refers to nothing that can be deleted */
     struct crud *const *all;
-    bool *need_cond; /* a setting: changes must say which version they are of */
+    struct crud_totals *totals; /* exact ones, kept; NULL: none are */
+    bool *need_cond;            /* a setting: changes must say which version they are of */
 };
 /* In the request's transaction if it has one, else by itself. */
 int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
@@ -43,10 +44,28 @@ int crud_id(const struct req *req, const struct entity_def *e, const char **ret,
 const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_class vc, bool own,
                       const char *fields, int64_t version);
 const char *crud_location(const struct req *req, const struct entity_def *e, const char *id);
-/* Rows for include=, ready for rowjson_put. */
+/* Rows for include=, ready for rowjson_put; E_invalid_parameter if they are too many. */
+struct crud_incs {
+    const struct rowinc *list;
+    size_t n;
+};
 int crud_includes(struct req *req, const struct crud *c, const struct query *q,
                   const struct rowplan *plan, const struct db_rows *rows, size_t nrows,
-                  struct rowinc *ret, struct err *err);
+                  struct crud_incs *ret, struct err *err);
+/* The total of a list, as q->count asks for it. */
+struct crud_total {
+    const struct crud *c;
+    const struct query *q;
+    const char *snapshot; /* text of what the page's own statement saw, or NULL */
+    struct sqlgen_who who;
+    int64_t n;
+    bool estimated; /* by the planner */
+};
+int crud_count(struct req *req, struct crud_total *total, struct err *err) MUST_CHECK;
+struct crud_totals *crud_totals_new(struct arena *a);
+enum { crud_schema_version = 1 }; /* of representations, part of their ETags */
+/* "first.h<16 hex digits>" of the bytes. */
+const char *crud_hash_etag(struct arena *a, const char *first, const void *data, size_t n);
 /* A failed write: constraint names become fields. */
 int crud_map_error(struct res *res, const struct crud *c, struct shape_row *row, bool purge,
                    struct err *err);

@@ -1,5 +1,6 @@
 #include "common/kit/query.h"
 
+#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/kit/query_int.h"
 #include "common/kit/route.h"
@@ -14,9 +15,9 @@ int query_split(struct arena *a, const char *param, const char *value, size_t ma
     for (const char *p = value;; p++) {
         size_t len = strcspn(p, ",");
         if (!len)
-            return err_at(err, E_invalid_parameter, param, "%s has an empty item.", param);
+            return err_at(err, E_invalid_parameter, param, "%.60s has an empty item.", param);
         if (n == max)
-            return err_at(err, E_invalid_parameter, param, "%s has more than %zu items.", param,
+            return err_at(err, E_invalid_parameter, param, "%.60s has more than %zu items.", param,
                           max);
         list[n++] = arena_strndup(a, p, len);
         p += len;
@@ -28,38 +29,89 @@ int query_split(struct arena *a, const char *param, const char *value, size_t ma
     return 0;
 }
 
-const struct field_def *query_field(const struct query_reader *r, const char *name, size_t n)
+bool query_word_is(struct query_word w, const char *text)
 {
-    for (const struct field_def *f = r->e->fields; f->name; f++)
-        if (strlen(f->name) == n && !memcmp(f->name, name, n))
-            return vis_field(r->e, f, r->vc, vis_varies(r->e, r->vc)) ? f : NULL;
+    return strlen(text) == w.n && !memcmp(w.s, text, w.n);
+}
+
+struct query_word query_before_dot(struct query_word w, struct query_word *ret_rest)
+{
+    const char *dot = memchr(w.s, '.', w.n);
+    *ret_rest = (struct query_word){ NULL, 0 };
+    if (!dot)
+        return w;
+    size_t n = (size_t)(dot - w.s);
+    *ret_rest = (struct query_word){ dot + 1, w.n - n - 1 };
+    return (struct query_word){ w.s, n };
+}
+
+static const struct field_def *field_named(const struct entity_def *e, struct query_word name)
+{
+    for (const struct field_def *f = e->fields; f->name; f++)
+        if (query_word_is(name, f->name))
+            return f;
     return NULL;
 }
 
-/* A field that anyone of this class may ask about on every row, not on his own only. */
-static bool plain_visible(const struct query_reader *r, const struct field_def *f)
+const struct field_def *query_field(struct query_at at, struct query_word name)
 {
-    return vis_field(r->e, f, r->vc, false);
+    const struct field_def *f = field_named(at.e, name);
+    return f && vis_field(at.e, f, at.vc, vis_varies(at.e, at.vc)) ? f : NULL;
+}
+
+const struct field_def *query_plain_field(struct query_at at, struct query_word name)
+{
+    const struct field_def *f = field_named(at.e, name);
+    return f && vis_field(at.e, f, at.vc, false) ? f : NULL;
+}
+
+bool query_nullable(const struct field_def *f)
+{
+    return !(f->flags & (FF_REQUIRED | FF_NONNULL));
+}
+
+/* What another program keeps cannot be read with the rows, nor asked about. */
+static bool follow(const struct query_reader *r, struct query_at at, const char *ref,
+                   struct query_link *ret)
+{
+    const struct entity_def *far = entity_find(ref);
+    if (!far || !str_eq(far->service, at.e->service) || far->fields[0].type != F_ID)
+        return false;
+    ret->far = (struct query_at){ far, vis_class_of(far, r->who) };
+    return true;
+}
+
+bool query_link(const struct query_reader *r, struct query_at at, struct query_word name,
+                struct query_link *ret)
+{
+    *ret = (struct query_link){ .field = query_plain_field(at, name) };
+    if (ret->field && ret->field->type != F_REF && ret->field->type != F_REFS)
+        return false;
+    for (const struct relation_def *rel = at.e->relations; rel && rel->name; rel++)
+        if (query_word_is(name, rel->name))
+            ret->rel = rel;
+    if (!ret->field && !ret->rel)
+        return false;
+    return follow(r, at, ret->rel ? ret->rel->ref : ret->field->ref, ret);
+}
+
+void query_put_links(const struct query_reader *r, struct query_at at, struct buf *b)
+{
+    struct query_link link;
+    for (const struct field_def *f = at.e->fields; f->name; f++)
+        if (query_link(r, at, (struct query_word){ f->name, strlen(f->name) }, &link))
+            buf_printf(b, "%s%s", b->len ? ", " : "", f->name);
+    for (const struct relation_def *rel = at.e->relations; rel && rel->name; rel++)
+        if (!entity_field(at.e, rel->name) &&
+            query_link(r, at, (struct query_word){ rel->name, strlen(rel->name) }, &link))
+            buf_printf(b, "%s%s", b->len ? ", " : "", rel->name);
 }
 
 /* What was asked for, if it could be a name at all: other text is not sent back. */
 const char *query_echo(const char *what)
 {
     size_t n = strspn(what, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
-    return n && n <= 40 && !what[n] ? what : "that name";
-}
-
-/* "… is not one of: a, b, c." */
-static int unknown(const struct query_reader *r, const char *param, const char *what, unsigned flag,
-                   struct err *err)
-{
-    struct buf b;
-    buf_init(&b, r->a, 128, 200);
-    for (const struct field_def *f = r->e->fields; f->name; f++)
-        if ((!flag || f->flags & flag) && plain_visible(r, f))
-            buf_printf(&b, "%s%s", b.len ? ", " : "", f->name);
-    return err_at(err, E_invalid_parameter, param, "%.40s does not know %.40s; valid: %s", param,
-                  query_echo(what), b.data ? b.data : "");
+    return n && n <= 60 && !what[n] ? what : "that name";
 }
 
 static int read_int(const char *name, const char *value, int64_t min, int64_t max, int64_t *ret,
@@ -72,36 +124,48 @@ static int read_int(const char *name, const char *value, int64_t min, int64_t ma
     return 0;
 }
 
-static int read_fields(struct query_reader *r, const char *value, struct err *err)
+/* --- sort --- */
+
+static int bad_sort(const struct query_reader *r, const char *what, bool known, struct err *err)
 {
-    const char **list;
-    size_t n;
-    int rc = query_split(r->a, "fields", value, 64, &list, &n, err);
-    if (rc < 0)
-        return rc;
-    r->q->fields = 0;
-    r->q->fields_given = true;
-    r->q->fields_text = value;
-    for (size_t i = 0; i < n; i++) {
-        const struct field_def *f = query_field(r, list[i], strlen(list[i]));
-        if (!f)
-            return unknown(r, "fields", list[i], 0, err);
-        r->q->fields |= UINT64_C(1) << (f - r->e->fields);
-    }
-    return 0;
+    struct buf b;
+    buf_init(&b, r->a, 256, 400);
+    for (const struct field_def *f = r->e->fields; f->name; f++)
+        if (f->flags & FF_SORT && vis_field(r->e, f, r->q->vc, false))
+            buf_printf(&b, "%s%s", b.len ? ", " : "", f->name);
+    return err_at(err, E_invalid_parameter, "sort", "sort %s %.60s; valid: %s",
+                  known ? "has no index for" : "does not know", query_echo(what),
+                  b.data ? b.data : "");
 }
 
 static int add_sort(struct query_reader *r, const char *item, struct err *err)
 {
+    struct query *q = r->q;
     bool desc = item[0] == '-';
-    const struct field_def *f = query_field(r, item + desc, strlen(item + desc));
-    if (!f || !(f->flags & FF_SORT) || !plain_visible(r, f))
-        return unknown(r, "sort", item + desc, FF_SORT, err);
-    for (size_t i = 0; i < r->q->nsort; i++)
-        if (r->q->sort[i].field == f)
+    struct query_at at = { r->e, q->vc };
+    const struct field_def *f =
+        query_plain_field(at, (struct query_word){ item + desc, strlen(item + desc) });
+    if (!f || !(f->flags & FF_SORT))
+        return bad_sort(r, item + desc, f != NULL, err);
+    for (size_t i = 0; i < q->nsort; i++)
+        if (q->sort[i].field == f)
             return err_at(err, E_invalid_parameter, "sort", "sort names %s twice.", f->name);
-    r->q->sort[r->q->nsort++] = (struct query_sort){ f, desc };
+    q->sort[q->nsort++] = (struct query_sort){ f, desc };
     return 0;
+}
+
+/* Ties are in the order of their ids, in the direction of the last key; behind the id nothing
+ * counts. */
+static void finish_sort(const struct entity_def *e, struct query *q)
+{
+    const struct field_def *id = &e->fields[0];
+    for (size_t i = 0; i < q->nsort; i++)
+        if (q->sort[i].field == id) {
+            q->nsort = i + 1;
+            return;
+        }
+    bool desc = q->nsort && q->sort[q->nsort - 1].desc;
+    q->sort[q->nsort++] = (struct query_sort){ id, desc };
 }
 
 static int read_sort(struct query_reader *r, const char *value, struct err *err)
@@ -116,116 +180,97 @@ static int read_sort(struct query_reader *r, const char *value, struct err *err)
 }
 
 /* The entity's own order.  A class that may not see its fields is sorted by id. */
-static void default_sort(struct query_reader *r)
+static void default_sort(const struct entity_def *e, struct query *q)
 {
-    const char *p = r->e->sort ? r->e->sort : "id";
-    while (*p && r->q->nsort < query_sort_max) {
+    const char *p = e->sort ? e->sort : "id";
+    struct query_at at = { e, q->vc };
+    while (*p && q->nsort < query_sort_max) {
         bool desc = *p == '-';
         size_t n = strcspn(p + desc, ",");
-        const struct field_def *f = query_field(r, p + desc, n);
-        if (f && plain_visible(r, f))
-            r->q->sort[r->q->nsort++] = (struct query_sort){ f, desc };
+        const struct field_def *f = query_plain_field(at, (struct query_word){ p + desc, n });
+        if (f)
+            q->sort[q->nsort++] = (struct query_sort){ f, desc };
         p += (size_t)desc + n;
         p += *p == ',';
     }
-    if (!r->q->nsort)
-        r->q->sort[r->q->nsort++] = (struct query_sort){ &r->e->fields[0], false };
 }
 
-/* What another program keeps cannot be included. */
-static bool same_program(const struct entity_def *e, const char *ref)
-{
-    const struct entity_def *far = entity_find(ref);
-    return far && str_eq(far->service, e->service);
-}
-
-static int unknown_include(const struct query_reader *r, const char *what, struct err *err)
-{
-    struct buf b;
-    buf_init(&b, r->a, 128, 200);
-    for (const struct field_def *f = r->e->fields; f->name; f++)
-        if ((f->type == F_REF || f->type == F_REFS) && same_program(r->e, f->ref) &&
-            query_field(r, f->name, strlen(f->name)))
-            buf_printf(&b, "%s%s", b.len ? ", " : "", f->name);
-    for (const struct relation_def *rel = r->e->relations; rel && rel->name; rel++)
-        if (!entity_field(r->e, rel->name))
-            buf_printf(&b, "%s%s", b.len ? ", " : "", rel->name);
-    return err_at(err, E_invalid_parameter, "include", "include does not know %.40s; valid: %s",
-                  query_echo(what), b.data ? b.data : "");
-}
-
-static int read_include(struct query_reader *r, const char *value, struct err *err)
-{
-    const char **list;
-    size_t n;
-    int rc = query_split(r->a, "include", value, query_includes_max, &list, &n, err);
-    for (size_t i = 0; rc >= 0 && i < n; i++) {
-        const struct relation_def *rel = entity_relation(r->e, list[i]);
-        const struct field_def *f = query_field(r, list[i], strlen(list[i]));
-        if (f && f->type != F_REF && f->type != F_REFS)
-            f = NULL;
-        if ((f && !same_program(r->e, f->ref)) || (rel && !same_program(r->e, rel->ref)))
-            return unknown_include(r, list[i], err);
-        if (!rel && !f)
-            return unknown_include(r, list[i], err);
-        for (size_t k = 0; k < r->q->nincludes; k++)
-            if (r->q->includes[k].field == f && r->q->includes[k].rel == rel)
-                return err_at(err, E_invalid_parameter, "include", "include names %.40s twice.",
-                              list[i]);
-        r->q->includes[r->q->nincludes++] = (struct query_include){ f, rel };
-    }
-    return rc;
-}
+/* --- pages --- */
 
 struct paging {
-    bool page, offset;
+    const char *page, *offset, *cursor, *limit; /* names that were given */
 };
 
 static int read_paging(struct query *q, struct paging *p, const char *name, const char *value,
                        struct err *err)
 {
     if (str_eq(name, "page")) {
-        p->page = true;
+        p->page = name;
         return read_int(name, value, 1, query_offset_max, &q->page, err);
     }
     if (str_eq(name, "per_page")) {
-        p->page = true;
+        p->page = name;
         return read_int(name, value, 1, query_per_page_max, &q->limit, err);
     }
-    p->offset = true;
-    if (str_eq(name, "limit"))
+    if (str_eq(name, "limit")) {
+        p->limit = name;
         return read_int(name, value, 1, query_per_page_max, &q->limit, err);
+    }
+    p->offset = name;
     return read_int(name, value, 0, query_offset_max, &q->offset, err);
 }
 
-static int finish_paging(struct query *q, const struct paging *p, struct err *err)
+static int finish_paging(struct query *q, const struct paging *p, bool count_given, struct err *err)
 {
-    if (p->page && p->offset)
+    if (p->page && (p->offset || p->limit || p->cursor))
         return err_at(err, E_invalid_parameter, "page",
-                      "page and per_page cannot be mixed with limit and offset.");
-    q->by_offset = p->offset;
-    if (!p->offset)
+                      "page and per_page cannot be mixed with limit, offset and cursor.");
+    if (p->cursor && p->offset)
+        return err_at(err, E_invalid_parameter, "cursor",
+                      "cursor and offset cannot be mixed: a cursor is a place already.");
+    q->paging = p->cursor ? PAGING_CURSOR : p->offset || p->limit ? PAGING_OFFSET : PAGING_PAGE;
+    if (q->paging == PAGING_CURSOR && !count_given)
+        q->count = COUNT_NONE; /* who pages by cursor walks the whole list anyway */
+    if (q->paging == PAGING_PAGE)
         q->offset = (q->page - 1) * q->limit;
     if (q->offset > query_offset_max)
         return err_at(err, E_invalid_parameter, "page",
-                      "Rows past %d cannot be paged to; filter instead.", query_offset_max);
+                      "Rows past %d cannot be paged to; filter, or page by cursor.",
+                      query_offset_max);
     return 0;
 }
 
-static int read_one(struct query_reader *r, enum query_kind kind, struct paging *paging,
-                    const struct query_arg *arg, struct err *err)
+/* --- all --- */
+
+static int read_count(struct query *q, const char *value, struct err *err)
 {
-    const char *name = arg->name, *value = arg->value;
-    if (strlen(value) > query_value_bytes_max)
-        return err_at(err, E_invalid_parameter, name, "%.60s is longer than %d bytes.", name,
-                      query_value_bytes_max);
-    if (str_eq(name, "fields"))
-        return read_fields(r, value, err);
-    if (str_eq(name, "include"))
-        return read_include(r, value, err);
-    if (kind == QUERY_ONE)
-        return err_at(err, E_invalid_parameter, name,
-                      "%.60s is not a parameter here; valid: fields, include", name);
+    static const char *const names[] = {
+        [COUNT_EXACT] = "exact", [COUNT_NONE] = "none", [COUNT_ESTIMATED] = "estimated"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq(names[i], value)) {
+            q->count = (enum query_count)i;
+            return 0;
+        }
+    return err_at(err, E_invalid_parameter, "count", "count must be none, exact or estimated.");
+}
+
+/* The rows changed since then, oldest change first: filter[updated_at][gte] and sort=updated_at. */
+static int read_since(struct query_reader *r, const char *value, struct err *err)
+{
+    struct query_at at = { r->e, r->q->vc };
+    if (!query_plain_field(at, (struct query_word){ "updated_at", 10 }))
+        return err_at(err, E_invalid_parameter, "updated_since",
+                      "updated_since is not for readers of these rows.");
+    return query_read_filter(r, "filter[updated_at][gte]", value, err) < 0
+               ? err_at(err, E_invalid_parameter, "updated_since",
+                        "updated_since must be an RFC 3339 time such as 2026-02-19T08:00:00Z.")
+               : 0;
+}
+
+static int read_list_arg(struct query_reader *r, struct paging *paging, const char *name,
+                         const char *value, struct err *err)
+{
     if (str_eq(name, "sort"))
         return read_sort(r, value, err);
     if (str_starts(name, "filter["))
@@ -233,47 +278,101 @@ static int read_one(struct query_reader *r, enum query_kind kind, struct paging 
     if (str_eq(name, "page") || str_eq(name, "per_page") || str_eq(name, "limit") ||
         str_eq(name, "offset"))
         return read_paging(r->q, paging, name, value, err);
-    if (str_eq(name, "count")) {
-        if (!str_eq(value, "none") && !str_eq(value, "exact"))
-            return err_at(err, E_invalid_parameter, name, "count must be none or exact.");
-        r->q->count = str_eq(value, "none") ? COUNT_NONE : COUNT_EXACT;
+    if (str_eq(name, "cursor")) {
+        paging->cursor = name;
+        r->q->cursor = value;
         return 0;
     }
+    if (str_eq(name, "count"))
+        return read_count(r->q, value, err);
+    if (str_eq(name, "updated_since"))
+        return read_since(r, value, err);
     return err_at(err, E_invalid_parameter, name,
-                  "%.60s is not a parameter; valid: page, per_page, limit, offset, fields, sort, "
-                  "filter[field], include, count",
+                  "%.60s is not a parameter; valid: page, per_page, limit, offset, cursor, fields, "
+                  "sort, filter[field], include, count, updated_since, envelope",
                   name);
 }
 
-int query_parse(struct arena *a, const struct entity_def *e, enum vis_class vc,
+static int read_one(struct query_reader *r, enum query_kind kind, struct paging *paging,
+                    const struct query_arg *arg, struct err *err)
+{
+    const char *name = arg->name, *value = arg->value;
+    size_t most = str_eq(name, "cursor") ? query_cursor_bytes_max : query_value_bytes_max;
+    bool yes;
+    if (strlen(value) > most)
+        return err_at(err, E_invalid_parameter, name, "%.60s is longer than %zu bytes.", name,
+                      most);
+    if (str_eq(name, "fields"))
+        return query_read_fields(r, value, err);
+    if (str_eq(name, "include"))
+        return query_read_include(r, value, err);
+    if (str_eq(name, "envelope")) {
+        if (!str_to_bool(value, &yes))
+            return err_at(err, E_invalid_parameter, name, "envelope must be true or false.");
+        r->q->bare = !yes;
+        return 0;
+    }
+    if (kind == QUERY_LIST)
+        return read_list_arg(r, paging, name, value, err);
+    return err_at(err, E_invalid_parameter, name,
+                  "%.60s is not a parameter here; valid: fields, include, envelope", name);
+}
+
+static int unique(const struct query_arg *args, size_t i, struct err *err)
+{
+    for (size_t k = 0; k < i; k++)
+        if (str_eq(args[k].name, args[i].name))
+            return err_at(err, E_invalid_parameter, args[i].name, "%.60s is given twice.",
+                          args[i].name);
+    return 0;
+}
+
+void query_plain(const struct entity_def *e, enum vis_class vc, struct query *ret)
+{
+    *ret = (struct query){ .vc = vc,
+                           .page = 1,
+                           .limit = query_per_page_default,
+                           .fields = ~(uint64_t)0,
+                           .fields_text = "",
+                           .filter = { .kind = QN_ALL } };
+    default_sort(e, ret);
+    finish_sort(e, ret);
+}
+
+int query_parse(struct arena *a, const struct entity_def *e, const struct principal *who,
                 enum query_kind kind, const struct query_arg *args, size_t nargs, struct query *ret,
                 struct err *err)
 {
-    struct query q = {
-        .page = 1, .limit = query_per_page_default, .fields = ~(uint64_t)0, .fields_text = ""
-    };
-    struct query_reader r = { .a = a, .e = e, .vc = vc, .q = &q };
+    struct query_reader r = { .a = a, .who = who, .e = e, .q = ret };
     struct paging paging = { 0 };
+    bool count = false, since = false;
+    query_plain(e, vis_class_of(e, who), ret);
+    ret->nsort = 0;
     for (size_t i = 0; i < nargs; i++) {
-        bool filter = str_starts(args[i].name, "filter[");
-        for (size_t k = 0; !filter && k < i; k++)
-            if (str_eq(args[k].name, args[i].name))
-                return err_at(err, E_invalid_parameter, args[i].name, "%.60s is given twice.",
-                              args[i].name);
-        int rc = read_one(&r, kind, &paging, &args[i], err);
+        int rc = str_starts(args[i].name, "filter[") ? 0 : unique(args, i, err);
+        if (rc >= 0)
+            rc = read_one(&r, kind, &paging, &args[i], err);
         if (rc < 0)
             return rc;
+        count |= str_eq(args[i].name, "count");
+        since |= str_eq(args[i].name, "updated_since");
     }
-    if (kind == QUERY_LIST) {
-        int rc = finish_paging(&q, &paging, err);
-        if (rc < 0)
-            return rc;
-        if (!q.sort_given)
-            default_sort(&r);
-    }
-    for (size_t i = 0; i < q.nincludes; i++) /* what is included is shown */
-        if (q.includes[i].field)
-            q.fields |= UINT64_C(1) << (q.includes[i].field - e->fields);
-    *ret = q;
-    return 0;
+    int rc = kind == QUERY_LIST ? finish_paging(ret, &paging, count, err) : 0;
+    if (rc < 0)
+        return rc;
+    if (!ret->sort_given && since)
+        rc = add_sort(&r, "updated_at", err);
+    else if (!ret->sort_given)
+        default_sort(e, ret);
+    finish_sort(e, ret);
+    query_finish_includes(ret, e);
+    return rc;
+}
+
+const struct query_node *query_only(const struct query *q, const char *field)
+{
+    const struct query_node *t = q->filter.first;
+    if (!t || t->next || t->kind != QN_TEST || t->op != QOP_EQ)
+        return NULL;
+    return str_eq(t->field->name, field) ? t : NULL;
 }

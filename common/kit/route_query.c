@@ -3,13 +3,15 @@
 
 #include "common/base/str.h"
 
-/* "filter[]" takes filter[status] and filter[price][gte]. */
+enum { brackets_max = 10 };
+
+/* "filter[]" takes filter[status], filter[price][gte] and filter[or][0][price][gte]. */
 static bool brackets_ok(const char *s)
 {
     unsigned groups = 0;
     while (*s == '[') {
         size_t n = strcspn(++s, "[]");
-        if (!n || s[n] != ']' || ++groups > 2)
+        if (!n || s[n] != ']' || ++groups > brackets_max)
             return false;
         s += n + 1;
     }

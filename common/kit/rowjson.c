@@ -10,9 +10,15 @@ void rowplan_init(struct rowplan *p, struct arena *a, const struct entity_def *e
 {
     size_t total = entity_nfields(e);
     assert(total <= 62);
-    *p = (struct rowplan){
-        .e = e, .vc = vc, .id = -1, .version = -1, .updated = -1, .own = -1, .total = -1
-    };
+    *p = (struct rowplan){ .e = e,
+                           .vc = vc,
+                           .id = -1,
+                           .version = -1,
+                           .updated = -1,
+                           .own = -1,
+                           .total = -1,
+                           .keys = -1,
+                           .snapshot = -1 };
     p->cols = arena_alloc(a, total * sizeof(*p->cols));
     for (size_t i = 0; i < total; i++) {
         const struct field_def *f = &e->fields[i];
@@ -82,21 +88,58 @@ static void put_texts(struct buf *b, const struct db_rows *r, size_t row, size_t
     buf_putc(b, ']');
 }
 
-/* The row of an include whose id is `id`, or -1.  A page has at most 100 rows: a scan is cheap. */
-static long inc_find(const struct rowinc *inc, const char *id)
+static int by_key(const void *x, const void *y)
 {
-    for (size_t i = 0; i < db_nrows(inc->rows); i++)
-        if (str_eq(db_str(inc->rows, i, (size_t)inc->plan->id), id))
-            return (long)i;
-    return -1;
+    const struct rowkey *a = x, *b = y;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return (a->row > b->row) - (a->row < b->row);
+}
+
+void rowinc_index(struct rowinc *inc, struct arena *a)
+{
+    size_t n = inc->n;
+    size_t col = (size_t)(inc->parent_col >= 0 ? inc->parent_col : inc->plan->id);
+    struct rowkey *keys = arena_raw(a, (n + 1) * sizeof(*keys));
+    bool sorted = true;
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = (struct rowkey){ db_get_i64(inc->rows, i, col), i };
+        sorted = sorted && (!i || keys[i - 1].key <= keys[i].key);
+    }
+    if (!sorted)
+        qsort(keys, n, sizeof(*keys), by_key);
+    inc->index = keys;
+}
+
+/* The first row of the include with this key, as a position in its index; its length if none. */
+static size_t inc_find(const struct rowinc *inc, int64_t key)
+{
+    size_t lo = 0, hi = inc->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (inc->index[mid].key < key)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static bool inc_is(const struct rowinc *inc, size_t at, int64_t key)
+{
+    return at < inc->n && inc->index[at].key == key;
 }
 
 static void put_ref(struct buf *b, const struct rowinc *inc, const char *id, size_t len)
 {
-    long at = inc ? inc_find(inc, id) : -1;
-    if (at >= 0) {
-        rowjson_put(b, inc->plan, inc->rows, (size_t)at, ~(uint64_t)0, NULL, 0);
-        return;
+    int64_t key;
+    if (inc && str_to_i64(id, INT64_MIN, INT64_MAX, &key)) {
+        size_t at = inc_find(inc, key);
+        if (inc_is(inc, at, key)) {
+            rowjson_put(b, inc->plan, inc->rows, inc->index[at].row, inc->mask, inc->inc,
+                        inc->ninc);
+            return;
+        }
     }
     buf_put(b, "{\"id\":", 6);
     buf_put(b, id, len);
@@ -160,17 +203,16 @@ static void put_cell(struct buf *b, const struct rowcol *c, const struct db_rows
     }
 }
 
-static void put_many(struct buf *b, const struct rowinc *inc, const char *id)
+static void put_many(struct buf *b, const struct rowinc *inc, int64_t id)
 {
-    size_t n = 0;
-    buf_putc(b, '[');
-    for (size_t i = 0; i < db_nrows(inc->rows); i++) {
-        if (!str_eq(db_str(inc->rows, i, (size_t)inc->parent_col), id))
-            continue;
-        if (n++)
-            buf_putc(b, ',');
-        rowjson_put(b, inc->plan, inc->rows, i, ~(uint64_t)0, NULL, 0);
+    char sep = '[';
+    for (size_t at = inc_find(inc, id); inc_is(inc, at, id); at++) {
+        buf_putc(b, sep);
+        sep = ',';
+        rowjson_put(b, inc->plan, inc->rows, inc->index[at].row, inc->mask, inc->inc, inc->ninc);
     }
+    if (sep == '[')
+        buf_putc(b, '[');
     buf_putc(b, ']');
 }
 
@@ -200,7 +242,7 @@ void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r
         buf_putc(b, '"');
         buf_puts(b, inc[k].name);
         buf_puts(b, "\":");
-        put_many(b, &inc[k], db_str(r, row, (size_t)p->id));
+        put_many(b, &inc[k], db_get_i64(r, row, (size_t)p->id));
     }
     if (sep == '{')
         buf_putc(b, '{');

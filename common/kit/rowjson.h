@@ -23,8 +23,9 @@ struct rowplan { /* column i of the result is cols[i] */
     enum vis_class vc;
     struct rowcol *cols;
     size_t n;
-    /* Positions, or -1. */
-    int id, version, updated, own, total;
+    /* Positions, or -1.  `keys`: of the first sort key, for cursors; `snapshot`: of the text of
+     * what the statement saw. */
+    int id, version, updated, own, total, keys, snapshot;
 };
 /* All fields that `vc` may see, or those in `mask` (bit = index in the table) of them. */
 void rowplan_init(struct rowplan *p, struct arena *a, const struct entity_def *e, enum vis_class vc,
@@ -35,9 +36,20 @@ struct rowinc {
     const char *name;              /* key */
     const struct field_def *field; /* replaces this field's value, or NULL: a key of its own */
     const struct rowplan *plan;
-    const struct db_rows *rows;
-    int parent_col; /* column with the id of the row it belongs to; -1: found by id */
+    const struct db_rows *rows; /* NULL: there are none */
+    size_t n;
+    int parent_col;           /* column with the id of the row it belongs to; -1: found by id */
+    uint64_t mask;            /* which fields of it are shown */
+    const struct rowinc *inc; /* what is included in its rows */
+    size_t ninc;
+    const struct rowkey *index; /* its rows by key, in the order of the rows within a key */
 };
+struct rowkey {
+    int64_t key; /* id, or the parent's */
+    size_t row;
+};
+/* Fills inc->index from its rows. */
+void rowinc_index(struct rowinc *inc, struct arena *a);
 /* One object.  `mask`: which fields (~0: all of the plan). */
 void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r, size_t row,
                  uint64_t mask, const struct rowinc *inc, size_t ninc);

@@ -19,7 +19,12 @@
 #include "common/kit/rowjson.h"
 #include "proto/entity.h"
 
-enum { sqlgen_text_max = 64 * 1024, sqlgen_params_max = 48, include_rows_max = 100 };
+enum {
+    sqlgen_text_max = 64 * 1024,
+    sqlgen_params_max = 80,
+    include_rows_max = 100,       /* of one row's relation */
+    include_rows_total_max = 5000 /* of a relation of all rows together */
+};
 
 struct sqlgen_who { /* whose list of what */
     const struct entity_def *e;
@@ -31,6 +36,7 @@ struct sqlgen_text { /* a composed read */
     const char *sql;
     struct db_val params[sqlgen_params_max];
     size_t nparams;
+    unsigned uid; /* the parameter that holds the reader's id, 0: none yet */
 };
 /* --- reads
  * ---------------------------------------------------------------------------------------- */
@@ -40,11 +46,12 @@ const char *sqlgen_get(struct arena *a, const struct entity_def *e, enum vis_cla
 /* The same by slug, for entities that have one. */
 const char *sqlgen_get_slug(struct arena *a, const struct entity_def *e, enum vis_class vc,
                             struct rowplan *ret_plan);
-/* then: bigint[] of ids.  At most include_rows_max rows. */
+/* then: bigint[] of ids.  At most include_rows_total_max rows. */
 const char *sqlgen_by_ids(struct arena *a, const struct entity_def *e, enum vis_class vc,
                           struct rowplan *ret_plan);
 /* then: bigint[] of the near rows' ids; the first column `parent_` (plan->cols do not count it: it
- * is the last one instead, position plan->n). */
+ * is the last one instead, position plan->n).  include_rows_max a near row; one more than
+ * include_rows_total_max in all, so that the reader sees that there were too many. */
 const char *sqlgen_related(struct arena *a, const struct entity_def *near,
                            const struct relation_def *rel, enum vis_class vc,
                            struct rowplan *ret_plan);
@@ -52,12 +59,24 @@ const char *sqlgen_related(struct arena *a, const struct entity_def *near,
  * total_. */
 const char *sqlgen_first_page(struct arena *a, const struct sqlgen_who *who, const struct query *q,
                               bool status, bool total, struct rowplan *ret_plan);
-/* Any list; fetches one row more than the page.  `total`: by counts, if sqlgen_has_total. */
-void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct query *q, bool total,
-                 struct sqlgen_text *ret);
-/* The total alone: from `counts` if it keeps it, else count(*) with the same conditions. */
-void sqlgen_count(struct arena *a, const struct sqlgen_who *who, const struct query *q, bool counts,
-                  struct sqlgen_text *ret);
+/* Any list; fetches one row more than the page, backwards if the place says so.  Extra columns: */
+enum sqlgen_extra {
+    SQLX_TOTAL = 1 << 0,    /* total_ by counts; if sqlgen_has_total */
+    SQLX_SNAPSHOT = 1 << 1, /* what the statement saw: pg_current_snapshot() */
+};
+void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct query *q,
+                 unsigned extra, struct sqlgen_text *ret);
+/* The ids of the first `most` rows, by id: for changes of all that a filter finds. */
+void sqlgen_ids(struct arena *a, const struct sqlgen_who *who, const struct query *q, int64_t most,
+                struct sqlgen_text *ret);
+/* The total alone. */
+enum sqlgen_total {
+    TOTAL_COUNTS, /* from `counts`; if sqlgen_has_total */
+    TOTAL_ROWS,   /* count(*) with the conditions of the list, and the snapshot's text */
+    TOTAL_PLAN,   /* EXPLAIN (FORMAT JSON) of it: the planner's estimate */
+};
+void sqlgen_count(struct arena *a, const struct sqlgen_who *who, const struct query *q,
+                  enum sqlgen_total how, struct sqlgen_text *ret);
 /* Is the total of this query in `counts`?  No filter, or status = x only; not where a row's
  * visibility depends on other rows. */
 bool sqlgen_has_total(const struct entity_def *e, enum vis_class vc, const struct query *q);

@@ -2,6 +2,7 @@
  * and no byte of the input beside numbers. */
 #include "common/base/arena.h"
 #include "common/base/str.h"
+#include "common/io/crypto.h"
 #include "common/kit/route.h"
 #include "common/kit/sqlgen.h"
 
@@ -39,6 +40,31 @@ static void check(const struct sqlgen_text *t)
     assert(!strstr(t->sql, "--") && !strchr(t->sql, ';'));
 }
 
+/* What was sent is no cursor of ours (the key is not the fuzzer's), but one that was made is read
+ * back as it was. */
+static void follow_cursors(struct arena *a, const struct entity_def *e,
+                           const struct query_arg *args, size_t n, struct query *q)
+{
+    static struct keyring *keys;
+    struct err err;
+    const char *made;
+    if (!keys && keyring_parse("k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &keys, &err))
+        abort();
+    const struct query_scope s = { keys, e, 7, args, n };
+    struct query_place p = { .set = true, .back = n & 1, .inclusive = n & 2 };
+    for (size_t i = 0; i < q->nsort; i++)
+        p.keys[i] = query_nullable(q->sort[i].field) && i & 1 ? NULL : args[i % n].value;
+    if (*q->cursor)
+        assert(query_open_cursor(a, &s, q, &err) < 0 && str_eq(err.pointer, "cursor"));
+    if (query_make_cursor(a, &s, q, &p, &made, &err) < 0)
+        return;
+    q->cursor = made;
+    assert(query_open_cursor(a, &s, q, &err) == 0);
+    assert(q->place.back == p.back && q->place.inclusive == p.inclusive && q->place.set);
+    for (size_t i = 0; i < q->nsort; i++)
+        assert(str_eq(q->place.keys[i], p.keys[i]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2 || size > 8192)
@@ -48,14 +74,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct query q;
     struct err err;
     const struct entity_def *e = entities[data[0] % 7];
-    enum vis_class vc = (enum vis_class)(data[1] % VC_MAX_);
+    static const struct principal readers[] = {
+        { .role = ROLE_NONE },
+        { .user_id = 7, .role = ROLE_MEMBER },
+        { .user_id = 7, .role = ROLE_AUTHOR },
+        { .user_id = 7, .role = ROLE_EDITOR },
+        { .user_id = 7, .role = ROLE_ADMIN, .scopes = (scope_set)1 << S_api_admin },
+    };
+    const struct principal *who = &readers[data[1] % ARRAY_LEN(readers)];
     const char *text = arena_strndup(a, (const char *)data + 2, size - 2);
     size_t n = split(a, text, text + strlen(text), args);
-    if (query_parse(a, e, vc, QUERY_LIST, args, n, &q, &err) == 0) {
+    if (query_parse(a, e, who, QUERY_LIST, args, n, &q, &err) == 0) {
         struct sqlgen_text t;
-        sqlgen_list(a, &(struct sqlgen_who){ e, vc, 7 }, &q, sqlgen_has_total(e, vc, &q), &t);
+        const struct sqlgen_who reader = { e, q.vc, 7 };
+        bool counts = sqlgen_has_total(e, q.vc, &q);
+        if (q.paging == PAGING_CURSOR)
+            follow_cursors(a, e, args, n, &q);
+        sqlgen_list(a, &reader, &q, counts ? SQLX_TOTAL : SQLX_SNAPSHOT, &t);
         check(&t);
-        sqlgen_count(a, &(struct sqlgen_who){ e, vc, 7 }, &q, false, &t);
+        sqlgen_count(a, &reader, &q, TOTAL_ROWS, &t);
+        check(&t);
+        sqlgen_ids(a, &reader, &q, 100, &t);
         check(&t);
     } else {
         assert(err.code == E_invalid_parameter && *err.msg);

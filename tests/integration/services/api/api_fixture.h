@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
+#include "common/io/crypto.h"
 #include "common/kit/migrate.h"
 #include "services/api/api.h"
 
@@ -76,6 +77,8 @@ static int fx_setup(void **state)
     fx.conf = (struct svc_conf){ .public_url = "http://cms.test", .public_read = true };
     fx.svc =
         (struct svc){ .def = &fx.api->def, .conf = &fx.conf, .arena = fx.a, .db = db_new(&fx.dbc) };
+    fx_check(keyring_parse("t:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &fx.svc.keyring, &err),
+             &err);
     return 0;
 }
 
@@ -86,6 +89,7 @@ static int fx_teardown(void **state)
     fx_check(db_session_script(fx.session, arena_printf(fx.a, "DROP SCHEMA %s CASCADE", fx.schema),
                                &err),
              &err);
+    keyring_free(fx.svc.keyring);
     db_session_close(fx.session);
     db_free(fx.svc.db);
     arena_free(fx.a);

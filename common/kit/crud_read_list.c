@@ -1,0 +1,344 @@
+/* GET list. */
+#include "common/kit/crud_int.h"
+
+#include "common/base/str.h"
+#include "common/kit/svc.h"
+
+#include <assert.h>
+
+enum { link_bytes_max = 32 * 1024 };
+
+struct list {
+    struct req *req;
+    const struct crud *c;
+    enum vis_class vc;
+    struct query q;
+    struct query_scope scope; /* of its cursors */
+    const struct rowplan *plan;
+    struct sqlgen_text text; /* of a composed one */
+    struct db_rows *rows;
+    size_t n;      /* rows on the page */
+    bool more;     /* there are others behind them, in the direction that was walked */
+    int64_t total; /* -1: not counted */
+    bool estimated;
+    const char *next, *prev; /* cursors, or NULL */
+};
+
+/* The precomposed statement of the first page, if the query is that. */
+static const struct db_stmt *first_page(const struct list *l, bool total)
+{
+    const struct query *q = &l->q;
+    if (!l->c->prepared || q->fields_given || q->offset || q->paging == PAGING_CURSOR ||
+        q->limit != query_per_page_default || q->ntests > 1)
+        return NULL;
+    const struct query *own = &l->c->reads[l->vc].query;
+    if (q->nsort != own->nsort)
+        return NULL;
+    for (size_t i = 0; i < q->nsort; i++)
+        if (q->sort[i].field != own->sort[i].field || q->sort[i].desc != own->sort[i].desc)
+            return NULL;
+    const struct query_node *status = query_only(q, "status");
+    if (q->ntests && !(status && str_eq(status->v[0].text, sqlgen_public_status(l->c->e))))
+        return NULL;
+    const struct db_stmt *s = &l->c->reads[l->vc].page[status != NULL][total];
+    return s->sql ? s : NULL;
+}
+
+static int fetch(struct list *l, struct err *err)
+{
+    struct req *req = l->req;
+    const struct entity_def *e = l->c->e;
+    bool total =
+        l->q.count != COUNT_NONE && l->c->flags & CRUD_COUNTS && sqlgen_has_total(e, l->vc, &l->q);
+    const struct db_stmt *s = first_page(l, total);
+    struct db_stmt once = { .flags = DB_ONCE };
+    struct db_val v[1];
+    size_t nv = 0;
+    int rc;
+    if (s) {
+        l->plan = total ? &l->c->reads[l->vc].plan_total : &l->c->reads[l->vc].plan;
+        if (vis_uses_uid(e, l->vc))
+            v[nv++] = db_i64(req->who.user_id);
+        rc = db_query(req->svc->db, req->arena, s, v, nv, &l->rows, err);
+    } else {
+        unsigned extra = total ? SQLX_TOTAL : l->q.count == COUNT_EXACT ? SQLX_SNAPSHOT : 0u;
+        sqlgen_list(req->arena, &(struct sqlgen_who){ e, l->vc, req->who.user_id }, &l->q, extra,
+                    &l->text);
+        l->plan = &l->text.plan;
+        once.sql = l->text.sql;
+        rc = db_query(req->svc->db, req->arena, &once, l->text.params, l->text.nparams, &l->rows,
+                      err);
+    }
+    if (rc < 0)
+        return rc;
+    l->n = db_nrows(l->rows);
+    l->more = l->n > (size_t)l->q.limit;
+    l->n -= l->more;
+    return 0;
+}
+
+static int count(struct list *l, struct err *err)
+{
+    struct crud_total t = { .c = l->c, .q = &l->q };
+    l->total = -1;
+    if (l->q.count == COUNT_NONE)
+        return 0;
+    bool whole = l->q.paging != PAGING_CURSOR || !l->q.place.set; /* what came before is known */
+    if (!l->more && whole && (l->n || !l->q.offset)) {            /* the last page says it itself */
+        l->total = l->q.offset + (int64_t)l->n;
+        return 0;
+    }
+    if (l->plan->total >= 0 && l->n) {
+        l->total = db_get_i64(l->rows, 0, (size_t)l->plan->total);
+        return 0;
+    }
+    if (l->plan->snapshot >= 0 && l->n)
+        t.snapshot = db_str(l->rows, 0, (size_t)l->plan->snapshot);
+    int rc = crud_count(l->req, &t, err);
+    l->total = t.n;
+    l->estimated = t.estimated;
+    return rc;
+}
+
+/* The row that is shown at position i: backwards they come the other way round. */
+static size_t row_at(const struct list *l, size_t i)
+{
+    return l->q.place.back ? l->n - 1 - i : i;
+}
+
+/* --- cursors --- */
+
+static int cursor_at(struct list *l, size_t row, bool back, const char **ret, struct err *err)
+{
+    struct query_place p = { .set = true, .back = back };
+    for (size_t i = 0; i < l->q.nsort; i++)
+        p.keys[i] = db_str(l->rows, row, (size_t)l->plan->keys + i);
+    return query_make_cursor(l->req->arena, &l->scope, &l->q, &p, ret, err);
+}
+
+/* Nothing is left where the cursor led: the way back begins with the row that it was made of. */
+static int turn_round(struct list *l, struct err *err)
+{
+    struct query_place p = l->q.place;
+    if (!p.set)
+        return 0;
+    p.back = !p.back;
+    p.inclusive = !p.inclusive;
+    return query_make_cursor(l->req->arena, &l->scope, &l->q, &p, p.back ? &l->prev : &l->next,
+                             err);
+}
+
+static int make_cursors(struct list *l, struct err *err)
+{
+    const struct query_place *p = &l->q.place;
+    int rc = 0;
+    if (l->q.paging != PAGING_CURSOR)
+        return 0;
+    if (!l->n)
+        return turn_round(l, err);
+    if (l->more || p->back)
+        rc = cursor_at(l, row_at(l, l->n - 1), false, &l->next, err);
+    if (rc >= 0 && p->set && (l->more || !p->back))
+        rc = cursor_at(l, row_at(l, 0), true, &l->prev, err);
+    return rc;
+}
+
+/* --- the answer --- */
+
+/* The same list at another place: every parameter as sent but those that page. */
+static void start_link(const struct list *l, struct buf *b)
+{
+    const char *sep = "?";
+    const struct req *req = l->req;
+    buf_init(b, req->arena, 256, link_bytes_max);
+    buf_puts(b, req->svc->conf->public_url);
+    buf_puts(b, l->c->e->path);
+    for (size_t i = 0; i < req->nargs; i++) {
+        const char *n = req->args[i].name;
+        if (str_eq(n, "page") || str_eq(n, "offset") || str_eq(n, "cursor"))
+            continue;
+        buf_puts(b, sep);
+        buf_puts(b, url_encode(req->arena, n));
+        buf_putc(b, '=');
+        buf_puts(b, url_encode(req->arena, req->args[i].value));
+        sep = "&";
+    }
+    buf_puts(b, sep);
+}
+
+static const char *page_link(const struct list *l, int64_t offset)
+{
+    struct buf b;
+    start_link(l, &b);
+    if (l->q.paging == PAGING_OFFSET)
+        buf_printf(&b, "offset=%lld", (long long)offset);
+    else
+        buf_printf(&b, "page=%lld", (long long)(offset / l->q.limit + 1));
+    return b.data;
+}
+
+static const char *cursor_link(const struct list *l, const char *cursor)
+{
+    struct buf b;
+    if (!cursor)
+        return NULL;
+    start_link(l, &b);
+    buf_puts(&b, "cursor=");
+    buf_puts(&b, url_encode(l->req->arena, cursor)); /* one that was sent may need it */
+    return b.data;
+}
+
+enum { LINK_SELF, LINK_NEXT, LINK_PREV, LINK_FIRST, LINK_LAST, LINKS_MAX_ };
+static const char *const link_names[LINKS_MAX_] = { "self", "next", "prev", "first", "last" };
+
+static void offset_links(const struct list *l, const char *links[LINKS_MAX_])
+{
+    const struct query *q = &l->q;
+    int64_t prev = q->offset - q->limit,
+            last = l->total > 0 ? (l->total - 1) / q->limit * q->limit : 0;
+    if (prev < 0)
+        prev = 0;
+    if (l->total >= 0 && !l->estimated && prev > last) /* behind the end: back is the last page */
+        prev = last;
+    links[LINK_SELF] = page_link(l, q->offset);
+    links[LINK_NEXT] = l->more ? page_link(l, q->offset + q->limit) : NULL;
+    links[LINK_PREV] = q->offset ? page_link(l, prev) : NULL;
+    links[LINK_FIRST] = page_link(l, 0);
+    links[LINK_LAST] = l->total >= 0 && !l->estimated ? page_link(l, last) : NULL;
+}
+
+static void put_string(struct buf *b, const char *s)
+{
+    if (s)
+        buf_put_json_string(b, s, strlen(s));
+    else
+        buf_puts(b, "null");
+}
+
+static void put_meta(const struct list *l, struct buf *b)
+{
+    const struct query *q = &l->q;
+    if (q->paging != PAGING_CURSOR || l->total >= 0) {
+        buf_puts(b, "\"total\":");
+        if (l->total < 0)
+            buf_puts(b, "null");
+        else
+            buf_put_i64(b, l->total);
+        buf_puts(b, l->estimated ? ",\"estimated\":true," : ",");
+    }
+    if (q->paging == PAGING_PAGE)
+        buf_printf(b, "\"page\":%lld,\"per_page\":%lld", (long long)q->page, (long long)q->limit);
+    else
+        buf_printf(b, "\"limit\":%lld", (long long)q->limit);
+    if (q->paging == PAGING_OFFSET)
+        buf_printf(b, ",\"offset\":%lld", (long long)q->offset);
+    if (q->paging != PAGING_CURSOR)
+        return;
+    buf_puts(b, ",\"next_cursor\":");
+    put_string(b, l->next);
+    buf_puts(b, ",\"prev_cursor\":");
+    put_string(b, l->prev);
+}
+
+/* Without the envelope the links are in the header alone, and so is the total. */
+static void put_tail(const struct list *l, struct res *res)
+{
+    const char *links[LINKS_MAX_] = { 0 };
+    struct buf header, *b = &res->body;
+    buf_init(&header, l->req->arena, 512, 4 * link_bytes_max);
+    if (l->q.paging == PAGING_CURSOR) {
+        links[LINK_SELF] = cursor_link(l, l->q.cursor);
+        links[LINK_NEXT] = cursor_link(l, l->next);
+        links[LINK_PREV] = cursor_link(l, l->prev);
+        links[LINK_FIRST] = cursor_link(l, "");
+    } else {
+        offset_links(l, links);
+    }
+    for (size_t i = LINK_NEXT; i < LINKS_MAX_; i++)
+        if (links[i])
+            buf_printf(&header, "%s<%s>; rel=\"%s\"", header.len ? ", " : "", links[i],
+                       link_names[i]);
+    res->link = header.data;
+    if (l->q.bare) {
+        if (l->total >= 0)
+            res_header(res, "X-Total-Count",
+                       arena_printf(l->req->arena, "%lld", (long long)l->total));
+        buf_putc(b, ']');
+        return;
+    }
+    buf_puts(b, "],\"meta\":{");
+    put_meta(l, b);
+    buf_puts(b, "},\"links\":{");
+    for (size_t i = 0; i < LINKS_MAX_; i++) {
+        buf_printf(b, "%s\"%s\":", i ? "," : "", link_names[i]);
+        put_string(b, links[i]);
+    }
+    buf_puts(b, "}}");
+}
+
+/* Without include a page is told by who asks for what, and the ids and versions of its rows:
+ * hashing those instead of 40 KB of text. */
+static const char *list_etag(const struct list *l, const struct res *res)
+{
+    const struct rowplan *p = l->plan;
+    struct arena *a = l->req->arena;
+    if (l->q.nincludes || p->version < 0 || p->id < 0)
+        return crud_hash_etag(a, "l", res->body.data, res->body.len);
+    struct buf b;
+    buf_init(&b, a, 1024, 64 * 1024);
+    buf_printf(&b, "application/json|%d|%s|%s|%lld|%s|%lld|%d", crud_schema_version, l->c->e->name,
+               vis_class_name(l->vc),
+               vis_uses_uid(l->c->e, l->vc) ? (long long)l->req->who.user_id : 0LL,
+               l->req->raw_query, (long long)l->total, l->more);
+    for (size_t i = 0; i < l->n; i++) {
+        buf_putc(&b, '|');
+        buf_puts(&b, db_cell(l->rows, i, (size_t)p->id, NULL));
+        buf_putc(&b, '.');
+        buf_puts(&b, db_cell(l->rows, i, (size_t)p->version, NULL));
+    }
+    return crud_hash_etag(a, "l", b.data, b.len);
+}
+
+static int parse(struct list *l, struct err *err)
+{
+    struct req *req = l->req;
+    int rc =
+        query_parse(req->arena, l->c->e, &req->who, QUERY_LIST, req->args, req->nargs, &l->q, err);
+    if (rc < 0)
+        return rc;
+    l->vc = l->q.vc;
+    if (l->q.paging != PAGING_CURSOR)
+        return 0;
+    l->scope =
+        (struct query_scope){ req->svc->keyring, l->c->e, req->who.user_id, req->args, req->nargs };
+    return query_open_cursor(req->arena, &l->scope, &l->q, err);
+}
+
+int crud_list(struct req *req, struct res *res, struct err *err)
+{
+    struct list l = { .req = req, .c = crud_of(req) };
+    struct crud_incs inc;
+    int rc = crud_may_read(req, err);
+    if (rc >= 0)
+        rc = parse(&l, err);
+    if (rc >= 0)
+        rc = fetch(&l, err);
+    if (rc >= 0)
+        rc = count(&l, err);
+    if (rc >= 0)
+        rc = make_cursors(&l, err);
+    if (rc >= 0)
+        rc = crud_includes(req, l.c, &l.q, l.plan, l.rows, l.n, &inc, err);
+    if (rc < 0)
+        return rc;
+    (void)buf_room(&res->body, db_rows_bytes(l.rows)); /* grown once, not by doubling */
+    buf_puts(&res->body, l.q.bare ? "[" : "{\"data\":[");
+    for (size_t i = 0; i < l.n; i++) {
+        if (i)
+            buf_putc(&res->body, ',');
+        rowjson_put(&res->body, l.plan, l.rows, row_at(&l, i), l.q.fields, inc.list, inc.n);
+    }
+    put_tail(&l, res);
+    res->etag = list_etag(&l, res);
+    return 0;
+}
