@@ -68,7 +68,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e,
 #define READ_SETTINGS                                                                              \
     { "fetch.min.bytes", "1" }, { "fetch.wait.max.ms", "100" },                                    \
         { "fetch.error.backoff.ms", "20" }, { "queued.max.messages.kbytes", "4096" },              \
-        { "fetch.message.max.bytes", "524288" }, { "auto.offset.reset", "earliest" },              \
+        { "fetch.message.max.bytes", "131072" }, { "auto.offset.reset", "earliest" },              \
         { "check.crcs", "false" },                                                                 \
     {                                                                                              \
         "allow.auto.create.topics", "false"                                                        \

@@ -5,7 +5,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum { bus_batch_bytes_max = 2 * 1024 * 1024, bus_overhead_bytes_max = 64 * 1024 };
+enum { bus_batch_bytes_max = 1024 * 1024, bus_overhead_bytes_max = 64 * 1024 };
 
 struct bus_setting {
     const char *name, *value;
