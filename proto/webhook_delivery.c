@@ -1,7 +1,7 @@
 #include "proto/fields.h"
 
 static const char *const states[] = {
-    "pending", "delivering", "failed", "delivered", "dead", NULL
+    "pending", "failed", "delivered", "dead", "canceled", NULL
 };
 static const char *const triggers[] = { "event", "resend", NULL };
 
@@ -14,9 +14,10 @@ static const struct field_def fields[] = {
       .ref = "webhook_endpoint", .example = "{\"id\":7}", .doc = "Where it goes." },
     { .name = "user", .type = F_REF, .flags = FF_READONLY | FF_FILTER, .ref = "user",
       .example = "{\"id\":7}", .doc = "Whose endpoint it is." },
-    { .name = "event_id", .type = F_UUID, .flags = FF_READONLY | FF_NONNULL | FF_FILTER,
-      .example = QUOTED("0195f3c2-6f00-7abc-8def-0123456789ab"),
-      .doc = "The event; evt_ and this is the webhook-id of every attempt." },
+    { .name = "event_id", .type = F_TEXT, .flags = FF_READONLY | FF_NONNULL | FF_FILTER,
+      .format = FMT_LINE, .max = 40,
+      .example = QUOTED("evt_0195f3c2-6f00-7abc-8def-0123456789ab"),
+      .doc = "The event: the webhook-id of every attempt.  Filters take it without evt_ too." },
     FIELD_LINE("event", FF_READONLY | FF_NONNULL | FF_FILTER, "post.published",
                "Type of the event."),
     FIELD_LINE("entity", FF_READONLY | FF_NONNULL | FF_FILTER, "post:7",
@@ -26,7 +27,7 @@ static const struct field_def fields[] = {
       .doc = "What made it: the event itself, or a request to send it again." },
     { .name = "status", .type = F_ENUM, .flags = FF_READONLY | FF_NONNULL | FF_FILTER,
       .choices = states, .fallback = QUOTED("pending"), .example = QUOTED("delivered"),
-      .doc = "failed: another attempt follows; dead: none does." },
+      .doc = "failed: another attempt follows; dead: none does; canceled: its endpoint was deleted." },
     { .name = "attempts", .type = F_INT, .flags = FF_READONLY | FF_NONNULL | FF_FILTER, .min = 0,
       .max = 100, .fallback = "0", .example = "1", .doc = "Attempts made so far." },
     { .name = "response_code", .type = F_INT, .flags = FF_READONLY | FF_FILTER, .min = 100,
@@ -46,7 +47,7 @@ static const struct field_def fields[] = {
 const struct entity_def entity_webhook_delivery = {
     .name = "webhook_delivery",
     .plural = "webhook_deliveries",
-    .table = "deliveries",
+    .table = "deliveries_shown",
     .service = "webhooks-out",
     .path = "/api/v2/webhooks/deliveries",
     .scope_read = "webhooks:read",

@@ -23,6 +23,37 @@ static bool id_ok(const struct req *req)
     return uuid_parse(req->params[0], raw);
 }
 
+/* An event goes by the name that receivers see, evt_…; the UUID alone, which events carry elsewhere,
+ * is taken too, also in a list of them. */
+static const char *event_names(struct arena *a, const char *value)
+{
+    struct buf b;
+    unsigned char raw[16];
+    buf_init(&b, a, 64, 2 * strlen(value) + 64);
+    for (const char *at = value;; at++) {
+        size_t n = strcspn(at, ",");
+        char *one = arena_strndup(a, at, n);
+        buf_printf(&b, "%s%s", uuid_parse(one, raw) ? "evt_" : "", one);
+        at += n;
+        if (!*at)
+            break;
+        buf_putc(&b, ',');
+    }
+    return b.overflow ? value : b.data;
+}
+
+int delivery_list(struct req *req, struct res *res, struct err *err)
+{
+    struct query_arg *args = arena_alloc(req->arena, (req->nargs + 1) * sizeof(*args));
+    for (size_t i = 0; i < req->nargs; i++) {
+        args[i] = req->args[i];
+        if (str_starts(args[i].name, "filter[event_id]"))
+            args[i].value = event_names(req->arena, args[i].value);
+    }
+    req->args = args;
+    return crud_list(req, res, err);
+}
+
 int delivery_attempts(struct req *req, struct res *res, struct err *err)
 {
     static const char *const names[] = { "id",         "attempt", "outcome",       "response_code",
@@ -123,15 +154,28 @@ int delivery_resend(struct req *req, struct res *res, struct err *err)
 
 /* --- retention --- */
 
+static int retain(struct svc *svc, struct arena *a, bool *ret_more, struct err *err)
+{
+    const struct db_val v[] = { db_i64(keep_days), db_i64(drop_rows) };
+    struct db_rows *r;
+    int rc = db_query(svc->db, a, &sql_deliveries_weeks, NULL, 0, &r, err);
+    if (!rc)
+        rc = db_query(svc->db, a, &sql_deliveries_expire, v, 1, &r, err);
+    if (!rc)
+        rc = db_query(svc->db, a, &sql_deliveries_orphaned, NULL, 0, &r, err);
+    if (!rc)
+        rc = db_query(svc->db, a, &sql_deliveries_drop, v, ARRAY_LEN(v), &r, err);
+    *ret_more = !rc && db_affected(r) == drop_rows;
+    return rc;
+}
+
 void retention_job(struct svc *svc)
 {
     while (!svc_stopping(svc)) {
         struct arena *a = arena_new();
-        const struct db_val v[] = { db_i64(keep_days), db_i64(drop_rows) };
-        struct db_rows *r;
         struct err err;
-        int rc = db_query(svc->db, a, &sql_deliveries_drop, v, ARRAY_LEN(v), &r, &err);
-        bool more = !rc && db_affected(r) == drop_rows;
+        bool more;
+        int rc = retain(svc, a, &more, &err);
         if (rc && rc != -E_unavailable)
             log_error("retention.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
         arena_free(a);

@@ -280,8 +280,10 @@ static int probe_many(struct dispatch *d, const struct probe *p, struct err *err
         struct endpoint *ep = endpoint_find(d, db_get_i64(rows, i, 1));
         if (!ep || !ep->mine || !ep->active || endpoint_ordered(ep))
             continue;
-        take_delivery(d, ep, rows, i);
         ep->taken++;
+        /* Handed over since it was asked for: known until this thread writes its result. */
+        if (!delivery_held(ep, db_str(rows, i, 0)))
+            take_delivery(d, ep, rows, i);
     }
     for (size_t i = 0; i < p->nmany; i++) {
         struct endpoint *ep = endpoint_find(d, p->many[i]);

@@ -55,8 +55,8 @@ const struct route webhook_routes[] = {
     { DELETE, ENDPOINTS "/{id}", endpoint_delete, .scope = "webhooks:write",
       .entity = &entity_webhook_endpoint, .flags = ROUTE_NO_BODY | ROUTE_ETAG,
       .errors = delete_errors, .cost = 5, .status = 204, .op_id = "delete_webhook_endpoint",
-      .doc = "Remove an endpoint and its secret; what was still to go is dead, the log stays." },
-    { GET, DELIVERIES, crud_list, .scope = "webhooks:read", .entity = &entity_webhook_delivery,
+      .doc = "Remove an endpoint and its secret; what was still to go is canceled, the log stays." },
+    { GET, DELIVERIES, delivery_list, .scope = "webhooks:read", .entity = &entity_webhook_delivery,
       .query = crud_flat_list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY,
       .errors = list_errors, .cost = 2, .op_id = "list_webhook_deliveries",
       .doc = "The delivery log, newest first." },
@@ -81,7 +81,7 @@ const struct route webhook_routes[] = {
 static const struct route *const routes[] = { webhook_routes, NULL };
 static const struct job_def jobs[] = {
     { "dispatch", "Sends what is due and writes down what became of it.", dispatch_job },
-    { "retention", "Forgets deliveries that ended 30 days ago.", retention_job },
+    { "retention", "Makes the log's weeks ahead and drops those past 30 days.", retention_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { .name = NULL },
 };

@@ -85,6 +85,7 @@ void events_wake(struct svc *svc);
 int endpoint_create(struct req *req, struct res *res, struct err *err);
 int endpoint_patch(struct req *req, struct res *res, struct err *err);
 int endpoint_delete(struct req *req, struct res *res, struct err *err);
+int delivery_list(struct req *req, struct res *res, struct err *err);
 int delivery_resend(struct req *req, struct res *res, struct err *err);
 int delivery_attempts(struct req *req, struct res *res, struct err *err);
 void retention_job(struct svc *svc);

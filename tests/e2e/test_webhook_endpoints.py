@@ -68,6 +68,9 @@ def test_W12_the_log_has_each_request(cms, receiver, endpoint):
     assert [(t["attempt"], t["outcome"], t["response_code"]) for t in tries] == [(1, "failed", 500), (2, "delivered", 200)]
     assert "500" in tries[0]["error"] and tries[1]["error"] is None
     assert cms.get(f"{DELIVERIES}?filter[event]=company.created&filter[endpoint]={made['id']}").json()["meta"]["total"] == 1
+    for name in (row["event_id"], row["event_id"].removeprefix("evt_")):
+        found = cms.get(f"{DELIVERIES}?filter[event_id]={name}&filter[endpoint]={made['id']}").json()["data"]
+        assert [f["id"] for f in found] == [row["id"]]
     again = cms.post(f"{DELIVERIES}/{row['id']}/resend")
     assert again.status_code == 202 and again.json()["data"]["id"] == row["id"]
     wait_for(lambda: len(sink.requests) >= 3, 20, "the delivery again")
@@ -95,5 +98,8 @@ def test_W05_deleting_ends_what_was_still_to_go_and_keeps_the_log(cms, receiver,
     assert row["status"] == "pending"
     assert cms.delete(f"{ENDPOINTS}/{made['id']}").status_code == 204
     assert cms.get(f"{ENDPOINTS}/{made['id']}").status_code == 404
-    assert rows()[0]["status"] == "dead"
+    assert rows()[0]["status"] == "canceled" and rows()[0]["next_attempt_at"] is None
+    assert made["id"] not in [e["id"] for e in cms.get(f"{ENDPOINTS}?per_page=100").json()["data"]]
+    assert cms.get(f"{DELIVERIES}/{row['id']}/attempts").json()["data"] == []
+    assert cms.patch(f"{ENDPOINTS}/{made['id']}", json={"status": "active"}).status_code == 404
     assert cms.post(f"{DELIVERIES}/{row['id']}/resend").status_code == 409

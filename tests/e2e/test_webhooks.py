@@ -75,7 +75,7 @@ def test_W03_a_failing_receiver_is_tried_again_with_the_same_id(cms, receiver, e
     row = wait_for(logged, 10, "the log to say delivered")[0]
     assert row["attempts"] == 3 and row["response_code"] == 200 and row["latency_ms"] >= 0
     assert expert["id"] == json.loads(tries[0]["body"])["data"]["id"]
-    assert cms.get(f"/api/v2/webhooks/deliveries/{row['id']}").json()["data"]["event_id"] == tries[0]["headers"]["webhook-id"].removeprefix("evt_")
+    assert cms.get(f"/api/v2/webhooks/deliveries/{row['id']}").json()["data"]["event_id"] == tries[0]["headers"]["webhook-id"]
     attempts = cms.get(f"/api/v2/webhooks/deliveries/{row['id']}/attempts").json()["data"]
     assert [a["response_code"] for a in attempts] == [500, 503, 200]
 

@@ -25,16 +25,18 @@ SELECT d.id, d.endpoint_id, d.event_id, d.entity, d.attempts, d.attempts_before,
 FROM deliveries d WHERE d.endpoint_id = $1::bigint AND d.status IN ('pending', 'failed') AND d.seq > $2::bigint
 ORDER BY d.seq LIMIT $3::bigint
 
--- The attempts that ended, all at once.  An attempt that was written before changes nothing.
+-- The attempts that ended, all at once.  An attempt that was written before changes nothing; one that was under way when its
+-- delivery was canceled is in the log, and is the last.
 -- name: attempts_add write
 WITH r AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],
         $9::bigint[]) AS t(id, status, n, code, latency_ms, error, reply, address, wait_ms)
 ), done AS (
-    UPDATE deliveries d SET status = r.status, attempts = r.n, response_code = nullif(r.code, 0)::int,
-        latency_ms = r.latency_ms, last_error = nullif(r.error, ''), updated_at = now(),
-        next_attempt_at = CASE WHEN r.status = 'failed' THEN now() + r.wait_ms * interval '1 ms' END
-    FROM r WHERE d.id = r.id AND d.attempts = r.n - 1 AND d.status IN ('pending', 'failed')
+    UPDATE deliveries d SET attempts = r.n, response_code = nullif(r.code, 0)::int, latency_ms = r.latency_ms, updated_at = now(),
+        status = CASE WHEN d.status = 'canceled' AND r.status <> 'delivered' THEN d.status ELSE r.status END,
+        last_error = CASE WHEN d.status = 'canceled' AND r.status <> 'delivered' THEN d.last_error ELSE nullif(r.error, '') END,
+        next_attempt_at = CASE WHEN r.status = 'failed' AND d.status <> 'canceled' THEN now() + r.wait_ms * interval '1 ms' END
+    FROM r WHERE d.id = r.id AND d.attempts = r.n - 1 AND d.status IN ('pending', 'failed', 'canceled')
     RETURNING d.id, d.trigger
 )
 INSERT INTO attempts (delivery_id, attempt, outcome, response_code, latency_ms, error, response_body, address, trigger)
@@ -44,7 +46,7 @@ FROM r JOIN done ON done.id = r.id
 RETURNING delivery_id
 
 -- name: delivery_lock
-SELECT d.id, d.status, e.status FROM deliveries d LEFT JOIN endpoints e ON e.id = d.endpoint_id
+SELECT d.id, d.status, e.status FROM deliveries d LEFT JOIN endpoints e ON e.id = d.endpoint_id AND e.deleted_at IS NULL
 WHERE d.id = $1::uuid AND ($2::boolean OR d.user_id = $3::bigint) FOR UPDATE OF d
 
 -- name: delivery_again write
@@ -60,12 +62,27 @@ WHERE d.id = $1::uuid AND ($2::boolean OR d.user_id = $3::bigint) ORDER BY a.att
 -- name: delivery_there
 SELECT 1 FROM deliveries WHERE id = $1::uuid AND ($2::boolean OR user_id = $3::bigint)
 
+-- The weeks to come.
+-- name: deliveries_weeks write
+SELECT count(*) FILTER (WHERE deliveries_ensure((date_trunc('week', now() AT TIME ZONE 'UTC') + w * interval '7 days')::date))
+FROM generate_series(1, 3) w
+
+-- name: deliveries_expire write
+SELECT deliveries_expire(current_date - $1::int)
+
+-- What a dropped week left behind, once its time is over too.
 -- name: deliveries_drop write
 WITH old AS (
-    SELECT id FROM deliveries WHERE status IN ('delivered', 'dead') AND updated_at < now() - make_interval(days => $1::int)
+    SELECT id FROM deliveries_rest WHERE status IN ('delivered', 'dead', 'canceled')
+        AND updated_at < now() - make_interval(days => $1::int)
     ORDER BY updated_at LIMIT $2::int
-), gone AS (DELETE FROM attempts USING old WHERE attempts.delivery_id = old.id)
-DELETE FROM deliveries USING old WHERE deliveries.id = old.id
+), gone AS (DELETE FROM attempts_rest a USING old WHERE a.delivery_id = old.id)
+DELETE FROM deliveries_rest d USING old WHERE d.id = old.id
+
+-- Written by a fan-out that had begun before its endpoint was deleted.
+-- name: deliveries_orphaned write
+UPDATE deliveries SET status = 'canceled', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
+WHERE status IN ('pending', 'failed') AND endpoint_id IN (SELECT id FROM endpoints WHERE deleted_at > now() - interval '1 hour')
 
 -- Which of these endpoints have something due.
 -- name: deliveries_any

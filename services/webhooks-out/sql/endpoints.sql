@@ -10,7 +10,8 @@ RETURNING json_build_object('id', id, 'user', json_build_object('id', user_id), 
     'updated_at', to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
 
 -- name: endpoint_lock
-SELECT id, user_id, version, status FROM endpoints WHERE id = $1::bigint AND ($2::boolean OR user_id = $3::bigint) FOR UPDATE
+SELECT id, user_id, version, status FROM endpoints WHERE id = $1::bigint AND deleted_at IS NULL
+    AND ($2::boolean OR user_id = $3::bigint) FOR UPDATE
 
 -- name: endpoint_change write
 UPDATE endpoints SET
@@ -28,14 +29,16 @@ RETURNING json_build_object('id', id, 'user', json_build_object('id', user_id), 
 
 -- name: endpoint_pause write
 UPDATE endpoints SET status = 'paused', version = version + 1, updated_at = now()
-WHERE id = $1::bigint AND status = 'active'
+WHERE id = $1::bigint AND status = 'active' AND deleted_at IS NULL
 RETURNING json_build_object('id', id, 'user', json_build_object('id', user_id), 'url', url, 'events', events,
     'description', description, 'max_in_flight', max_in_flight, 'status', status, 'version', version,
     'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'updated_at', to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
 
+-- The row stays for its log, the secret does not.
 -- name: endpoint_remove write
-DELETE FROM endpoints WHERE id = $1::bigint
+UPDATE endpoints SET deleted_at = now(), secret = NULL, status = 'paused', version = version + 1, updated_at = now()
+WHERE id = $1::bigint AND deleted_at IS NULL
 RETURNING json_build_object('id', id, 'user', json_build_object('id', user_id), 'url', url, 'events', events,
     'description', description, 'max_in_flight', max_in_flight, 'status', status, 'version', version,
     'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -43,14 +46,15 @@ RETURNING json_build_object('id', id, 'user', json_build_object('id', user_id), 
 
 -- What was still to go has nowhere to go.
 -- name: endpoint_cancel write
-UPDATE deliveries SET status = 'dead', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
+UPDATE deliveries SET status = 'canceled', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
 WHERE endpoint_id = $1::bigint AND status IN ('pending', 'failed')
 
 -- Those of this dispatcher's shards.
 -- name: endpoints_mine
-SELECT id, url, secret, max_in_flight, status = 'active', version FROM endpoints WHERE id % $1::int = ANY ($2::bigint[])
+SELECT id, url, secret, max_in_flight, status = 'active', version FROM endpoints
+WHERE id % $1::int = ANY ($2::bigint[]) AND deleted_at IS NULL
 
 -- Who listens to one of the patterns, and what they may see.
 -- name: endpoints_listening
 SELECT e.id, e.user_id, coalesce(p.role, e.role), e.admin FROM endpoints e LEFT JOIN people p ON p.user_id = e.user_id
-WHERE e.events && $1::text[] AND coalesce(p.active, true)
+WHERE e.events && $1::text[] AND e.deleted_at IS NULL AND coalesce(p.active, true)

@@ -1,6 +1,6 @@
 /*
  * Fan-out and dispatcher on a real database, against tests/bench/sink.
- * proves: W-01, W-03, W-04, W-06, W-11, W-13, W-18, X-07
+ * proves: W-01, W-03, W-04, W-05, W-06, W-11, W-12, W-13, W-18, X-07
  */
 #include "tests/integration/services/webhooks-out/webhooks_fixture.h"
 
@@ -308,6 +308,156 @@ static void two_replicas_never_exceed_max_in_flight(void **state)
     }
 }
 
+/* --- the short way, and its limits --- */
+
+static int in_tx_that_fails(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct msg *m = ctx;
+    int rc = fanout(m->svc, &m, 1, tx, err);
+    return rc ? rc : err_set(err, E_conflict, "no");
+}
+
+/* What was handed over before a roll-back is not sent; what commits afterwards is, once. */
+static void only_what_commits_is_sent(void **state)
+{
+    (void)state;
+    int64_t id = endpoint(EP("/commit", "company.*"));
+    company(1, 1); /* known from now on */
+    wait_until(count_delivered, id, 1);
+    struct err err;
+    struct arena *batch = arena_new();
+    struct msg m = { .svc = &fx.svc,
+                     .arena = batch,
+                     .key = "company:2",
+                     .event_id = "0195f3c2-6f00-7abc-8def-0123456789ab",
+                     .type = "company.updated",
+                     .time = "2026-01-01T00:00:00Z",
+                     .payload = "{\"data\":{\"id\":2,\"status\":\"active\"},\"changed\":[]}" };
+    m.len = strlen(m.payload);
+    assert_int_equal(db_tx(fx.svc.db, fx.a, in_tx_that_fails, &m, &err), -E_conflict);
+    arena_free(batch);
+    dispatch_offered(&fx.svc, false);
+    for (int i = 0; i < 50; i++)
+        company(3, i);
+    wait_until(count_delivered, id, 51);
+    assert_int_equal(arrived("/commit", NULL), 51);
+}
+
+/* proves: W-13.  Endpoints at one host and port have their rooms each. */
+static void endpoints_of_one_host_do_not_share_a_limit(void **state)
+{
+    (void)state;
+    int64_t a = endpoint(EP("/wide-a?delay_ms=1500", "company.*", .max = 80));
+    int64_t b = endpoint(EP("/wide-b?delay_ms=1500", "company.*", .max = 80));
+    int64_t begin = clock_mono_us();
+    for (int i = 0; i < 80; i++)
+        company(i + 1, 1);
+    wait_until(count_delivered, a, 80);
+    wait_until(count_delivered, b, 80);
+    assert_true(clock_mono_us() - begin < 2900000); /* two rounds would take 3 s */
+}
+
+/* --- the log --- */
+
+static int64_t count_of(struct db_session *s, const char *text)
+{
+    struct err err;
+    struct db_rows *rows;
+    const struct db_stmt st = { .sql = text, .flags = DB_ONCE };
+    check(db_session_exec(s, fx.a, &st, NULL, 0, &rows, &err), &err);
+    return db_get_i64(rows, 0, 0);
+}
+
+static const char old_rows[] =
+    "INSERT INTO endpoints (user_id, url, events, secret, role, admin)"
+    " VALUES (1, 'http://x.test/', '{*}', 's', 'admin', true);"
+    "INSERT INTO deliveries (id, endpoint_id, user_id, event_id, event, entity, event_at, body,"
+    " status, updated_at) SELECT ('018f0000-0000-7000-8000-00000000000' || n)::uuid, 1, 1,"
+    " gen_random_uuid(), 'post.created', 'post:1', now(), '{}', status, now() - age"
+    " FROM (VALUES (1, 'delivered', interval '60 days'), (2, 'pending', interval '60 days'),"
+    " (3, 'failed', interval '60 days'), (4, 'delivered', interval '1 day'),"
+    " (5, 'dead', interval '60 days')) v(n, status, age) ORDER BY n;"
+    "INSERT INTO attempts (delivery_id, attempt, outcome, trigger)"
+    " SELECT id, 1, 'failed', 'event' FROM deliveries";
+
+/* proves: W-12.  A table with rows becomes partitions; a week goes as a whole, but for what is
+ * still to go or ended since. */
+static void the_log_leaves_by_the_week(void **state)
+{
+    (void)state;
+    struct err err;
+    struct db_session *s;
+    int applied;
+    const struct migration *all = webhooks_def()->migrations, first[2] = { all[0] };
+    struct db_conf conf = fx.priv.db_conf;
+    conf.conninfo = arena_printf(fx.a, "%s_log", conf.conninfo);
+    check(db_session_open(&conf, &s, &err), &err);
+    check(db_session_script(s, arena_printf(fx.a, "CREATE SCHEMA %s_log", fx.schema), &err), &err);
+    check(migrate_run(s, first, &applied, &err), &err);
+    check(db_session_script(s, old_rows, &err), &err);
+    check(migrate_run(s, all, &applied, &err), &err);
+    assert_int_equal(count_of(s, "SELECT count(*) FROM deliveries"), 5);
+    assert_int_equal(count_of(s, "SELECT count(*) FROM attempts"), 5);
+    assert_int_equal(count_of(s, "SELECT count(*) FROM deliveries_rest"), 0);
+    assert_int_equal(
+        count_of(s, "SELECT count(*) FROM deliveries_shown WHERE event_id LIKE 'evt\\_%-%'"), 5);
+    check(db_session_script(
+              s,
+              "INSERT INTO deliveries (id, endpoint_id, user_id, event_id, event, entity, event_at,"
+              " body) VALUES ('018f0000-0000-7000-8000-000000000009', 1, 1, gen_random_uuid(), 'e',"
+              " 'k', now(), '{}')",
+              &err),
+          &err);
+    assert_int_equal(count_of(s, "SELECT count(*) FROM deliveries WHERE seq = 6"), 1);
+    /* Ahead: made once. */
+    assert_int_equal(count_of(s, "SELECT deliveries_ensure(date '2099-01-05')::int"), 1);
+    assert_int_equal(count_of(s, "SELECT deliveries_ensure(date '2099-01-05')::int"), 0);
+    assert_int_equal(count_of(s, "SELECT deliveries_expire(current_date - 30)"), 0);
+    /* As if its end were long ago. */
+    check(
+        db_session_script(s,
+                          "DO $$ DECLARE part text; BEGIN FOR part IN SELECT relname FROM pg_class"
+                          " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+                          " AND relname ~ '_to_20[0-8]' AND relname < 'x' ORDER BY"
+                          " right(relname, 8) LIMIT 2 LOOP EXECUTE format('ALTER TABLE %I RENAME"
+                          " TO %I', part, split_part(part, '_', 1) || '_to_20200106'); END LOOP;"
+                          " END $$",
+                          &err),
+        &err);
+    assert_int_equal(count_of(s, "SELECT deliveries_expire(current_date - 30)"), 1);
+    assert_int_equal(count_of(s, "SELECT count(*) FROM deliveries_rest"), 4);
+    assert_int_equal(count_of(s, "SELECT sum(right(id::text, 1)::int) FROM deliveries"),
+                     2 + 3 + 4 + 9);
+    assert_int_equal(count_of(s, "SELECT count(*) FROM attempts"), 3);
+    check(db_session_script(s, arena_printf(fx.a, "DROP SCHEMA %s_log CASCADE", fx.schema), &err),
+          &err);
+    db_session_close(s);
+}
+
+/* proves: W-05, W-12.  An attempt that was under way when its endpoint was deleted is in the log.
+ */
+static void what_ends_after_a_deletion_is_written_down(void **state)
+{
+    (void)state;
+    int64_t id = endpoint(EP("/late?delay_ms=700&answer=500", "company.*"));
+    company(1, 1);
+    wait_arrived("/late", 1);
+    number("UPDATE endpoints SET deleted_at = now(), secret = NULL, status = 'paused',"
+           " version = version + 1 WHERE id = $1::bigint RETURNING 1",
+           id);
+    number("UPDATE deliveries SET status = 'canceled', next_attempt_at = NULL"
+           " WHERE endpoint_id = $1::bigint RETURNING 1",
+           id);
+    dispatch_wake(&fx.svc);
+    wait_until("SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE"
+               " d.endpoint_id = $1::bigint AND d.status = 'canceled' AND a.response_code = 500"
+               " AND d.next_attempt_at IS NULL",
+               id, 1);
+    company(2, 1); /* nobody listens any more */
+    assert_int_equal(number("SELECT count(*) FROM deliveries WHERE endpoint_id = $1::bigint", id),
+                     1);
+}
+
 /* --- another replica --- */
 
 static volatile sig_atomic_t asked_to_stop;
@@ -348,6 +498,10 @@ int main(int argc, char **argv)
         T(private_fields_reach_their_owner_and_admins_only),
         T(a_killed_replica_loses_nothing),
         T(two_replicas_never_exceed_max_in_flight),
+        T(only_what_commits_is_sent),
+        T(endpoints_of_one_host_do_not_share_a_limit),
+        T(the_log_leaves_by_the_week),
+        T(what_ends_after_a_deletion_is_written_down),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -94,7 +94,7 @@ static void start(void)
     struct err err;
     const struct httpc_conf hc = { .egress_allow = "127.0.0.0/8",
                                    .conns_max = 512,
-                                   .conns_per_host_max = 64,
+                                   .conns_per_host_max = 0,
                                    .user_agent = "365CMS-Webhooks/test" };
     check(httpc_new(&hc, &fx.svc.httpc, &err), &err);
     halt_init(&fx.priv.halt); /* a halt is for good: the next run has its own */
