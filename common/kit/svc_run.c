@@ -201,7 +201,7 @@ static int start(struct svc *svc, struct err *err)
     struct httpc_conf hc = { .egress_allow = svc->conf->egress_allow,
                              .dns_servers = svc->conf->dns_servers,
                              .conns_max = 512,
-                             .conns_per_host_max = 0, /* a sender knows how much one endpoint takes */
+                             .conns_per_host_max = 0, /* its senders know */
                              .user_agent = "365CMS/" CMS365_VERSION };
     int rc = httpc_new(&hc, &svc->httpc, err);
     if (!rc)
