@@ -218,6 +218,33 @@ static void every_message_twice_has_its_effect_once(void **state)
     assert_true(number("select count(*) from inbox where tableoid = 'inbox_rest'::regclass") == 0);
 }
 
+static atomic_int most_parts, rolled_back;
+
+/* The same effect on many at once; notes of how many partitions a call had messages. */
+static int effect_batch(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx,
+                        struct err *err)
+{
+    int parts = 0, rc = 0;
+    (void)svc;
+    for (size_t i = 0; i < n; i++) {
+        bool first = true;
+        for (size_t k = 0; k < i; k++)
+            first = first && m[k]->partition != m[i]->partition;
+        parts += first;
+    }
+    if (parts > atomic_load(&most_parts))
+        atomic_store(&most_parts, parts);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = effect(m[i], tx, err);
+    return rc;
+}
+
+static void on_failure(struct svc *svc)
+{
+    (void)svc;
+    atomic_fetch_add(&rolled_back, 1);
+}
+
 static size_t dead_letters(const char *topic, char reason[256])
 {
     struct bus_reader *r;
@@ -240,6 +267,45 @@ static size_t dead_letters(const char *topic, char reason[256])
     }
     bus_reader_free(r);
     return total;
+}
+
+/* proves: X-04 */
+static void one_call_gets_many_partitions_and_a_bad_message_goes_alone(void **state)
+{
+    enum { waves = 50, wave = 30 };
+    (void)state;
+    static const struct consumer rows[] = {
+        { .name = "test.many",
+         .topic = "t.many",
+         .mode = INBOX_EFFECT,
+         .batch_max = 100,
+         .fn_batch = effect_batch,
+         .committed = on_commit,
+         .failed = on_failure },
+        { .name = NULL },
+    };
+    char reason[256] = "";
+    int n = 0, bad = 0;
+    make_topic("t.many", 3);
+    struct inbox *in = start(rows);
+    while (n < waves * wave && (n == 0 || atomic_load(&most_parts) < 2)) {
+        for (int i = 0; i < wave; i++, n++)
+            put("t.many", fresh_id(), arena_printf(arena, "post:%d", i % 7), event(n, ""));
+        put("t.many", fresh_id(), "post:3", event(-1, "fail"));
+        bad++;
+        flush();
+        until("select count(*) from effects", n);
+    }
+    until("select count(*) from inbox", n + bad);
+    inbox_stop(in);
+    assert_true(atomic_load(&most_parts) >= 2);
+    assert_true(atomic_load(&rolled_back) >= bad);
+    assert_int_equal(atomic_load(&committed), n);
+    assert_int_equal(dead_letters("t.many", reason), bad);
+    assert_int_equal(
+        number("select count(*) from effects a join effects b on a.key = b.key and a.id < b.id"
+               " and a.n > b.n"),
+        0);
 }
 
 static void malformed_messages_are_dead_letters_and_nothing_stalls(void **state)
@@ -465,6 +531,7 @@ int main(void)
         cmocka_unit_test(day_comes_from_the_event_never_from_the_clock),
         cmocka_unit_test_setup(days_are_made_ahead_and_dropped_by_the_functions, setup),
         cmocka_unit_test_setup(every_message_twice_has_its_effect_once, setup),
+        cmocka_unit_test_setup(one_call_gets_many_partitions_and_a_bad_message_goes_alone, setup),
         cmocka_unit_test_setup(malformed_messages_are_dead_letters_and_nothing_stalls, setup),
         cmocka_unit_test_setup(waiting_message_holds_its_key_only_and_order_is_kept, setup),
         cmocka_unit_test_setup(database_that_does_not_answer_loses_nothing, setup),
