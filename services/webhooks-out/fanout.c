@@ -137,10 +137,15 @@ static void choose(struct fan *f, const struct msg *m, const struct happening *h
 static int one_event(struct fan *f, struct msg *m, struct err *err)
 {
     struct happening h;
-    struct db_rows *rows;
+    struct db_rows *rows = NULL;
     struct arena *batch = m->arena;
+    const struct event_def *def = event_find(m->type);
+    /* What nobody listens to is not read: parsing is most of what an event costs here. */
+    int rc = def ? listeners(f, def, &rows, err) : 0;
+    if (rc || (def && !db_nrows(rows) && !str_eq(def->entity, "user")))
+        return rc;
     m->arena = f->scratch;
-    int rc = happening_read(m, &h, err);
+    rc = happening_read(m, &h, err);
     m->arena = batch;
     if (rc || !h.data)
         return rc;
