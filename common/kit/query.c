@@ -154,13 +154,14 @@ static int add_sort(struct query_reader *r, const char *item, struct err *err)
     return 0;
 }
 
-/* Ties are in the order of their ids, in the direction of the last key; behind the id nothing
- * counts. */
+/* Ties are in the order of their ids, in the direction of the last key; behind the id, or another
+ * key that no two rows share, nothing counts. */
 static void finish_sort(const struct entity_def *e, struct query *q)
 {
     const struct field_def *id = &e->fields[0];
     for (size_t i = 0; i < q->nsort; i++)
-        if (q->sort[i].field == id) {
+        if (q->sort[i].field == id ||
+            (q->sort[i].field->flags & FF_UNIQUE && !query_nullable(q->sort[i].field))) {
             q->nsort = i + 1;
             return;
         }

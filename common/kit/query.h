@@ -121,7 +121,7 @@ struct query {
     uint64_t fields; /* bit i: field i of the table is shown */
     bool fields_given;
     const char *fields_text; /* as sent, or "" */
-    /* The last key is the id, so that no two rows are equal. */
+    /* The last key is the id or as unique, so that no two rows are equal. */
     struct query_sort sort[query_sort_max + 1];
     size_t nsort;
     bool sort_given;

@@ -104,7 +104,8 @@ static int read_value(struct query_reader *r, const char *name, const struct fie
     case F_ID:
     case F_REF:
     case F_REFS:
-        if (!str_to_i64(s, 1, (INT64_C(1) << 53) - 1, &i))
+        /* id > 0 is a fair question, author = 0 is not. */
+        if (!str_to_i64(s, f->type != F_ID, (INT64_C(1) << 53) - 1, &i))
             return bad_value(name, "an id", err);
         *ret = db_i64(i);
         return 0;

@@ -140,7 +140,7 @@ static void put_comparison(struct buf *b, const struct walker *w)
     buf_puts(b, ")");
 }
 
-/* Key i says after, or it is equal and the keys behind it say after.  The last one is the id.
+/* Key i says after, or it is equal and the keys behind it say after.  The last one is unique.
  * `nulls`: rows without a value may come after one with a value. */
 static void put_after(struct buf *b, const struct walker *w, size_t i, bool nulls)
 {

@@ -119,3 +119,10 @@ CREATE INDEX events_price_idx ON events (price_minor, id) WHERE deleted_at IS NU
 CREATE INDEX events_created_at_idx ON events (created_at, id) WHERE deleted_at IS NULL;
 DROP INDEX events_published_at_idx;
 CREATE INDEX events_published_at_idx ON events (published_at, id) WHERE deleted_at IS NULL;
+-- Slugs are unique, so they need no id to be sorted by; with it, pages far behind are found in the index alone.
+DROP INDEX posts_slug_key, pages_slug_key, experts_slug_key, companies_slug_key, events_slug_key;
+CREATE UNIQUE INDEX posts_slug_key ON posts (slug) INCLUDE (id) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX pages_slug_key ON pages (slug) INCLUDE (id) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX experts_slug_key ON experts (slug) INCLUDE (id) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX companies_slug_key ON companies (slug) INCLUDE (id) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX events_slug_key ON events (slug) INCLUDE (id) WHERE deleted_at IS NULL;

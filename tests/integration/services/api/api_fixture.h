@@ -225,7 +225,7 @@ static int64_t fx_int(const char *sql)
     return db_get_i64(fx_sql(sql), 0, 0);
 }
 
-static const char *fx_id(const struct answer *an)
+static inline const char *fx_id(const struct answer *an)
 {
     return arena_printf(fx.a, "%lld",
                         (long long)json_integer_value(json_object_get(an->data, "id")));

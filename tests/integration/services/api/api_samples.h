@@ -41,7 +41,7 @@ static const struct {
 };
 
 /* `counts` of posts against the rows themselves. */
-static void fx_counts_hold(void)
+static inline void fx_counts_hold(void)
 {
     struct db_rows *r = fx_sql("SELECT * FROM (SELECT status, 0::bigint AS owner, count(*) AS n "
                                "FROM posts WHERE deleted_at IS NULL GROUP BY 1 "
