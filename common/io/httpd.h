@@ -44,9 +44,9 @@ struct http_res {
     int status;
     struct http_header headers[response_headers_max];
     size_t nheaders;
-    const char *body; /* in the request's arena, or static */
+    const char
+        *body; /* in the request's arena, or static; NULL with a 304: only its length is known */
     size_t body_n;
-    bool length_unknown; /* 304 only: no Content-Length, which would have to be the 200's */
     bool close;
 };
 const char *http_header(const struct http_req *req,

@@ -151,16 +151,16 @@ static ssize_t no_body(void *cls, uint64_t pos, char *out, size_t max)
     (void)pos;
     (void)out;
     (void)max;
-    return MHD_CONTENT_READER_END_OF_STREAM;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-/* With a body of no length, as it has it for a 304 of unknown length, MHD would say
- * Content-Length: 0, which means that the 200's is that (RFC 9110 §8.6). */
-static struct MHD_Response *response_of(const char *body, size_t n, bool length_unknown)
+/* MHD says Content-Length with a 304 too, so it has to be told the 200's (RFC 9110 §8.6), even if
+ * that is not at hand. */
+static struct MHD_Response *response_of(const char *body, size_t n, int status)
 {
-    if (length_unknown)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, no_body, NULL, NULL);
-    return MHD_create_response_from_buffer(n, (void *)(uintptr_t)(body ? body : ""),
+    if (!body && n && status == 304)
+        return MHD_create_response_from_callback(n, 1, no_body, NULL, NULL);
+    return MHD_create_response_from_buffer(body ? n : 0, (void *)(uintptr_t)(body ? body : ""),
                                            MHD_RESPMEM_PERSISTENT);
 }
 
@@ -181,8 +181,7 @@ static enum MHD_Result queue(struct httpd_conn *c)
         body = abandoned_body;
         body_n = sizeof abandoned_body - 1;
     }
-    struct MHD_Response *r =
-        response_of(body, body_n, !c->abandoned && res->status == 304 && res->length_unknown);
+    struct MHD_Response *r = response_of(body, body_n, res->status);
     if (!r)
         return MHD_NO;
     for (size_t i = 0; i < nheaders; i++)

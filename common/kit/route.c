@@ -195,9 +195,8 @@ static void put_answer(struct call *c, struct http_res *out)
 {
     put_head(c, out);
     out->status = c->res.status;
-    out->length_unknown = c->unmade;
-    out->body = c->res.body.data;
-    out->body_n = c->unmade ? 0 : c->res.body.len;
+    out->body = c->unsent ? NULL : c->res.body.data;
+    out->body_n = c->unsent ? c->unsent : c->res.body.len;
     c->end_us = clock_mono_us();
 }
 

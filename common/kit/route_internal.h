@@ -47,6 +47,7 @@ struct nets {
 int nets_parse(struct arena *a, const char *text, struct nets *ret, struct err *err) MUST_CHECK;
 bool nets_have(const struct nets *nets, const char *addr);
 
+enum { router_lengths = 4096, router_length_max = (1 << 24) - 1 };
 struct router {
     struct svc *svc;
     bool ops;
@@ -54,7 +55,8 @@ struct router {
     struct route_leaf unmatched;
     struct nets proxies;
     const char *public_url, *internal_token, *program;
-    int reqres_fd; /* -1: off */
+    int reqres_fd;                    /* -1: off */
+    uint64_t lengths[router_lengths]; /* of bodies in other forms: hash and number (route_repr.c) */
 };
 
 /* One request on its way through the phases. */
@@ -71,7 +73,7 @@ struct call {
     unsigned char coding;    /* enum coding that Accept-Encoding prefers, */
     bool plain;              /* and whether it may stay away */
     bool coded_body;         /* the request's, which is refused */
-    bool unmade;             /* 304 for a form that was not made: its length is not known */
+    size_t unsent;           /* 304: length of a form that was not made, or 0 */
     enum err_code failed;    /* E_OK: the handler's own answer */
     const char *detail;      /* of the failure, for the log */
     int64_t end_us;
@@ -101,7 +103,8 @@ size_t route_types(const struct route *r,
                    const char *ret[accept_types_max]); /* answers; best first */
 const char *route_takes(const struct route *r);        /* bodies, as Accept-Patch lists them */
 /* route_repr.c */
-void route_etag(struct call *c);                                 /* of what will be sent */
+void route_etag(struct call *c); /* settles form and coding, and the tag of what will be sent */
+const char *route_tag(const struct call *c, const char *etag);   /* of the chosen form and coding */
 int route_represent(struct call *c, struct err *err) MUST_CHECK; /* what Accept asked for */
 /* route_cond.c */
 int route_conditional(struct call *c, struct err *err) MUST_CHECK;

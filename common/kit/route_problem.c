@@ -143,6 +143,10 @@ void route_problem(struct call *c, const struct err *err)
                     : arena_strdup(a, err->msg);
     /* A 412 says what the representation is now; no other problem carries a validator. */
     const char *etag = code == E_precondition_failed ? res->etag : NULL;
+    if (etag && c->req.method != GET && c->req.method != HEAD) { /* a read's says its form by now */
+        c->coding = CODING_IDENTITY;
+        etag = route_tag(c, etag);
+    }
     *res = (struct res){ .arena = a, .status = status, .faults = faults, .etag = etag };
     res->content_type = "application/problem+json";
     buf_init(&res->body, a, 512, 256 * 1024);

@@ -24,31 +24,43 @@ static bool is_codable(const struct res *res)
     return text && !(res->cache_control && strstr(res->cache_control, "no-store"));
 }
 
+/* A write's tag is for the next If-Match, and a 412, which knows no length, has to tell the same.
+ */
+static bool is_tagged_write(const struct call *c)
+{
+    return c->res.etag && c->req.method != GET && c->req.method != HEAD;
+}
+
 /* Decided by the length of the handler's text, before another form is made of it: so the tag is
- * known, and a 304 said, without making either. */
+ * known, and a 304 decided, without making either. */
 static enum coding coding_of(const struct call *c)
 {
     const struct res *res = &c->res;
-    bool worth = res->body.len >= coding_bytes_min && is_codable(res);
+    bool worth = res->body.len >= coding_bytes_min && is_codable(res) && !is_tagged_write(c);
     if (c->rt->ops || !is_success(res) || (c->plain && !worth))
         return CODING_IDENTITY;
     return (enum coding)c->coding;
 }
 
+const char *route_tag(const struct call *c, const char *etag)
+{
+    const char *form = repr_types[c->repr].tag;
+    enum coding coding = (enum coding)c->coding;
+    if (!*form && coding == CODING_IDENTITY)
+        return etag;
+    return arena_printf(c->req.arena, "%.*s%s%s%s\"", (int)strlen(etag) - 1, etag, form,
+                        coding == CODING_IDENTITY ? "" : "-",
+                        coding == CODING_IDENTITY ? "" : coding_name(coding));
+}
+
 void route_etag(struct call *c)
 {
     struct res *res = &c->res;
-    enum coding coding = coding_of(c);
     if (!is_success(res) || res->content_type)
         c->repr = REPR_JSON; /* or what the handler chose itself */
-    const char *form = repr_types[c->repr].tag;
-    c->coding = (unsigned char)coding;
-    if (!res->etag || (!*form && coding == CODING_IDENTITY))
-        return;
-    size_t n = strlen(res->etag);
-    res->etag = arena_printf(res->arena, "%.*s%s%s%s\"", (int)n - 1, res->etag, form,
-                             coding == CODING_IDENTITY ? "" : "-",
-                             coding == CODING_IDENTITY ? "" : coding_name(coding));
+    c->coding = (unsigned char)coding_of(c);
+    if (res->etag)
+        res->etag = route_tag(c, res->etag);
 }
 
 struct work {
@@ -98,22 +110,57 @@ static void run(void *p)
             coding_encode(w->coding, w->c->req.arena, b->data, b->len, &b->data, &b->len, w->err);
 }
 
+/*
+ * libmicrohttpd says Content-Length with every 304, so it has to be the 200's (RFC 9110 §8.6). That
+ * of a form or coding is remembered, a word each, so that most 304 need not make what they do not
+ * send.  A tag is strong: with the URL it stands for the bytes, hence for their number.
+ */
+static uint64_t *length_slot(const struct call *c, uint64_t *ret_mark)
+{
+    const char *const parts[] = { c->req.path, "?", c->req.raw_query, c->res.etag };
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a, then mixed */
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        for (const char *p = parts[i]; *p; p++)
+            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+    }
+    h = (h ^ h >> 31) * UINT64_C(0x9E3779B97F4A7C15);
+    *ret_mark = h & ~(uint64_t)router_length_max;
+    return &c->rt->lengths[(h ^ h >> 32) % router_lengths];
+}
+
+static bool length_known(const struct call *c, size_t *ret)
+{
+    uint64_t mark, *slot = length_slot(c, &mark);
+    uint64_t seen = __atomic_load_n(slot, __ATOMIC_RELAXED);
+    *ret = seen & router_length_max;
+    return *ret && (seen & ~(uint64_t)router_length_max) == mark;
+}
+
+static void length_note(const struct call *c)
+{
+    uint64_t mark, *slot;
+    if (!c->res.etag || c->res.body.len > router_length_max)
+        return;
+    slot = length_slot(c, &mark);
+    __atomic_store_n(slot, mark | c->res.body.len, __ATOMIC_RELAXED);
+}
+
 int route_represent(struct call *c, struct err *err)
 {
     struct res *res = &c->res;
     struct work w = { .c = c, .err = err, .coding = (enum coding)c->coding };
     if (c->repr == REPR_JSON && w.coding == CODING_IDENTITY)
         return 0;
-    if (res->status == 304) { /* its length is not known without making it */
-        c->unmade = true;
+    if (res->status == 304 && res->etag && length_known(c, &c->unsent))
         return 0;
-    }
     bool heavy = res->body.len > repr_inline_bytes ||
                  (w.coding != CODING_IDENTITY && res->body.len > coding_inline_bytes);
     struct err busy; /* the effect of a write stands: it is answered, if by this thread */
     if (!heavy || !c->rt->svc->workers || worker_run(c->rt->svc->workers, run, &w, &busy))
         run(&w);
-    if (!w.rc && w.coding != CODING_IDENTITY)
+    if (!w.rc && w.coding != CODING_IDENTITY && res->status != 304)
         res_header(res, "Content-Encoding", coding_name(w.coding));
+    if (!w.rc)
+        length_note(c);
     return w.rc;
 }
