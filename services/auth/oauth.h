@@ -27,7 +27,7 @@ enum {
     redirects_max = 20,
     code_life_s = 60,
     refresh_life_s = 30 * 86400,
-    pushed_life_s = 90,
+    pushed_life_s = 600,
     secret_chars = 43, /* 256 bits, base64url */
 };
 
@@ -155,6 +155,8 @@ int grant_event(struct db_tx *tx, struct arena *a, int64_t grant, const char *ty
 /* Refuses access tokens made until now: "family:7", "client:7", "tokens:<user>", "jti:<number>". */
 int auth_deny_now(struct svc *svc, struct arena *a, const char *kind, int64_t id,
                   struct err *err) MUST_CHECK;
+int auth_deny_all(struct svc *svc, struct arena *a, const char *kind, const int64_t *ids, size_t n,
+                  struct err *err) MUST_CHECK;
 void oauth_forget(struct svc *svc, struct arena *a); /* what is long over */
 
 /* Handlers. */
@@ -176,5 +178,5 @@ int auth_client_forget_previous(struct req *req, struct res *res, struct err *er
 int auth_grant_patch(struct req *req, struct res *res, struct err *err);
 int auth_grant_delete(struct req *req, struct res *res, struct err *err);
 
-extern const struct route auth_oauth_routes[], auth_client_routes[];
+extern const struct route auth_oauth_routes[], auth_client_routes[], auth_grant_routes[];
 #endif

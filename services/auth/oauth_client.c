@@ -12,7 +12,7 @@
 
 enum {
     secret_max = 256,
-    assertion_life_s = 600, /* the longest that one may be good for */
+    assertion_life_s = 3600, /* the longest that one may be good for: what stock clients ask */
     jwks_keys_max = 16,
 };
 static const char secret_prefix[] = "365s_";
@@ -238,7 +238,7 @@ static const char *claims_fault(const struct req *req, const struct jws *t, cons
         return "aud of the assertion must be the issuer.";
     if (!json_is_integer(exp) || *ret_exp <= now - jwt_skew_s ||
         *ret_exp > now + assertion_life_s + jwt_skew_s)
-        return "exp of the assertion must be within the next ten minutes.";
+        return "exp of the assertion must be within the next hour.";
     if (nbf && (!json_is_integer(nbf) || json_integer_value(nbf) > now + jwt_skew_s))
         return "The assertion's time has not come.";
     const char *jti = json_string_value(json_object_get(p, "jti"));

@@ -10,6 +10,8 @@
 
 #include <assert.h>
 
+enum { deny_at_once = 100 };
+
 struct about {
     const struct db_stmt *row; /* json, owner */
     const char *key;           /* "client:7" */
@@ -54,13 +56,27 @@ int grant_event(struct db_tx *tx, struct arena *a, int64_t grant, const char *ty
     return put(tx, a, &x, why, err);
 }
 
+int auth_deny_all(struct svc *svc, struct arena *a, const char *kind, const int64_t *ids, size_t n,
+                  struct err *err)
+{
+    const char *argv[2 + 2 * deny_at_once] = { "ZADD", "cms365:denied" };
+    const char *now = arena_printf(a, "%lld", (long long)clock_ms());
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc;) {
+        struct cache_reply reply;
+        size_t argc = 2;
+        for (; i < n && argc < ARRAY_LEN(argv); i++) {
+            argv[argc++] = now;
+            argv[argc++] = arena_printf(a, "%s:%lld", kind, (long long)ids[i]);
+        }
+        rc = cache_call(svc->cache, a, argv, argc, &reply, err);
+    }
+    return rc;
+}
+
 int auth_deny_now(struct svc *svc, struct arena *a, const char *kind, int64_t id, struct err *err)
 {
-    const char *const argv[] = { "ZADD", "cms365:denied",
-                                 arena_printf(a, "%lld", (long long)clock_ms()),
-                                 arena_printf(a, "%s:%lld", kind, (long long)id) };
-    struct cache_reply reply;
-    return cache_call(svc->cache, a, argv, ARRAY_LEN(argv), &reply, err);
+    return auth_deny_all(svc, a, kind, &id, 1, err);
 }
 
 void oauth_forget(struct svc *svc, struct arena *a)

@@ -49,12 +49,13 @@ int oauth_metadata(struct req *req, struct res *res, struct err *err)
     static const struct {
         const char *name, *path;
     } urls[] = {
-        { "issuer",                 ""                       },
-        { "authorization_endpoint", "/oauth/authorize"       },
-        { "token_endpoint",         "/oauth/token"           },
-        { "introspection_endpoint", "/oauth/introspect"      },
-        { "revocation_endpoint",    "/oauth/revoke"          },
-        { "jwks_uri",               "/.well-known/jwks.json" },
+        { "issuer",                                ""                       },
+        { "authorization_endpoint",                "/oauth/authorize"       },
+        { "token_endpoint",                        "/oauth/token"           },
+        { "introspection_endpoint",                "/oauth/introspect"      },
+        { "revocation_endpoint",                   "/oauth/revoke"          },
+        { "pushed_authorization_request_endpoint", "/oauth/par"             },
+        { "jwks_uri",                              "/.well-known/jwks.json" },
     };
     json_t *o = json_object();
     (void)err;

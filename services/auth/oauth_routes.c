@@ -68,6 +68,41 @@ static const struct shape look_request = { .name = "OauthTokenLook",
                                            .doc = "The token that is meant.",
                                            .fields = look_fields };
 
+static const struct field_def pushed_fields[] = {
+    TEXT("response_type", FF_REQUIRED, 16, "\"code\"", "code."),
+    TEXT("redirect_uri", 0, 1024, "\"https://app.example.com/callback\"", "As registered."),
+    TEXT("scope", 0, 2048, "\"posts:read\"", "Scopes, by spaces."),
+    TEXT("state", 0, 1024, "\"af0ifjsldkj\"", "Comes back as it is."),
+    TEXT("code_challenge", FF_REQUIRED, 43, "\"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\"",
+         "base64url of the SHA-256 of code_verifier."),
+    TEXT("code_challenge_method", FF_REQUIRED, 8, "\"S256\"", "S256."),
+    TEXT("resource", 0, 400, "\"https://cms.example.com/api/v2/posts\"",
+         "What the token is for (RFC 8707); may be there several times."),
+    TEXT("dpop_jkt", 0, 43, "\"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I\"",
+         "Thumbprint of the DPoP key that the code is for."),
+    CLIENT_FIELDS,
+    { .name = NULL },
+};
+static const struct field_def pushed_answer_fields[] = {
+    TEXT("request_uri", FF_REQUIRED, 128, "\"urn:ietf:params:oauth:request_uri:…\"",
+         "For /oauth/authorize; good once."),
+    { .name = "expires_in",
+       .type = F_INT,
+       .flags = FF_REQUIRED,
+       .min = 1,
+       .max = pushed_life_s,
+       .example = "600",
+       .doc = "Seconds until it is over." },
+    { .name = NULL },
+};
+static const struct shape pushed_request = { .name = "OauthPushedRequest",
+                                             .doc = "What is to be asked of a person.",
+                                             .fields = pushed_fields };
+static const struct shape pushed_answer = { .name = "OauthPushed",
+                                            .doc = "Where a pushed request is (RFC 9126 §2.2).",
+                                            .fields = pushed_answer_fields };
+static const int page_errors[] = { 303, 400, 403, 415, 0 }, login_errors[] = { 400, 401, 403, 0 };
+
 enum {
     posts = ROUTE_PUBLIC | ROUTE_FOREIGN | ROUTE_RAW_BODY,
     reads = ROUTE_PUBLIC | ROUTE_FOREIGN | ROUTE_NO_BODY
@@ -85,6 +120,21 @@ const struct route auth_oauth_routes[] = {
     { POST, "/oauth/revoke", oauth_revoke, .flags = posts, .in = &look_request, .takes = FORM,
      .refusal = &refusal, .body_max = form_bytes_max, .cost = 2, .op_id = "oauth_revoke",
      .doc = "End a token (RFC 7009); with a refresh token all that came from the same consent." },
+    { POST, "/oauth/par", oauth_par, .flags = posts, .in = &pushed_request, .out = &pushed_answer,
+     .takes = FORM, .refusal = &refusal, .status = 201, .body_max = form_bytes_max, .cost = 2,
+     .op_id = "oauth_par", .doc = "Push what is to be asked of a person (RFC 9126)." },
+    { GET, "/oauth/authorize", oauth_authorize, .flags = reads, .produces = "text/html",
+     .errors = page_errors, .cost = 2, .op_id = "oauth_authorize",
+     .doc = "Where a client sends people (RFC 6749 §4.1): they sign in, consent, and go back." },
+    { POST, "/oauth/authorize", oauth_decide, .flags = posts, .produces = "text/html",
+     .errors = page_errors, .status = 303, .body_max = form_bytes_max, .cost = 5,
+     .op_id = "oauth_decide", .doc = "What the consent page sends: the decision." },
+    { POST, "/oauth/login", oauth_login, .flags = posts, .produces = "text/html",
+     .errors = login_errors, .status = 303, .body_max = form_bytes_max, .cost = 5,
+     .op_id = "oauth_login", .doc = "What the login page sends." },
+    { POST, "/oauth/logout", oauth_logout, .flags = posts, .produces = "text/html",
+     .errors = page_errors, .status = 303, .body_max = form_bytes_max, .cost = 2,
+     .op_id = "oauth_logout", .doc = "Ends the browser's session, and asks who it is now." },
     { GET, "/.well-known/oauth-authorization-server", oauth_metadata, .flags = reads,
      .produces = "application/json", .cost = 1, .op_id = "oauth_metadata",
      .doc = "Where everything is (RFC 8414)." },

@@ -130,8 +130,9 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = { auth_key_routes, auth_client_routes,
-                                              auth_oauth_routes, auth_internal_routes, NULL };
+static const struct route *const routes[] = { auth_key_routes,      auth_client_routes,
+                                              auth_grant_routes,    auth_oauth_routes,
+                                              auth_internal_routes, NULL };
 static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",

@@ -36,6 +36,10 @@ select id from oauth_families where grant_id = $1 and revoked_at is null
 -- name: grant_families_revoke write
 update oauth_families set revoked_at = now() where grant_id = $1 and revoked_at is null
 
+-- name: grant_families_ended
+-- Those whose access tokens may still be good but for this.
+select id from oauth_families where grant_id = $1 and revoked_at > now() - interval '1 hour'
+
 -- name: family_insert write
 insert into oauth_families (grant_id, client_id, user_id, scopes, resources, jkt, code_hash, code_expires_at,
     redirect_uri, redirect_given, challenge)
