@@ -16,7 +16,7 @@
  * auth once a second at most.
  */
 #include "common/base/json.h"
-#include "common/io/jose.h"
+#include "common/io/crypto_jose.h"
 #include "common/kit/token.h"
 
 enum {

@@ -9,7 +9,7 @@
  * secret half is in the database, sealed, and in the memory of this program; the other programs get
  * the public half by auth.keys.
  */
-#include "common/io/jose.h"
+#include "common/io/crypto_jose.h"
 #include "common/kit/route.h"
 #include "common/kit/svc.h"
 

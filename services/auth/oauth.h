@@ -13,7 +13,7 @@
  * fault->error set, and oauth_answer words it.  Any other negative is ours (the database is away)
  * and becomes problem+json as everywhere.
  */
-#include "common/io/jose.h"
+#include "common/io/crypto_jose.h"
 #include "common/kit/route.h"
 #include "common/kit/token_jwt.h"
 #include "services/auth/auth.h"

@@ -1,5 +1,5 @@
-#ifndef IO_JOSE_H
-#define IO_JOSE_H
+#ifndef IO_CRYPTO_JOSE_H
+#define IO_CRYPTO_JOSE_H
 /*
  * JOSE by cjose: JSON Web Keys (RFC 7517, 7638) and compact JSON Web Signatures (RFC 7515) with
  * ES256 and RS256 (RFC 7518 §3.3, §3.4), nothing else.

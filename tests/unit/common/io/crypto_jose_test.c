@@ -1,4 +1,4 @@
-#include "common/io/jose.h"
+#include "common/io/crypto_jose.h"
 
 #include "common/base/str.h"
 
@@ -182,24 +182,24 @@ static void unfit_keys_are_refused(void **state)
         const char *text;
         enum jose_half half;
     } cases[] = {
-        { "",                                                                 JOSE_PUBLIC  },
-        { "[]",                                                               JOSE_PUBLIC  },
-        { "{\"kty\":\"oct\",\"k\":\"AAAA\"}",                                 JOSE_PUBLIC  },
-        { "{\"kty\":\"oct\",\"k\":\"AAAA\"}",                                 JOSE_PRIVATE },
-        { "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}",                  JOSE_PUBLIC  }, /* 24 bits */
-        { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}", JOSE_PUBLIC  },
+        { "",                                                                             JOSE_PUBLIC  },
+        { "[]",                                                                           JOSE_PUBLIC  },
+        { "{\"kty\":\"oct\",\"k\":\"AAAA\"}",                                             JOSE_PUBLIC  },
+        { "{\"kty\":\"oct\",\"k\":\"AAAA\"}",                                             JOSE_PRIVATE },
+        { "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}",                              JOSE_PUBLIC  }, /* 24 bits */
+        { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}",             JOSE_PUBLIC  },
         /* not a point of the curve */
         { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
-          "\"y\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\"}",  JOSE_PUBLIC  },
+          "\"y\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\"}",              JOSE_PUBLIC  },
         /* for another purpose */
         { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"use\":\"enc\",\"x\":"
-         "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tu"
-          "s9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}",                                                                    JOSE_PUBLIC            },
+          "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tu"
+          "s9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}", JOSE_PUBLIC  },
         /* a secret half where none belongs */
         { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
           "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\","
-          "\"d\":\"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI\"}",                                                                  JOSE_PUBLIC  },
-        { ec_public,                                                                  JOSE_PRIVATE                                                                    },
+          "\"d\":\"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI\"}",              JOSE_PUBLIC  },
+        { ec_public,                                                                      JOSE_PRIVATE },
     };
     struct jose_key *k;
     struct err err;

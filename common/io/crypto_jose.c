@@ -1,4 +1,4 @@
-#include "common/io/jose.h"
+#include "common/io/crypto_jose.h"
 
 #include "common/base/str.h"
 #include "common/io/crypto.h"
