@@ -29,11 +29,6 @@ int query_split(struct arena *a, const char *param, const char *value, size_t ma
     return 0;
 }
 
-bool query_word_is(struct query_word w, const char *text)
-{
-    return strlen(text) == w.n && !memcmp(w.s, text, w.n);
-}
-
 struct query_word query_before_dot(struct query_word w, struct query_word *ret_rest)
 {
     const char *dot = memchr(w.s, '.', w.n);

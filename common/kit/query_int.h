@@ -21,7 +21,10 @@ struct query_word {
     const char *s;
     size_t n;
 };
-bool query_word_is(struct query_word w, const char *text);
+static inline bool query_word_is(struct query_word w, const char *text)
+{
+    return w.n && *w.s == *text && strlen(text) == w.n && !memcmp(w.s, text, w.n);
+}
 /* What is before the next dot; the rest into *ret_rest, whose .s is NULL if there is none. */
 struct query_word query_before_dot(struct query_word w, struct query_word *ret_rest);
 

@@ -69,14 +69,14 @@ static int read_choice(struct query_reader *r, const char *name, const struct fi
                        const char *s, struct db_val *ret, struct err *err)
 {
     struct buf b;
-    buf_init(&b, r->a, 64, 160);
-    for (const char *const *c = f->choices; *c; c++) {
+    for (const char *const *c = f->choices; *c; c++)
         if (str_eq(*c, s)) {
             *ret = db_text(*c);
             return 0;
         }
+    buf_init(&b, r->a, 64, 160);
+    for (const char *const *c = f->choices; *c; c++)
         buf_printf(&b, "%s%s", b.len ? ", " : "one of: ", *c);
-    }
     return bad_value(name, b.data, err);
 }
 

@@ -21,7 +21,7 @@
 
 enum {
     sqlgen_text_max = 64 * 1024,
-    sqlgen_params_max = 80,
+    sqlgen_params_max = 56,       /* two a test, a key, and what pages */
     include_rows_max = 100,       /* of one row's relation */
     include_rows_total_max = 5000 /* of a relation of all rows together */
 };
