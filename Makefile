@@ -22,6 +22,8 @@ ALL_CFLAGS = -std=gnu17 $(WARN) $(WERROR) -I. -I$(OUT)/gen -MMD -MP -fno-common 
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
 LDLIBS   := -lmicrohttpd -lcurl -lcares -lrdkafka -lhiredis -lpq -lcjose -lssl -lcrypto -largon2 -ljansson \
             -lz -lzstd -lpthread -lm
+# What one program alone needs.
+LDLIBS_webhooks-in := -ljq
 
 LAYERS   := base proto io kit
 SRC_base := $(wildcard common/base/*.c)
@@ -69,12 +71,12 @@ $(OUT)/lib$(1).a: $(call obj,$(filter-out %/main.c,$(call svc_src,$(1))))
 	$$(AR) rcs $$@ $$^
 $(OUT)/bin/$(1): $(OUT)/services/$(1)/main.o $(OUT)/lib$(1).a $(LIBS)
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS) -o $$@
+	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS_$(1)) $$(LDLIBS) -o $$@
 # The service's own tests link its archive and no other's.
 $(OUT)/tests/unit/services/$(1)/%_test: $(OUT)/tests/unit/services/$(1)/%_test.o $(OUT)/lib$(1).a $(LIBS)
-	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS) -lcmocka -o $$@
+	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS_$(1)) $$(LDLIBS) -lcmocka -o $$@
 $(OUT)/tests/integration/services/$(1)/%_test: $(OUT)/tests/integration/services/$(1)/%_test.o $(OUT)/lib$(1).a $(LIBS)
-	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS) -lcmocka -o $$@
+	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS_$(1)) $$(LDLIBS) -lcmocka -o $$@
 endef
 $(foreach s,$(SERVICES),$(eval $(call SERVICE,$(s))))
 

@@ -52,6 +52,7 @@ struct http_res {
 const char *http_header(const struct http_req *req,
                         const char *name); /* NULL; several are joined by ", " */
 size_t http_header_count(const struct http_req *req, const char *name);
+size_t http_headers(const struct http_req *req, const struct http_header **ret); /* all, as sent */
 /* Borrowed strings; asserts on overflow of the table. */
 void http_res_header(struct http_res *res, const char *name, const char *value);
 

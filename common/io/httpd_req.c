@@ -22,6 +22,12 @@ const char *http_header(const struct http_req *req, const char *name)
     return found;
 }
 
+size_t http_headers(const struct http_req *req, const struct http_header **ret)
+{
+    *ret = req->conn->headers;
+    return req->conn->nheaders;
+}
+
 size_t http_header_count(const struct http_req *req, const char *name)
 {
     size_t n = 0;

@@ -101,7 +101,8 @@ struct crud_command {
     struct principal who;
     const char *request_id, *traceparent;
 };
-/* E_not_found, E_forbidden, E_validation (pointer: the first fault), E_conflict … */
+/* E_not_found, E_forbidden, E_validation (pointer: the first fault), E_retry_later (it refers to
+ * what is not there), E_conflict … */
 int crud_command(struct svc *svc, struct db_tx *tx, struct arena *a, const struct crud *c,
                  const struct crud_command *cmd, int64_t *ret_id, struct err *err) MUST_CHECK;
 

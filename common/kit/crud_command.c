@@ -89,7 +89,9 @@ int crud_command(struct svc *svc, struct db_tx *tx, struct arena *a, const struc
     int rc = run(&req, &res, c, cmd, ret_id, err);
     if (rc == -E_validation && res.faults && res.faults->n) {
         const struct err_item *first = &res.faults->items[0];
-        return err_at(err, E_validation, first->pointer, "%s: %s", first->pointer, first->msg);
+        /* What it refers to may still be on its way. */
+        return err_at(err, str_eq(first->code, "reference") ? E_retry_later : E_validation,
+                      first->pointer, "%s: %s", first->pointer, first->msg);
     }
     return rc;
 }

@@ -3,6 +3,7 @@
 /* The api program: the seven content entities over HTTP.  What it serves is made from their tables.
  */
 #include "common/kit/crud.h"
+#include "common/kit/inbox.h"
 #include "common/kit/svc.h"
 
 struct api_conf {
@@ -27,5 +28,6 @@ int api_require_if_match(const struct api *api, const char *list, struct err *er
 int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void api_publish_job(struct svc *svc); /* what is scheduled and due */
 int api_fold_counts(struct svc *svc, struct arena *a, struct err *err) MUST_CHECK;
+extern const struct consumer api_consumers[]; /* content.commands (command.c) */
 void api_counts_job(struct svc *svc); /* the shards of counts into one row each */
 #endif

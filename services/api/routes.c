@@ -69,6 +69,9 @@ static const struct migration *make_migrations(struct arena *a)
     memcpy(m, migrations, sizeof(migrations));
     m[0].sql = arena_printf(a, "%s%s%s%s", migrations[0].sql, outbox_schema_sql, idem_schema_sql,
                             crud_counts_schema_sql);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(m[i].name, "0003_commands"))
+            m[i].sql = arena_printf(a, "%s%s", m[i].sql, inbox_schema_sql);
     return m;
 }
 
@@ -97,6 +100,7 @@ const struct api *api_make(struct arena *a)
         .init = init,
         .routes = routes,
         .jobs = jobs,
+        .consumers = api_consumers,
         .verbs = verbs,
         .migrations = make_migrations(a),
         .fast = fast,

@@ -1,7 +1,7 @@
 #include "services/webhooks-out/webhooks.h"
 
 static const char *const topics_followed[] = { "content.events", "auth.events", "webhooks.events",
-                                               NULL };
+                                               "hooks.events", NULL };
 
 static void committed(struct svc *svc, size_t n)
 {

@@ -1,0 +1,61 @@
+#include "proto/fields.h"
+
+static const char *const states[] = { "accepted", "held",   "working", "done",
+                                      "ignored",  "failed", "dead",    NULL };
+
+/* clang-format off */
+static const struct field_def fields[] = {
+    { .name = "id", .type = F_UUID, .flags = FF_READONLY | FF_NONNULL | FF_FIND,
+      .example = QUOTED("0195f3c2-6f00-7abc-8def-0123456789ab"),
+      .doc = "Identifier of the message." },
+    { .name = "source", .type = F_REF, .flags = FF_READONLY | FF_FILTER, .ref = "webhook_source",
+      .example = "{\"id\":7}", .doc = "Where it was posted to." },
+    { .name = "user", .type = F_REF, .flags = FF_READONLY | FF_FILTER, .ref = "user",
+      .example = "{\"id\":7}", .doc = "Whose source it is." },
+    FIELD_LINE("provider", FF_READONLY | FF_NONNULL | FF_FILTER, "github", "Who sent it."),
+    FIELD_LINE("event", FF_READONLY | FF_FILTER, "push",
+               "Kind of the message, where the provider names it."),
+    FIELD_LINE("dedupe_key", FF_READONLY | FF_NONNULL | FF_FILTER, "evt_1NG8Du2eZvKYlo2CUI79vXWy",
+               "The message's own id: another with the same is acknowledged and not acted on."),
+    { .name = "status", .type = F_ENUM, .flags = FF_READONLY | FF_NONNULL | FF_FILTER,
+      .choices = states, .fallback = QUOTED("accepted"), .example = QUOTED("done"),
+      .doc = "held: the source is paused; ignored: no action applies; failed: another attempt "
+             "follows; dead: none does." },
+    { .name = "attempts", .type = F_INT, .flags = FF_READONLY | FF_NONNULL | FF_FILTER, .min = 0,
+      .max = INT32_MAX, .fallback = "0", .example = "1", .doc = "How often it was worked on." },
+    { .name = "error", .type = F_TEXT, .flags = FF_READONLY, .format = FMT_LINE, .max = 500,
+      .example = QUOTED("There is no post with slug hello."), .doc = "What went wrong last." },
+    { .name = "next_attempt_at", .type = F_TIME, .flags = FF_READONLY | FF_FILTER,
+      .example = QUOTED("2026-02-20T10:30:05.000000Z"), .doc = "When it is worked on again." },
+    { .name = "mapping_version", .type = F_INT, .flags = FF_READONLY, .min = 0, .max = INT32_MAX,
+      .example = "3", .doc = "Version of the mapping that was used." },
+    FIELD_LINE("method", FF_READONLY | FF_NONNULL, "POST", "HTTP method of the request."),
+    FIELD_LINE("content_type", FF_READONLY | FF_NONNULL | FF_FILTER, "application/json",
+               "Media type of the body."),
+    FIELD_LINE("address", FF_READONLY | FF_NONNULL | FF_FILTER, "192.0.2.7", "Who connected."),
+    { .name = "size_bytes", .type = F_INT, .flags = FF_READONLY | FF_NONNULL, .min = 0,
+      .max = INT32_MAX, .fallback = "0", .example = "512", .doc = "Length of the body." },
+    { .name = "data", .type = F_JSON, .flags = FF_READONLY, .max = 64 * 1024,
+      .example = "{\"title\":\"Hello\"}",
+      .doc = "What the mapping told others by an emit action." },
+    FIELD_CREATED,
+    FIELD_UPDATED,
+    { 0 },
+};
+/* clang-format on */
+const struct entity_def entity_webhook_message = {
+    .name = "webhook_message",
+    .plural = "webhook_messages",
+    .table = "messages",
+    .service = "webhooks-in",
+    .path = "/api/v2/webhook-messages",
+    .scope_read = "webhooks:read",
+    .scope_write = "webhooks:write",
+    .doc = "One message of a source, and what became of it.",
+    .fields = fields,
+    .visibility = VIS_OWNER,
+    .owner = "user",
+    .title = "dedupe_key",
+    .sort = "-created_at",
+    .unversioned = true,
+};

@@ -1,0 +1,1 @@
+-- The commands of other programs are recorded with their effects: the tables of the kit's inbox follow here.

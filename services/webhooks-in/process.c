@@ -1,0 +1,431 @@
+/*
+ * From stored messages to changes: the mapping says what to do, each action is a command to the
+ * api, one after the other, and its result comes back on content.results.  A command leaves in the
+ * transaction that notes it as sent, and the api records its id with its effect: once per message.
+ */
+#include "services/webhooks-in/webhooks_in.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/kit/outbox.h"
+#include "services/webhooks-in/mapper.h"
+
+#include <stdatomic.h>
+
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "webhooks-in/sql.h"
+
+enum { batch = 50, idle_ms = 500, look_ms = 10, later_s = 10, hour_ms = 3600000, error_max = 480 };
+
+struct work { /* a claimed message */
+    struct svc *svc;
+    struct arena *a;
+    const char *id, *trace, *request, *scopes;
+    int64_t source, user, run, attempts, mapping_version;
+    struct plan plan;
+    int rc; /* of the plan */
+    struct err err;
+};
+
+/* A condition would do; polling a flag keeps the committing threads free of any lock. */
+static atomic_bool woken;
+
+void process_wake(struct svc *svc)
+{
+    (void)svc;
+    atomic_store(&woken, true);
+}
+
+static void wake_relay(struct svc *svc)
+{
+    if (svc->outbox)
+        outbox_wake(svc->outbox);
+}
+
+/* --- events and commands -------------------------------------------------------------------------
+ */
+
+static int tell(struct db_tx *tx, struct arena *a, const char *type, const char *id,
+                const struct work *w, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v = db_text(id);
+    int rc = db_exec(tx, a, &sql_message_json, &v, 1, &r, err);
+    if (rc || !db_nrows(r))
+        return rc;
+    const struct outbox_event e = {
+        .type = type,
+        .key = arena_printf(a, "webhook_message:%s", id),
+        .payload = arena_printf(a, "{\"data\":%s,\"changed\":[],\"owner_id\":%s}", db_str(r, 0, 0),
+                                db_str(r, 0, 1)),
+        .traceparent = w ? w->trace : NULL,
+        .request_id = w ? w->request : NULL,
+    };
+    return outbox_put(tx, a, &e, NULL, err);
+}
+
+/* Everything that the api needs to do it by the rights of the source's owner. */
+static char *command_text(struct work *w, const struct planned *p)
+{
+    json_t *list;
+    struct err ignored;
+    if (json_parse(w->a, w->scopes, strlen(w->scopes), &list, &ignored))
+        list = json_in(w->a, json_array());
+    json_t *o = json_in(w->a, json_pack("{s:s, s:s?, s:s?, s:s?, s:O?, s:I, s:O, s:I}", "op",
+                                        p->kind, "entity", p->entity, "field", p->field, "key",
+                                        p->key, "data", p->data, "user_id", (json_int_t)w->user,
+                                        "scopes", list, "source_id", (json_int_t)w->source));
+    return json_text(w->a, o);
+}
+
+/* Sends the first action that waits; *ret_none: there is none any more. */
+static int send_next(struct db_tx *tx, const struct work *w, bool *ret_none, struct err *err)
+{
+    struct arena *a = w->a;
+    struct db_rows *r;
+    const struct db_val v[] = { db_text(w->id), db_i64(w->run) };
+    int rc = db_exec(tx, a, &sql_action_next, v, ARRAY_LEN(v), &r, err);
+    *ret_none = !rc && !db_nrows(r);
+    if (rc || *ret_none)
+        return rc;
+    const char *entity = db_str(r, 0, 3), *key = db_str(r, 0, 4), *id = db_str(r, 0, 0);
+    const struct outbox_event e = {
+        .type = "content.command",
+        .key = arena_printf(a, "%s:%s", entity, key ? key : w->id),
+        .payload = arena_printf(a, "{\"reply\":\"webhook_action:%s\",\"command\":%s}", id,
+                                db_str(r, 0, 2)),
+        .traceparent = w->trace,
+        .request_id = w->request,
+        .actor = arena_printf(a, "user:%lld source:%lld", (long long)w->user, (long long)w->source),
+    };
+    return outbox_put(tx, a, &e, NULL, err);
+}
+
+/* --- one message ---------------------------------------------------------------------------------
+ */
+
+static int add_actions(struct db_tx *tx, struct work *w, struct err *err)
+{
+    struct db_rows *r;
+    int rc = 0;
+    for (size_t i = 0; i < w->plan.n && !rc; i++) {
+        const struct planned *p = &w->plan.actions[i];
+        bool told = str_eq(p->kind, "emit");
+        const char *key = p->key ? arena_printf(w->a, "%s:%s", p->field, p->key) : NULL;
+        const struct db_val v[] = {
+            db_text(w->id),
+            db_i64((int64_t)i + 1),
+            db_text(p->kind),
+            db_text(p->entity),
+            db_text(key),
+            db_text(command_text(w, p)),
+            db_text(told ? "done" : "waiting"),
+        };
+        rc = db_exec(tx, w->a, &sql_action_add, v, ARRAY_LEN(v), &r, err);
+    }
+    return rc;
+}
+
+/* Those that only tell are done with the mapping itself. */
+static int tell_all(struct db_tx *tx, struct work *w, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < w->plan.n && !rc; i++) {
+        static const struct db_stmt set = {
+            .name = "message_data",
+            .sql = "UPDATE messages SET data = $2::jsonb WHERE id = $1::uuid",
+            .flags = DB_WRITE
+        };
+        const struct planned *p = &w->plan.actions[i];
+        const struct db_val v[] = { db_text(w->id),
+                                    db_text(p->data ? json_text(w->a, p->data) : NULL) };
+        struct db_rows *r;
+        if (!str_eq(p->kind, "emit"))
+            continue;
+        rc = db_exec(tx, w->a, &set, v, ARRAY_LEN(v), &r, err);
+        if (!rc)
+            rc = tell(tx, w->a, "webhook.message.mapped", w->id, w, err);
+    }
+    return rc;
+}
+
+static int mapped(struct db_tx *tx, struct work *w, const char *status, const char *error,
+                  struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v[] = {
+        db_text(w->id),
+        db_text(status),
+        db_text(error ? arena_printf(w->a, "%.*s", error_max, error) : NULL),
+        db_text(w->plan.results ? json_text(w->a, w->plan.results) : NULL),
+        db_i64(w->mapping_version),
+        db_null(),
+    };
+    return db_exec(tx, w->a, &sql_message_mapped, v, ARRAY_LEN(v), &r, err);
+}
+
+static int settle_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct work *w = ctx;
+    struct db_rows *r;
+    const struct db_val v[] = { db_text(w->id), db_i64(w->run), db_i64(w->attempts) };
+    int rc = db_exec(tx, w->a, &sql_message_still, v, ARRAY_LEN(v), &r, err);
+    if (rc || !db_nrows(r))
+        return rc;
+    if (w->rc == -E_unavailable) {
+        const struct db_val later[] = { db_text(w->id), db_text(w->err.msg), db_i64(later_s) };
+        return db_exec(tx, w->a, &sql_message_later, later, ARRAY_LEN(later), &r, err);
+    }
+    if (w->rc) {
+        w->plan.results = NULL;
+        rc = mapped(tx, w, "dead", w->err.msg, err);
+        return rc ? rc : tell(tx, w->a, "webhook.message.dead", w->id, w, err);
+    }
+    rc = mapped(tx, w, w->plan.n ? "working" : "ignored", NULL, err);
+    if (rc || !w->plan.n)
+        return rc;
+    bool none;
+    rc = add_actions(tx, w, err);
+    if (!rc)
+        rc = tell_all(tx, w, err);
+    if (!rc)
+        rc = send_next(tx, w, &none, err);
+    return rc || !none ? rc : mapped(tx, w, "done", NULL, err);
+}
+
+static void plan(struct work *w, const struct db_rows *r, size_t i)
+{
+    json_t *mapping;
+    struct message m = { .body = db_str(r, i, 9),
+                         .content_type = db_str(r, i, 6),
+                         .headers = db_str(r, i, 8),
+                         .query = db_str(r, i, 7),
+                         .event = db_str(r, i, 4),
+                         .id = db_str(r, i, 5),
+                         .created_at = db_str(r, i, 11) };
+    void *raw = NULL;
+    m.body_n = strlen(m.body);
+    if (db_get_bool(r, i, 10) && b64_decode(w->a, m.body, &raw, &m.body_n))
+        m.body = raw;
+    const char *text = db_str(r, i, 12);
+    if (!db_get_bool(r, i, 18))
+        w->rc = err_set(&w->err, E_gone, "The source was deleted.");
+    else if (json_parse(w->a, text, strlen(text), &mapping, &w->err))
+        w->rc = -(int)w->err.code;
+    else
+        w->rc = mapping_plan(w->a, mapping, &m, mappers_run, hooks_of(w->svc)->mappers, &w->plan,
+                             &w->err);
+}
+
+static void process(struct svc *svc, const struct db_rows *r, size_t i)
+{
+    struct arena *a = arena_new();
+    struct err err = { 0 };
+    struct work w = { .svc = svc,
+                      .a = a,
+                      .id = db_str(r, i, 0),
+                      .source = db_get_i64(r, i, 1),
+                      .run = db_get_i64(r, i, 2),
+                      .attempts = db_get_i64(r, i, 3),
+                      .mapping_version = db_get_i64(r, i, 13),
+                      .user = db_get_i64(r, i, 14),
+                      .scopes = db_str(r, i, 15) ? db_str(r, i, 15) : "[]",
+                      .trace = db_str(r, i, 16),
+                      .request = db_str(r, i, 17) };
+    plan(&w, r, i);
+    int rc = db_tx(svc->db, a, settle_tx, &w, &err);
+    /* What could not be written is taken again when its two minutes are over. */
+    log_info("hook.message", kv_s("id", w.id), kv_i("source", w.source),
+             kv_i("actions", (int64_t)w.plan.n),
+             kv_s("error", rc     ? err.msg
+                           : w.rc ? w.err.msg
+                                  : ""),
+             kv_s("detail", rc ? err.detail : ""));
+    arena_free(a);
+}
+
+static size_t process_due(struct svc *svc)
+{
+    struct arena *a = arena_new();
+    struct db_rows *r;
+    struct err err;
+    const struct db_val v = db_i64(batch);
+    size_t n = 0;
+    int rc = db_query(svc->db, a, &sql_messages_claim, &v, 1, &r, &err);
+    if (rc && rc != -E_unavailable)
+        log_error("hook.claim_failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+    if (!rc)
+        n = db_nrows(r);
+    for (size_t i = 0; i < n; i++)
+        process(svc, r, i);
+    if (n)
+        wake_relay(svc);
+    arena_free(a);
+    return n;
+}
+
+/* --- actions that wait ---------------------------------------------------------------------------
+ */
+
+static int retry_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    static const struct db_stmt read = {
+        .name = "message_owner",
+        .sql = "SELECT source_id, user_id, trace, request_id FROM messages WHERE id = $1::uuid"
+    };
+    struct work *out = ctx;
+    const struct db_val most = db_i64(batch);
+    struct db_rows *due, *r;
+    int rc = db_exec(tx, out->a, &sql_actions_due, &most, 1, &due, err);
+    out->attempts = rc ? 0 : (int64_t)db_nrows(due);
+    for (size_t i = 0; !rc && i < db_nrows(due); i++) {
+        const struct db_val id = db_text(db_str(due, i, 1));
+        bool none;
+        rc = db_exec(tx, out->a, &read, &id, 1, &r, err);
+        if (rc || !db_nrows(r))
+            continue;
+        const struct work w = { .a = out->a,
+                                .id = db_str(due, i, 1),
+                                .run = db_get_i64(due, i, 2),
+                                .source = db_get_i64(r, 0, 0),
+                                .user = db_get_i64(r, 0, 1),
+                                .trace = db_str(r, 0, 2),
+                                .request = db_str(r, 0, 3) };
+        const struct db_val state[] = { db_text(w.id), db_i64(w.run), db_text("working"), db_null(),
+                                        db_i64(0) };
+        rc = send_next(tx, &w, &none, err);
+        if (!rc)
+            rc = db_exec(tx, out->a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
+    }
+    return rc;
+}
+
+static size_t retry_due(struct svc *svc)
+{
+    struct work w = { .a = arena_new() };
+    struct err err = { 0 };
+    int rc = db_tx(svc->db, w.a, retry_tx, &w, &err);
+    if (rc && rc != -E_unavailable)
+        log_error("hook.retry_failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+    size_t n = rc ? 0 : (size_t)w.attempts;
+    if (n)
+        wake_relay(svc);
+    arena_free(w.a);
+    return n;
+}
+
+void process_job(struct svc *svc)
+{
+    int64_t next_us = 0;
+    while (!svc_stopping(svc)) {
+        bool told = atomic_exchange(&woken, false);
+        if (!told && clock_mono_us() < next_us) {
+            svc_pause(svc, look_ms);
+            continue;
+        }
+        size_t n = process_due(svc) + retry_due(svc);
+        next_us = n ? 0 : clock_mono_us() + idle_ms * 1000;
+    }
+}
+
+/* --- results -------------------------------------------------------------------------------------
+ */
+
+struct result {
+    int64_t action, entity_id;
+    bool ok, again;
+    const char *error;
+};
+
+static int read_result(struct msg *m, struct result *ret, struct err *err)
+{
+    static const char prefix[] = "webhook_action:";
+    json_t *o;
+    int rc = json_parse(m->arena, m->payload ? m->payload : "", m->len, &o, err);
+    if (rc)
+        return rc;
+    const char *reply = json_string_value(json_object_get(o, "reply"));
+    *ret = (struct result){ .ok = json_is_true(json_object_get(o, "ok")),
+                            .again = json_is_true(json_object_get(o, "again")),
+                            .entity_id = json_integer_value(json_object_get(o, "id")),
+                            .error = json_string_value(json_object_get(o, "error")) };
+    if (!reply || !str_starts(reply, prefix))
+        return 0; /* somebody else's */
+    return str_to_i64(reply + sizeof(prefix) - 1, 1, INT64_MAX, &ret->action)
+               ? 0
+               : err_set(err, E_invalid, "not a result: reply");
+}
+
+static double wait_s(const struct svc *svc, int64_t attempts)
+{
+    const struct hooks_conf *conf = hooks_conf_of(svc);
+    int64_t ms = conf->retry_base_ms;
+    for (int64_t i = 1; i < attempts && ms < hour_ms; i++)
+        ms *= 2;
+    ms = ms > hour_ms ? hour_ms : ms;
+    return (double)(ms - ms / 5 + (int64_t)random_below((uint64_t)(2 * (ms / 5) + 1))) / 1000;
+}
+
+static int on_failure(struct msg *m, struct db_tx *tx, const struct result *res, struct work *w,
+                      struct err *err)
+{
+    struct arena *a = m->arena;
+    struct db_rows *r;
+    const char *why = arena_printf(a, "%.*s", error_max, res->error ? res->error : "It failed.");
+    bool again = res->again && w->attempts <= hooks_conf_of(m->svc)->retry_max;
+    const char *wait = arena_printf(a, "%.3f", wait_s(m->svc, w->attempts));
+    const struct db_val later[] = { db_i64(res->action), db_text(why), db_text(wait) };
+    const struct db_val dead[] = { db_text(w->id), db_i64(w->run), db_i64(res->action),
+                                   db_text(why) };
+    const struct db_val state[] = { db_text(w->id), db_i64(w->run),
+                                    db_text(again ? "failed" : "dead"), db_text(why),
+                                    db_text(wait) };
+    int rc = again ? db_exec(tx, a, &sql_action_later, later, ARRAY_LEN(later), &r, err)
+                   : db_exec(tx, a, &sql_action_dead, dead, ARRAY_LEN(dead), &r, err);
+    if (!rc)
+        rc = db_exec(tx, a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
+    return rc || again ? rc : tell(tx, a, "webhook.message.dead", w->id, w, err);
+}
+
+int action_result(struct msg *m, struct db_tx *tx, struct err *err)
+{
+    static const struct db_stmt owner = {
+        .name = "result_owner", .sql = "SELECT source_id, user_id FROM messages WHERE id = $1::uuid"
+    };
+    struct arena *a = m->arena;
+    struct result res;
+    struct db_rows *r, *who;
+    bool none;
+    int rc = read_result(m, &res, err);
+    if (rc || !res.action)
+        return rc;
+    const struct db_val id = db_i64(res.action);
+    rc = db_exec(tx, a, &sql_action_sent, &id, 1, &r, err);
+    if (rc || !db_nrows(r) || db_get_i64(r, 0, 1) != db_get_i64(r, 0, 3))
+        return rc; /* of a run that is over */
+    const struct db_val mid = db_text(db_str(r, 0, 0));
+    rc = db_exec(tx, a, &owner, &mid, 1, &who, err);
+    if (rc || !db_nrows(who))
+        return rc;
+    struct work w = { .svc = m->svc,
+                      .a = a,
+                      .id = db_str(r, 0, 0),
+                      .run = db_get_i64(r, 0, 1),
+                      .attempts = db_get_i64(r, 0, 2),
+                      .trace = db_str(r, 0, 4),
+                      .request = db_str(r, 0, 5),
+                      .source = db_get_i64(who, 0, 0),
+                      .user = db_get_i64(who, 0, 1) };
+    if (!res.ok)
+        return on_failure(m, tx, &res, &w, err);
+    const struct db_val done[] = { id, db_i64(res.entity_id) };
+    rc = db_exec(tx, a, &sql_action_done, done, ARRAY_LEN(done), &r, err);
+    if (!rc)
+        rc = send_next(tx, &w, &none, err);
+    if (rc)
+        return rc;
+    const struct db_val state[] = { db_text(w.id), db_i64(w.run),
+                                    db_text(none ? "done" : "working"), db_null(), db_i64(0) };
+    return db_exec(tx, a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
+}
