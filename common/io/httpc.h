@@ -15,8 +15,8 @@
 
 struct httpc;
 struct httpc_conf {
-    const char *egress_allow; /* CIDR list, "" for none */
-    const char *dns_servers;  /* "" : resolv.conf */
+    const char *egress_allow;             /* CIDR list, "" for none */
+    const char *dns_servers;              /* "" : resolv.conf */
     size_t conns_max, conns_per_host_max; /* the latter 0: no limit of its own */
     const char *user_agent;
 };

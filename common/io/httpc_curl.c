@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Replies are short and mostly cut; with curl's own 16 KB each of hundreds of handles keeps as much. */
+/* Replies are short and mostly cut; with curl's own 16 KB each of hundreds of handles keeps as
+ * much. */
 enum { idle_conn_s = 60, read_bytes_max = 4096 };
 
 static void must(bool ok)

@@ -23,8 +23,8 @@ static bool id_ok(const struct req *req)
     return uuid_parse(req->params[0], raw);
 }
 
-/* An event goes by the name that receivers see, evt_…; the UUID alone, which events carry elsewhere,
- * is taken too, also in a list of them. */
+/* An event goes by the name that receivers see, evt_…; the UUID alone, which events carry
+ * elsewhere, is taken too, also in a list of them. */
 static const char *event_names(struct arena *a, const char *value)
 {
     struct buf b;
