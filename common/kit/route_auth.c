@@ -5,15 +5,14 @@
 #include "common/kit/key_use.h"
 #include "common/kit/svc.h"
 
-/* The token of "Bearer <token>"; NULL if it is another scheme. */
-static const char *bearer(const char *authorization)
+#include <strings.h>
+
+/* The token of "<scheme> <token>"; NULL if it is another scheme. */
+static const char *token_of(const char *authorization, const char *scheme)
 {
-    static const char scheme[] = "bearer";
-    size_t n = sizeof scheme - 1;
-    for (size_t i = 0; i < n; i++) {
-        if ((authorization[i] | 32) != scheme[i])
-            return NULL;
-    }
+    size_t n = strlen(scheme);
+    if (strncasecmp(authorization, scheme, n) != 0)
+        return NULL;
     const char *token = authorization + n;
     if (*token != ' ')
         return NULL;
@@ -33,7 +32,11 @@ static int credential(struct call *c, const char **ret, struct err *err)
     if (http_header_count(c->http, "Authorization") > 1 ||
         http_header_count(c->http, "X-API-Key") > 1)
         return err_set(err, E_invalid, "A credential is sent once.");
-    const char *token = auth ? bearer(auth) : NULL;
+    const char *token = auth ? token_of(auth, "Bearer") : NULL;
+    if (auth && !token) {
+        token = token_of(auth, "DPoP");
+        c->dpop = token != NULL;
+    }
     if (auth && !token)
         return err_set(err, E_unauthorized, "Authorization takes one Bearer token.");
     if (token && key && strcmp(token, key))
@@ -71,7 +74,11 @@ int route_authenticate(struct call *c, struct err *err)
         return 0;
     const struct token_use use = { .credential = token,
                                    .addr = c->req.client_addr,
-                                   .path = c->req.path };
+                                   .path = c->req.path,
+                                   .dpop = c->dpop,
+                                   .proof = http_header(c->http, "DPoP"),
+                                   .proofs = http_header_count(c->http, "DPoP"),
+                                   .method = c->http->method };
     rc = token_check_use(c->rt->svc->tokens, c->req.arena, &use, &c->req.who, err);
     if (!rc)
         key_use_note(c->rt->svc->key_uses, c->req.who.key_id, c->req.client_addr,
@@ -96,14 +103,20 @@ int route_authorize(struct call *c, struct err *err)
 const char *route_challenge(const struct call *c)
 {
     const char *scope = c->leaf ? c->leaf->route->scope : NULL;
+    const char *algs = c->dpop ? ", algs=\"ES256 RS256\"" : "";
+    const char *how = c->dpop ? "DPoP" : "Bearer";
     if (c->failed == E_insufficient_scope && scope)
         return arena_printf(c->req.arena,
-                            "Bearer realm=\"365CMS\", error=\"insufficient_scope\", scope=\"%s\"",
-                            scope);
+                            "%s realm=\"365CMS\", error=\"insufficient_scope\", scope=\"%s\"%s",
+                            how, scope, algs);
     if (c->failed != E_unauthorized)
         return NULL;
-    return c->credential ? "Bearer realm=\"365CMS\", error=\"invalid_token\""
-                         : "Bearer realm=\"365CMS\"";
+    /* RFC 9728 §5.1: where to learn who gives tokens. */
+    return arena_printf(c->req.arena,
+                        "%s realm=\"365CMS\"%s%s, "
+                        "resource_metadata=\"%s/.well-known/oauth-protected-resource\"",
+                        how, c->credential ? ", error=\"invalid_token\"" : "", algs,
+                        c->rt->public_url);
 }
 
 /* --- Idempotency-Key -----------------------------------------------------------------------------

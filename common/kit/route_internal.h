@@ -69,6 +69,7 @@ struct call {
     unsigned allowed;        /* methods of the path, a bit each */
     bool answered;           /* a phase gave the answer: the later ones are skipped */
     bool credential;         /* one was sent */
+    bool dpop;               /* as "DPoP <token>" (RFC 9449) */
     unsigned char repr;      /* enum repr of a success, which Accept chose */
     unsigned char coding;    /* enum coding that Accept-Encoding prefers, */
     bool plain;              /* and whether it may stay away */

@@ -253,6 +253,8 @@ int token_check_use(struct tokens *t, struct arena *a, const struct token_use *u
                     struct principal *ret, struct err *err)
 {
     bool jwt = t->jwts && strchr(use->credential, '.');
+    if (!jwt && use->dpop) /* keys are not bound to anything */
+        return err_set(err, E_unauthorized, "The credential is not valid.");
     return jwt ? token_check_jwt(t, a, use, ret, err) : check_key(t, a, use, ret, err);
 }
 

@@ -43,6 +43,10 @@ int token_check(struct tokens *t, struct arena *a, const char *credential, const
 /* The same for a request: an access token must be for its path. */
 struct token_use {
     const char *credential, *addr, *path;
+    bool dpop;          /* sent as "DPoP <token>" */
+    const char *proof;  /* the DPoP header, or NULL */
+    size_t proofs;      /* how many there were */
+    const char *method; /* "GET" */
 };
 int token_check_use(struct tokens *t, struct arena *a, const struct token_use *use,
                     struct principal *ret, struct err *err) MUST_CHECK;

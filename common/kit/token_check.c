@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/io/crypto.h"
 #include "common/kit/metrics.h"
+#include "common/kit/token_dpop.h"
 #include "common/kit/token_internal.h"
 #include "common/kit/token_jwt.h"
 
@@ -111,6 +112,28 @@ static int signed_by_us(struct tokens *t, struct arena *a, const char *compact, 
 /* --- the check ----------------------------------------------------------------------------------
  */
 
+/* A bound token is nothing without its key, nor may it be sent as if it were not bound (RFC 9449
+ * §7.1). */
+static int check_binding(struct tokens *t, struct arena *a, const struct token_use *use,
+                         const struct jwt_known *k, struct err *err)
+{
+    struct dpop proof;
+    if (!*k->jkt)
+        return use->dpop ? refused(err, "it is not bound to a key") : 0;
+    if (!use->dpop)
+        return refused(err, "it is bound to a key");
+    const struct dpop_ask ask = { .proof = use->proof,
+                                  .proofs = use->proofs,
+                                  .method = use->method,
+                                  .url = arena_printf(a, "%s%s", t->conf.issuer, use->path),
+                                  .token = use->credential,
+                                  .now_us = clock_us() };
+    int rc = dpop_check(a, t->conf.workers, t->conf.cache, &ask, &proof, err);
+    if (rc)
+        return rc;
+    return crypto_equal(proof.jkt, k->jkt, jwk_thumb_len) ? 0 : refused(err, "another key's");
+}
+
 static int check(struct tokens *t, struct arena *a, const struct token_use *use,
                  struct jwt_known *ret, struct err *err)
 {
@@ -133,7 +156,7 @@ static int check(struct tokens *t, struct arena *a, const struct token_use *use,
         return refused(err, "it is over, or not for this place");
     if (!table_allows(&t->table, ret))
         return refused(err, "it was revoked");
-    return *ret->jkt ? refused(err, "it is bound to a key") : 0;
+    return check_binding(t, a, use, ret, err);
 }
 
 int token_look(struct tokens *t, struct arena *a, const char *credential, struct jws *ret_parts,

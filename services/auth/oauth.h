@@ -94,6 +94,10 @@ bool client_redirect_ok(const struct client *c, const char *uri);
 bool redirect_form_ok(const char *uri, bool public, const char **ret_why);
 bool client_jwks_ok(struct arena *a, const json_t *jwks);
 
+/* The key that the request proves (RFC 9449 §5), in the arena; *ret NULL: no proof was sent. */
+int oauth_proven_key(struct req *req, const char **ret, struct fault *f,
+                     struct err *err) MUST_CHECK;
+
 /* --- scopes and resources (oauth_token.c) -------------------------------------------------------
  */
 /* Names of `scope` (NULL: all the client may have) that the client was registered for, as a set.
@@ -130,10 +134,15 @@ struct issue {
 int oauth_issue(struct req *req, struct res *res, const struct issue *i,
                 struct err *err) MUST_CHECK;
 /* oauth_code.c: both grants that come from a person's authorization. */
-int oauth_redeem_code(struct req *req, struct res *res, const struct form *form,
-                      const struct client *c, struct fault *f, struct err *err) MUST_CHECK;
-int oauth_redeem_refresh(struct req *req, struct res *res, const struct form *form,
-                         const struct client *c, struct fault *f, struct err *err) MUST_CHECK;
+struct token_ask {
+    struct form form;
+    struct client client;
+    const char *jkt; /* of the key that the request proves; NULL: none */
+};
+int oauth_redeem_code(struct req *req, struct res *res, const struct token_ask *ask,
+                      struct fault *f, struct err *err) MUST_CHECK;
+int oauth_redeem_refresh(struct req *req, struct res *res, const struct token_ask *ask,
+                         struct fault *f, struct err *err) MUST_CHECK;
 /* A code for what a person has consented to; the redirect's own parameters follow in *ret_code. */
 struct authorization {
     const struct client *client;

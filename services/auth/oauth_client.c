@@ -5,6 +5,8 @@
 #include "common/base/fiber.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/io/httpd.h"
+#include "common/kit/token_dpop.h"
 
 #include "auth/sql.h"
 
@@ -276,6 +278,30 @@ static int check_assertion(struct req *req, const struct client *c, const char *
     if (rc)
         return rc;
     return db_nrows(r) ? 0 : no_client(f, err, "The client assertion was used before.");
+}
+
+/* --- DPoP ---------------------------------------------------------------------------------------
+ */
+
+int oauth_proven_key(struct req *req, const char **ret, struct fault *f, struct err *err)
+{
+    struct dpop proof;
+    const struct dpop_ask ask = {
+        .proof = req_header(req, "DPoP"),
+        .proofs = http_header_count(req->http, "DPoP"),
+        .method = method_name(req->method),
+        .url = arena_printf(req->arena, "%s%s", req->svc->conf->public_url, req->path),
+        .now_us = req->now_us,
+    };
+    *ret = NULL;
+    if (!ask.proof)
+        return 0;
+    int rc = dpop_check(req->arena, req->svc->workers, req->svc->cache, &ask, &proof, err);
+    if (!rc)
+        *ret = arena_strdup(req->arena, proof.jkt);
+    return rc == -E_unauthorized
+               ? fault_set(f, err, 400, "invalid_dpop_proof", "The DPoP proof is not valid.")
+               : rc;
 }
 
 /* --- who calls ----------------------------------------------------------------------------------

@@ -240,6 +240,18 @@ static int insert_refresh(struct db_tx *tx, struct redeem *x, const char **ret, 
     return db_exec(tx, a, &sql_refresh_insert, v, ARRAY_LEN(v), &r, err);
 }
 
+static struct redeem redeem_of(struct req *req, const struct token_ask *ask, struct fault *f)
+{
+    return (struct redeem){
+        .req = req, .form = &ask->form, .client = &ask->client, .f = f, .issue = { .jkt = ask->jkt }
+    };
+}
+
+static bool key_fits(const struct redeem *x, const struct db_rows *r)
+{
+    return db_is_null(r, 0, F_JKT) || str_eq(db_str(r, 0, F_JKT), x->issue.jkt);
+}
+
 static int redeem(struct redeem *x, struct res *res, const char *secret,
                   int (*fn)(struct db_tx *, void *, struct err *), struct err *err)
 {
@@ -291,23 +303,26 @@ static int code_tx(struct db_tx *tx, void *ctx, struct err *err)
     bool same = str_eq(redirect, db_str(r, 0, F_REDIRECT));
     if (!same && (redirect || db_get_bool(r, 0, F_REDIRECT_GIVEN)))
         return no_grant(x, err, "redirect_uri is not the one that the code was sent to.");
+    if (!key_fits(x, r))
+        return no_grant(x, err, "The code is for another DPoP key.");
     if (!verifier_fits(a, form_get(x->form, "code_verifier"), db_str(r, 0, F_CHALLENGE)))
         return no_grant(x, err, "code_verifier does not fit the code_challenge.");
     rc = take_rights(x, r, err);
-    const struct db_val id = db_i64(x->issue.family_id);
+    const struct db_val v[] = { db_i64(x->issue.family_id),
+                                db_text(x->client->public ? x->issue.jkt : NULL) };
     if (!rc)
-        rc = db_exec(tx, a, &sql_family_use_code, &id, 1, &r, err);
+        rc = db_exec(tx, a, &sql_family_use_code, v, ARRAY_LEN(v), &r, err);
     return rc || !(x->client->grants & GRANT_REFRESH)
                ? rc
                : insert_refresh(tx, x, &x->issue.refresh, err);
 }
 
-int oauth_redeem_code(struct req *req, struct res *res, const struct form *form,
-                      const struct client *c, struct fault *f, struct err *err)
+int oauth_redeem_code(struct req *req, struct res *res, const struct token_ask *ask,
+                      struct fault *f, struct err *err)
 {
-    struct redeem x = { .req = req, .form = form, .client = c, .f = f };
-    const char *code = form_get(form, "code");
-    if (!code || !form_get(form, "code_verifier"))
+    struct redeem x = redeem_of(req, ask, f);
+    const char *code = form_get(&ask->form, "code");
+    if (!code || !form_get(&ask->form, "code_verifier"))
         return fault_set(f, err, 400, "invalid_request", "code and code_verifier are needed.");
     return redeem(&x, res, code, code_tx, err);
 }
@@ -362,17 +377,19 @@ static int refresh_tx(struct db_tx *tx, void *ctx, struct err *err)
         return revoke_family(tx, x, err);
     if (db_get_bool(r, 0, F_OVER))
         return no_grant(x, err, "The refresh token has expired.");
+    if (x->client->public && !key_fits(x, r))
+        return no_grant(x, err, "The refresh token is bound to another DPoP key.");
     rc = take_rights(x, r, err);
     if (rc)
         return rc;
     return used ? again(x, r, err) : rotate(tx, x, db_get_i64(r, 0, R_ID), err);
 }
 
-int oauth_redeem_refresh(struct req *req, struct res *res, const struct form *form,
-                         const struct client *c, struct fault *f, struct err *err)
+int oauth_redeem_refresh(struct req *req, struct res *res, const struct token_ask *ask,
+                         struct fault *f, struct err *err)
 {
-    struct redeem x = { .req = req, .form = form, .client = c, .f = f };
-    const char *token = form_get(form, "refresh_token");
+    struct redeem x = redeem_of(req, ask, f);
+    const char *token = form_get(&ask->form, "refresh_token");
     if (!token)
         return fault_set(f, err, 400, "invalid_request", "refresh_token is needed.");
     return redeem(&x, res, token, refresh_tx, err);

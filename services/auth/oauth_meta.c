@@ -71,6 +71,7 @@ int oauth_metadata(struct req *req, struct res *res, struct err *err)
     set(o, "introspection_endpoint_auth_signing_alg_values_supported", texts(algs));
     set(o, "revocation_endpoint_auth_methods_supported", texts(methods));
     set(o, "revocation_endpoint_auth_signing_alg_values_supported", texts(algs));
+    set(o, "dpop_signing_alg_values_supported", texts(algs));
     set(o, "authorization_response_iss_parameter_supported", json_true());
     set(o, "scopes_supported", all_scopes());
     answer(req, res, o);
@@ -79,7 +80,7 @@ int oauth_metadata(struct req *req, struct res *res, struct err *err)
 
 int oauth_resource_metadata(struct req *req, struct res *res, struct err *err)
 {
-    static const char *const how[] = { "header", NULL };
+    static const char *const how[] = { "header", NULL }, *const algs[] = { "ES256", "RS256", NULL };
     json_t *o = json_object();
     (void)err;
     set_url(req, o, "resource", "");
@@ -87,6 +88,7 @@ int oauth_resource_metadata(struct req *req, struct res *res, struct err *err)
     set_url(req, o, "jwks_uri", "/.well-known/jwks.json");
     set(o, "bearer_methods_supported", texts(how));
     set(o, "scopes_supported", all_scopes());
+    set(o, "dpop_signing_alg_values_supported", texts(algs));
     set(o, "resource_name", json_string("365CMS"));
     answer(req, res, o);
     return 0;

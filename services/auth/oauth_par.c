@@ -7,7 +7,7 @@
 #include "auth/sql.h"
 
 /* The parameters again, without what proves the client. */
-static const char *kept(struct arena *a, const struct form *form)
+static const char *kept(struct arena *a, const struct form *form, const char *jkt)
 {
     static const char *const secret[] = { "client_secret", "client_assertion",
                                           "client_assertion_type" };
@@ -21,6 +21,8 @@ static const char *kept(struct arena *a, const struct form *form)
             buf_printf(&b, "%s%s=%s", b.len ? "&" : "", url_encode(a, form->list[i].name),
                        url_encode(a, form->list[i].value));
     }
+    if (jkt && !form_get(form, "dpop_jkt"))
+        buf_printf(&b, "&dpop_jkt=%s", jkt);
     return b.overflow ? NULL : b.data;
 }
 
@@ -31,6 +33,7 @@ static int par(struct req *req, struct res *res, struct fault *f, struct err *er
     struct db_rows *r;
     unsigned char raw[32];
     char hash[65];
+    const char *jkt = NULL;
     int rc = oauth_form(req, &form, f, err);
     if (!rc)
         rc = client_authenticate(req, &form, &ask.client, f, err);
@@ -38,12 +41,16 @@ static int par(struct req *req, struct res *res, struct fault *f, struct err *er
         rc = fault_set(f, err, 400, "invalid_request", "request_uri cannot be pushed.");
     if (!rc)
         rc = ask_check(req, &form, &ask, f, err);
+    if (!rc)
+        rc = oauth_proven_key(req, &jkt, f, err);
+    if (!rc && jkt && ask.jkt && !str_eq(jkt, ask.jkt))
+        rc = fault_set(f, err, 400, "invalid_dpop_proof", "dpop_jkt is another key's.");
     if (rc)
         return rc;
     random_bytes(raw, sizeof(raw));
     const char *uri = arena_printf(req->arena, "%s%s", ask_uri_prefix,
                                    b64url_encode(req->arena, raw, sizeof(raw)));
-    const char *params = kept(req->arena, &form);
+    const char *params = kept(req->arena, &form, jkt);
     if (!params)
         return fault_set(f, err, 400, "invalid_request", "The request is too long.");
     ask_uri_hash(uri, hash);

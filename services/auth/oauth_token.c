@@ -197,10 +197,12 @@ int oauth_issue(struct req *req, struct res *res, const struct issue *i, struct 
 /* --- grants -------------------------------------------------------------------------------------
  */
 
-static int as_itself(struct req *req, struct res *res, const struct form *form,
-                     const struct client *c, struct fault *f, struct err *err)
+static int as_itself(struct req *req, struct res *res, const struct token_ask *ask, struct fault *f,
+                     struct err *err)
 {
-    struct issue i = { .client = c, .role = c->role };
+    const struct client *c = &ask->client;
+    const struct form *form = &ask->form;
+    struct issue i = { .client = c, .role = c->role, .jkt = ask->jkt };
     if (c->public)
         return fault_set(f, err, 400, "unauthorized_client",
                          "A client without a secret cannot act for itself.");
@@ -215,8 +217,8 @@ static int as_itself(struct req *req, struct res *res, const struct form *form,
     return oauth_issue(req, res, &i, err);
 }
 
-typedef int grant_fn(struct req *req, struct res *res, const struct form *form,
-                     const struct client *c, struct fault *f, struct err *err);
+typedef int grant_fn(struct req *req, struct res *res, const struct token_ask *ask, struct fault *f,
+                     struct err *err);
 static const struct {
     const char *name;
     enum grant_type type;
@@ -229,23 +231,26 @@ static const struct {
 
 static int token(struct req *req, struct res *res, struct fault *f, struct err *err)
 {
-    struct form form;
-    struct client c;
-    int rc = oauth_form(req, &form, f, err);
+    struct token_ask ask;
+    int rc = oauth_form(req, &ask.form, f, err);
     if (!rc)
-        rc = client_authenticate(req, &form, &c, f, err);
+        rc = client_authenticate(req, &ask.form, &ask.client, f, err);
+    if (!rc)
+        rc = oauth_proven_key(req, &ask.jkt, f, err);
     if (rc)
         return rc;
-    const char *type = form_get(&form, "grant_type");
+    if (ask.client.dpop && !ask.jkt)
+        return fault_set(f, err, 400, "invalid_dpop_proof", "This client must send a DPoP proof.");
+    const char *type = form_get(&ask.form, "grant_type");
     if (!type)
         return fault_set(f, err, 400, "invalid_request", "grant_type is missing.");
     for (size_t i = 0; i < ARRAY_LEN(grants); i++) {
         if (!str_eq(type, grants[i].name))
             continue;
-        if (!(c.grants & grants[i].type))
+        if (!(ask.client.grants & grants[i].type))
             return fault_set(f, err, 400, "unauthorized_client",
                              "The client was not registered for %s.", type);
-        return grants[i].fn(req, res, &form, &c, f, err);
+        return grants[i].fn(req, res, &ask, f, err);
     }
     return fault_set(f, err, 400, "unsupported_grant_type", "There is no grant %.64s.", type);
 }

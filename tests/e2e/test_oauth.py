@@ -179,6 +179,8 @@ def test_AU06_two_secrets_live_while_one_is_rotated(cms, machine):
     assert cms.delete(path + "/previous-secret").status_code == 204
     refused(ask(client, grant_type="client_credentials"), "invalid_client", 401)
     assert ask(fresh, grant_type="client_credentials").status_code == 200
+    renamed = cms.patch(path, json={"name": "another name"})
+    assert renamed.status_code == 200 and renamed.json()["data"]["name"] == "another name"
     last = cms.post(path + "/rotate", json={"overlap_seconds": 0}).json()["data"]
     refused(ask(fresh, grant_type="client_credentials"), "invalid_client", 401)
     assert ask(last, grant_type="client_credentials").status_code == 200
@@ -622,6 +624,72 @@ def test_AU10_pushed_requests_are_good_once_and_for_one_client(register, person)
     token = ask(client, grant_type="authorization_code", code=query_of(back)["code"], code_verifier=verifier, redirect_uri=CALLBACK)
     assert token.status_code == 200
     assert person.go(at(client, uri)) is None and person.answer.status_code == 400, "good once"
+
+
+# --- DPoP
+
+
+class Dpop:
+    def __init__(self):
+        self.key = ECKey.generate_key("P-256")
+
+    def proof(self, method, url, token=None, header=None, key=None, **more):
+        claims = {"jti": secrets.token_hex(8), "htm": method, "htu": url, "iat": int(time.time()), **more}
+        if token and "ath" not in more:
+            claims["ath"] = base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")
+        head = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.key.as_dict(private=False), **(header or {})}
+        return jwt.encode(head, {k: v for k, v in claims.items() if v is not None}, key or self.key)
+
+
+def test_AU10_dpop_binds_tokens_to_their_key(register, machine, person, metadata):
+    assert "ES256" in metadata["dpop_signing_alg_values_supported"]
+    url, me, thief = stack.URL + "/api/v2/posts", Dpop(), Dpop()
+    client = machine(dpop_bound=True)
+    auth = (client["client_id"], client["client_secret"])
+    data = {"grant_type": "client_credentials"}
+    refused(ask(client, **data), "invalid_dpop_proof")
+    once = me.proof("POST", TOKEN)
+    answer = requests.post(TOKEN, data=data, auth=auth, headers={"DPoP": once}, timeout=30)
+    assert answer.status_code == 200 and answer.json()["token_type"] == "DPoP", answer.text
+    refused(requests.post(TOKEN, data=data, auth=auth, headers={"DPoP": once}, timeout=30), "invalid_dpop_proof")
+    for bad in (me.proof("GET", TOKEN), me.proof("POST", TOKEN + "/x"), me.proof("POST", TOKEN, iat=int(time.time()) - 300),
+                me.proof("POST", TOKEN, iat=int(time.time()) + 300), me.proof("POST", TOKEN, jti=None),
+                me.proof("POST", TOKEN, header={"typ": "JWT"}), me.proof("POST", TOKEN, key=thief.key),
+                me.proof("POST", TOKEN, header={"jwk": me.key.as_dict(private=True)}), "x.y.z"):
+        refused(requests.post(TOKEN, data=data, auth=auth, headers={"DPoP": bad}, timeout=30), "invalid_dpop_proof")
+    token = answer.json()["access_token"]
+    assert claims_of(answer.json())["cnf"]["jkt"] == me.key.thumbprint()
+
+    def get(proof=None, scheme="DPoP"):
+        headers = {"Authorization": f"{scheme} {token}", **({"DPoP": proof} if proof else {})}
+        return requests.get(url, headers=headers, timeout=30)
+
+    good = me.proof("GET", url, token)
+    assert get(good).status_code == 200
+    refusals = [get(good), get(), get(scheme="Bearer"), get(me.proof("GET", url, token), scheme="Bearer"),
+                get(thief.proof("GET", url, token)), get(me.proof("POST", url, token)), get(me.proof("GET", url)),
+                get(me.proof("GET", url, token, ath="x")), get(me.proof("GET", url + "/1", token))]
+    assert [r.status_code for r in refusals] == [401] * len(refusals)
+    assert refusals[0].headers["WWW-Authenticate"].startswith("DPoP ") and "algs=" in refusals[0].headers["WWW-Authenticate"]
+    plain = ask(machine(), grant_type="client_credentials").json()["access_token"]
+    wrong = requests.get(url, headers={"Authorization": "DPoP " + plain, "DPoP": me.proof("GET", url, plain)}, timeout=30)
+    assert wrong.status_code == 401, "a token that is not bound is not sent as one"
+
+
+def test_AU10_dpop_binds_codes_and_a_public_clients_refresh_tokens(register, person):
+    client, me, thief = register(type="public"), Dpop(), Dpop()
+    data = {**code_for(client, person, dpop_jkt=me.key.thumbprint()), "client_id": client["client_id"]}
+
+    def send(who, **form):
+        return requests.post(TOKEN, data=form, timeout=30, headers={"DPoP": who.proof("POST", TOKEN)} if who else {})
+
+    refused(send(None, **data), "invalid_grant")
+    refused(send(thief, **data), "invalid_grant")
+    token = send(me, **data).json()
+    again = {"grant_type": "refresh_token", "client_id": client["client_id"], "refresh_token": token["refresh_token"]}
+    refused(send(None, **again), "invalid_grant")
+    refused(send(thief, **again), "invalid_grant")
+    assert send(me, **again).json()["token_type"] == "DPoP"
 
 
 def test_X06_canary_secrets_are_in_no_answer(cms, machine):

@@ -55,7 +55,8 @@ from oauth_families f join people p using (user_id) join oauth_grants g on g.id 
 where f.code_hash = $1 for update of f
 
 -- name: family_use_code write
-update oauth_families set code_used_at = now() where id = $1
+-- The refresh tokens of a public client are bound to the key that it first proves (RFC 9449 §5).
+update oauth_families set code_used_at = now(), jkt = coalesce(jkt, $2) where id = $1
 
 -- name: family_revoke write
 update oauth_families set revoked_at = now() where id = $1 and revoked_at is null

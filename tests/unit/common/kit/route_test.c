@@ -187,7 +187,7 @@ static void credentials(void **state)
 {
     static const struct exchange list[] = {
         { "GET /t/any", NULL, NULL, 401,
-         HAS("WWW-Authenticate: Bearer realm=\"365CMS\"\r\n", "unauthorized") },
+         HAS("WWW-Authenticate: Bearer realm=\"365CMS\", resource_metadata=\"", "unauthorized") },
         { "GET /t/any", "Authorization: Bearer wrong\r\n", NULL, 401,
          HAS("error=\"invalid_token\"") },
         { "GET /t/any", "Authorization: Basic cmVhZGVy\r\n", NULL, 401, HAS(NULL) },
