@@ -1,0 +1,287 @@
+/*
+ * Signing keys, logins and the tables of OAuth on a real database, without HTTP.
+ * CMS365_TEST_DATABASE_URL names a role that may create schemas; CMS365_TEST_REDIS_URL.
+ */
+#include "services/auth/oauth.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/io/cache.h"
+#include "common/io/crypto.h"
+#include "common/kit/migrate.h"
+#include "common/kit/svc_internal.h"
+#include "services/auth/jwk.h"
+#include "services/auth/login.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "auth/sql.h"
+
+static struct svc svc;
+static struct auth_conf own_conf;
+static struct db_conf dbc;
+static struct db_session *session;
+static struct arena *a;
+static char schema[64];
+
+static void ok(int rc, const struct err *err)
+{
+    if (rc)
+        fail_msg("%s: %s (%s)", err_name(err->code), err->msg, err->detail);
+}
+
+static struct db_rows *query(const char *sql)
+{
+    struct db_stmt s = { .sql = sql, .flags = DB_ONCE };
+    struct db_rows *r;
+    struct err err;
+    ok(db_query(svc.db, a, &s, NULL, 0, &r, &err), &err);
+    return r;
+}
+
+static int64_t number(const char *sql)
+{
+    return db_get_i64(query(sql), 0, 0);
+}
+
+/* --- signing keys -------------------------------------------------------------------------------
+ */
+
+static void refresh(struct signers *s, bool force, int64_t lead_s)
+{
+    struct err err = { 0 };
+    ok(signers_refresh(&svc, s, a, force, lead_s, &err), &err);
+}
+
+static char *signed_by(const struct jose_key *k)
+{
+    char *token;
+    struct err err;
+    ok(jws_sign(k, a, "at+jwt", json_in(a, json_pack("{s:s}", "iss", "x")), &token, &err), &err);
+    return token;
+}
+
+/* proves: AU-08, X-06 */
+static void signing_keys_are_made_once_and_sealed(void **state)
+{
+    (void)state;
+    struct signers *one = signers_new(), *two = signers_new();
+    assert_null(signers_key(one, JOSE_ES256));
+    refresh(one, false, signing_lead_s);
+    refresh(two, false, signing_lead_s);
+    assert_int_equal(number("select count(*) from signing_keys"), 2);
+    for (enum jose_alg alg = JOSE_ES256; alg <= JOSE_RS256; alg++) {
+        const struct jose_key *k = signers_key(one, alg);
+        assert_non_null(k);
+        assert_string_equal(jose_key_thumb(signers_key(two, alg)), jose_key_thumb(k));
+        json_t *o;
+        struct err err;
+        char *text = jose_key_text(k, a, JOSE_PRIVATE);
+        ok(json_parse(a, text, strlen(text), &o, &err), &err);
+        const char *secret = json_string_value(json_object_get(o, "d"));
+        static const char *const tables[] = { "signing_keys", "outbox" };
+        for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+            assert_int_equal(number(arena_printf(
+                                 a, "select count(*) from %s t where position('%s' in t::text) > 0",
+                                 tables[i], secret)),
+                             0);
+    }
+    assert_int_equal(number("select count(*) from outbox where type = 'signing_key.state'"), 2);
+    signers_free(one);
+    signers_free(two);
+}
+
+/* proves: AU-08: the next key is published before it signs, the last one is accepted after */
+static void signing_keys_rotate_with_overlap(void **state)
+{
+    (void)state;
+    struct signers *s = signers_new();
+    struct jwts *j = jwts_new("https://cms.example");
+    struct err err;
+    refresh(s, false, signing_lead_s);
+    const struct jose_key *first = signers_key(s, JOSE_ES256);
+    char *token = signed_by(first);
+    refresh(s, true, signing_lead_s);
+    assert_int_equal(number("select count(*) from signing_keys"), 4);
+    assert_ptr_equal(signers_key(s, JOSE_ES256), first);
+    assert_int_equal(number("select count(*) from signing_keys where expires_at is null"), 2);
+    query("update signing_keys set active_at = now() - interval '1 s' where active_at > now()");
+    refresh(s, false, signing_lead_s);
+    const struct jose_key *second = signers_key(s, JOSE_ES256);
+    assert_ptr_not_equal(second, first);
+    /* What the other programs were told lets them accept both. */
+    struct db_rows *r =
+        query("select payload from outbox where type = 'signing_key.state' order by id");
+    for (size_t i = 0; i < db_nrows(r); i++)
+        ok(jwts_put_key(j, a, db_str(r, i, 0), strlen(db_str(r, i, 0)), &err), &err);
+    assert_true(jws_verify(jwts_find_key(j, jose_key_thumb(first)), a, token));
+    assert_true(jws_verify(jwts_find_key(j, jose_key_thumb(second)), a, signed_by(second)));
+    /* A week on the first is over. */
+    clock_set_ms(clock_ms() + 7 * 86400000ll);
+    assert_null(jwts_find_key(j, jose_key_thumb(first)));
+    assert_non_null(jwts_find_key(j, jose_key_thumb(second)));
+    clock_set_ms(0);
+    jwts_free(j);
+    signers_free(s);
+}
+
+static void signing_keys_grow_old(void **state)
+{
+    (void)state;
+    struct signers *s = signers_new();
+    refresh(s, false, 0);
+    const struct jose_key *before = signers_key(s, JOSE_RS256);
+    query("update signing_keys set active_at = active_at - interval '31 days'");
+    refresh(s, false, 0);
+    assert_ptr_not_equal(signers_key(s, JOSE_RS256), before);
+    signers_free(s);
+}
+
+/* --- logins -------------------------------------------------------------------------------------
+ */
+
+static enum login_verdict login(const char *name, const char *password, struct login_user *ret)
+{
+    const struct login_try t = { .name = name, .password = password, .addr = "127.0.0.1" };
+    enum login_verdict v;
+    struct err err = { 0 };
+    ok(login_verify(&svc, a, &t, &v, ret, &err), &err);
+    return v;
+}
+
+/* proves: AU-11 */
+static void password_opens_by_name_or_address_while_active(void **state)
+{
+    (void)state;
+    struct login_user u = { 0 };
+    const char *phc = password_hash(a, "correct horse");
+    query("insert into people (user_id, role, username, email) values"
+          " (7, 'author', 'Erika', 'erika@example.org'), (8, 'author', 'other', 'o@example.org')");
+    query(arena_printf(a, "insert into credentials (user_id, password_phc) values (7, '%s')", phc));
+    assert_int_equal(login("erika", "correct horse", &u), LOGIN_OK);
+    assert_int_equal(u.user_id, 7);
+    assert_int_equal(u.role, ROLE_AUTHOR);
+    assert_int_equal(login("ERIKA@example.org", "correct horse", &u), LOGIN_OK);
+    char *longer = arena_alloc(a, login_password_max + 2);
+    memset(longer, 'x', login_password_max + 1);
+    static const char *const names[] = { "erika", "other", "nobody", "", "erika' or true --" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(login(names[i], "wrong", &u), LOGIN_REFUSED);
+        assert_int_equal(login(names[i], "", &u), LOGIN_REFUSED);
+        assert_int_equal(login(names[i], longer, &u), LOGIN_REFUSED);
+    }
+    query("update people set status = 'suspended' where user_id = 7");
+    assert_int_equal(login("erika", "correct horse", &u), LOGIN_REFUSED);
+}
+
+/* --- tables -------------------------------------------------------------------------------------
+ */
+
+static void tables_have_the_columns_of_the_entities(void **state)
+{
+    (void)state;
+    static const struct entity_def *const all[] = { &entity_oauth_client, &entity_oauth_grant };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        for (const struct field_def *f = all[i]->fields; f->name; f++)
+            if (number(arena_printf(a,
+                                    "select count(*) from information_schema.columns where"
+                                    " table_schema = current_schema() and table_name = '%s' and"
+                                    " column_name = '%s%s'",
+                                    all[i]->table, f->name, f->type == F_REF ? "_id" : "")) != 1)
+                fail_msg("%s: no column for %s", all[i]->table, f->name);
+}
+
+static void events_show_what_the_entities_show(void **state)
+{
+    (void)state;
+    query("insert into people (user_id, role) values (20, 'author')");
+    query("insert into oauth_clients (id, name, user_id, scopes) values (5, 'c', 20, "
+          "'{posts:read}')");
+    query("insert into oauth_grants (id, user_id, client_id, client_name, scopes)"
+          " values (6, 20, 5, 'c', '{posts:read}')");
+    static const struct {
+        const struct entity_def *entity;
+        const struct db_stmt *json;
+        int64_t id;
+    } cases[] = {
+        { &entity_oauth_client, &sql_client_json, 5 },
+        { &entity_oauth_grant,  &sql_grant_json,  6 }
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct db_rows *r;
+        struct err err;
+        json_t *row;
+        size_t shown = 0;
+        const struct db_val v = db_i64(cases[i].id);
+        ok(db_query(svc.db, a, cases[i].json, &v, 1, &r, &err), &err);
+        ok(json_parse(a, db_str(r, 0, 0), strlen(db_str(r, 0, 0)), &row, &err), &err);
+        for (const struct field_def *f = cases[i].entity->fields; f->name; f++, shown++)
+            if (!json_object_get(row, f->name))
+                fail_msg("%s: %s is missing", cases[i].entity->name, f->name);
+        assert_int_equal(json_object_size(row), shown);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    const char *url = getenv("CMS365_TEST_DATABASE_URL"), *redis = getenv("CMS365_TEST_REDIS_URL");
+    if (!url || !redis) {
+        fputs("CMS365_TEST_DATABASE_URL and CMS365_TEST_REDIS_URL are not set\n", stderr);
+        return -1;
+    }
+    log_init("oauth_test", LOG_ERROR);
+    a = arena_new();
+    snprintf(schema, sizeof(schema), "oauth_test_%d", (int)getpid());
+    dbc = (struct db_conf){ .conninfo = arena_printf(a, "%s%soptions=-csearch_path%%3D%s", url,
+                                                     strchr(url, '?') ? "&" : "?", schema),
+                            .application = "oauth_test",
+                            .loops = 1,
+                            .statement_timeout_ms = 5000,
+                            .wait_ms = 2000,
+                            .connect_timeout_ms = 2000 };
+    ok(db_session_open(&dbc, &session, &err), &err);
+    ok(db_session_script(session, arena_printf(a, "create schema %s", schema), &err), &err);
+    int applied;
+    ok(migrate_run(session, auth_migrations(a), &applied, &err), &err);
+    own_conf.svc.env = "test";
+    own_conf.signing_key_days = 30;
+    svc = (struct svc){ .def = auth_def(), .conf = &own_conf.svc, .arena = a, .db = db_new(&dbc) };
+    svc.workers = workers_new(1, 16);
+    ok(keyring_parse("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", &svc.keyring, &err), &err);
+    ok(cache_new(&(struct cache_conf){ .url = redis, .timeout_ms = 1000 }, &svc.cache, &err), &err);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct err err;
+    ok(db_session_script(session, arena_printf(a, "drop schema %s cascade", schema), &err), &err);
+    db_session_close(session);
+    workers_free(svc.workers);
+    keyring_free(svc.keyring);
+    cache_free(svc.cache);
+    db_free(svc.db);
+    arena_free(a);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signing_keys_are_made_once_and_sealed),
+        cmocka_unit_test(signing_keys_rotate_with_overlap),
+        cmocka_unit_test(signing_keys_grow_old),
+        cmocka_unit_test(password_opens_by_name_or_address_while_active),
+        cmocka_unit_test(tables_have_the_columns_of_the_entities),
+        cmocka_unit_test(events_show_what_the_entities_show),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
