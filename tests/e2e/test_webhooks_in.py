@@ -1,0 +1,589 @@
+"""Incoming webhooks, black box (I-01 … I-08): every provider's messages as it signs them, what is refused, what is done."""
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import threading
+import time
+import urllib.parse
+import zlib
+
+import pytest
+import standardwebhooks
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import NameOID
+from datetime import datetime, timedelta, timezone
+from joserfc import jwk, jwt
+
+from support import stack
+
+SOURCES, MESSAGES = "/api/v2/webhook-sources", "/api/v2/webhook-messages"
+
+
+def b64(raw):
+    return base64.b64encode(raw).decode()
+
+
+def mac(secret, text, algorithm="sha256"):
+    return hmac.new(secret.encode() if isinstance(secret, str) else secret, text, algorithm)
+
+
+# --- the providers: how each signs --------------------------------------------------------------------------------------
+# sign(source, body, at) -> (headers, query): what the provider would send at the Unix time `at`.
+
+ED = ed25519.Ed25519PrivateKey.generate()
+EC = ec.generate_private_key(ec.SECP256R1())
+RSA = rsa.generate_private_key(65537, 2048)
+ED_HEX = ED.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
+EC_B64 = b64(EC.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.example.com")])
+_now = datetime.now(timezone.utc)
+CERT = (x509.CertificateBuilder().subject_name(_name).issuer_name(_name).public_key(RSA.public_key()).serial_number(7)
+        .not_valid_before(_now - timedelta(days=1)).not_valid_after(_now + timedelta(days=1))
+        .sign(RSA, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+
+class Outside:
+    """Hosts what messages refer to: the certificate, and the objects of Mollie's API."""
+
+    def __init__(self):
+        self.asked, outer = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked.append((self.path, self.headers.get("Authorization")))
+                known = {"/cert.pem": CERT, "/confirm": b"<ok/>",
+                         "/v2/payments/tr_known": b'{"resource":"payment","id":"tr_known","status":"paid"}'}
+                body = known.get(self.path)
+                self.send_response(200 if body else 404)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def listed(header):
+    return lambda s, body, at: ({header: f"t={at},v1=" + mac(s["secret"], f"{at}.".encode() + body).hexdigest()}, "")
+
+
+def plain(header, form):
+    return lambda s, body, at: ({header: form(mac(s["secret"], body).digest())}, "")
+
+
+def slack(s, body, at):
+    sig = mac(s["secret"], f"v0:{at}:".encode() + body).hexdigest()
+    return {"X-Slack-Signature": "v0=" + sig, "X-Slack-Request-Timestamp": str(at)}, ""
+
+
+def twilio(s, body, at):
+    query = "?bodySHA256=" + hashlib.sha256(body).hexdigest()
+    return {"X-Twilio-Signature": b64(mac(s["secret"], (s["url"] + query).encode(), "sha1").digest())}, query
+
+
+def hubspot(s, body, at):
+    ms = str(at * 1000)
+    sig = mac(s["secret"], b"POST" + s["url"].encode() + body + ms.encode()).digest()
+    return {"X-HubSpot-Signature-v3": b64(sig), "X-HubSpot-Request-Timestamp": ms}, ""
+
+
+def discord(s, body, at):
+    return {"X-Signature-Ed25519": ED.sign(str(at).encode() + body).hex(), "X-Signature-Timestamp": str(at)}, ""
+
+
+def sendgrid(s, body, at):
+    sig = EC.sign(str(at).encode() + body, ec.ECDSA(hashes.SHA256()))
+    return {"X-Twilio-Email-Event-Webhook-Signature": b64(sig), "X-Twilio-Email-Event-Webhook-Timestamp": str(at)}, ""
+
+
+def standard(s, body, at):
+    hook = standardwebhooks.Webhook(s["secret"])
+    msg = "msg_" + hashlib.sha256(body).hexdigest()[:20]
+    when = datetime.fromtimestamp(at, timezone.utc)
+    return {"webhook-id": msg, "webhook-timestamp": str(at), "webhook-signature": hook.sign(msg, when, body.decode())}, ""
+
+
+def token(s, body, at):
+    key = jwk.OctKey.import_key(s["secret"])
+    claims = {"exp": at + 60, "iss": "them", "digest": hashlib.sha256(body).hexdigest()}
+    return {"Authorization": "Bearer " + jwt.encode({"alg": "HS256"}, claims, key)}, ""
+
+
+def shown(header, form="{}"):
+    return lambda s, body, at: ({header: form.format(s["secret"])}, "")
+
+
+def basic(s, body, at):
+    return {"Authorization": "Basic " + b64(s["secret"].encode())}, ""
+
+
+# name -> (secret given, settings, sign, does it sign the body, has it a time)
+SIGNING = {
+    "stripe": ("whsec_stripe_test", {}, listed("Stripe-Signature"), True, True),
+    "calendly": (None, {}, listed("Calendly-Webhook-Signature"), True, True),
+    "github": (None, {}, plain("X-Hub-Signature-256", lambda d: "sha256=" + d.hex()), True, False),
+    "meta": ("app-secret-1", {"verify_token": "my-verify-token"},
+             plain("X-Hub-Signature-256", lambda d: "sha256=" + d.hex()), True, False),
+    "shopify": ("shpss_secret", {}, plain("X-Shopify-Hmac-SHA256", b64), True, False),
+    "calcom": (None, {}, plain("X-Cal-Signature-256", bytes.hex), True, False),
+    "mollie": ("live_mollie_secret", {}, plain("X-Mollie-Signature", lambda d: "sha256=" + d.hex()), True, False),
+    "slack": ("slack-signing-secret", {}, slack, True, True),
+    "twilio": ("twilio-auth-token", {}, twilio, True, False),
+    "hubspot": ("hubspot-app-secret", {}, hubspot, True, True),
+    "discord": (ED_HEX, {}, discord, True, True),
+    "sendgrid": (EC_B64, {}, sendgrid, True, True),
+    "standard-webhooks": (None, {}, standard, True, True),
+    "hmac": (None, {"header": "X-Sig", "algorithm": "sha512", "encoding": "base64", "prefix": "v1:",
+                    "timestamp_header": "X-Time", "signed": "{method}:{timestamp}:{body}"},
+             lambda s, body, at: ({"X-Time": str(at), "X-Sig": "v1:" + b64(
+                 mac(s["secret"], f"POST:{at}:".encode() + body, "sha512").digest())}, ""), True, True),
+    "jwt": (None, {"issuer": "them", "body_claim": "digest"}, token, True, True),
+    "gitlab": (None, {}, shown("X-Gitlab-Token"), False, False),
+    "telegram": (None, {}, shown("X-Telegram-Bot-Api-Secret-Token"), False, False),
+    "brevo": (None, {}, shown("Authorization", "Bearer {}"), False, False),
+    "postmark": (None, {}, basic, False, False),
+    "basic": (None, {}, basic, False, False),
+    "token": (None, {"header": "X-Token"}, shown("X-Token"), False, False),
+}
+
+
+@pytest.fixture
+def source(cms):
+    """Makes sources that are gone after the test; `secret` is what was given or generated."""
+    made = []
+
+    def make(provider, secret=None, **more):
+        slug = stack.unique("hook")
+        body = {"name": "Test", "slug": slug, "provider": provider, **more}
+        if secret:
+            body["secret"] = secret
+        answer = cms.post(SOURCES, json=body)
+        assert answer.status_code == 201, answer.text
+        data = answer.json()["data"]
+        made.append(data["id"])
+        data["secret"] = data["secret"] or secret
+        return data
+
+    yield make
+    for source_id in made:
+        cms.delete(f"{SOURCES}/{source_id}")
+
+
+def send(client, s, body, headers, query="", **more):
+    return client.post(s["path"] + query, data=body, headers={"Content-Type": "application/json", **headers}, **more)
+
+
+def settled(cms, message_id, *states):
+    def look():
+        answer = cms.get(f"{MESSAGES}/{message_id}")
+        if answer.status_code == 404:
+            return None
+        data = answer.json()["data"]
+        return data if data["status"] in (states or ("done", "ignored", "dead")) else None
+
+    return stack.wait_for(look, 30, f"message {message_id} to be {states or 'settled'}")
+
+
+def sample():
+    return json.dumps({"id": stack.unique("evt"), "type": "thing.done", "event": "x", "update_id": int(time.time() * 1e6),
+                       "title": "Grüße"}).encode()
+
+
+def post_mapping(**action):
+    return {"fields": [{"to": "title", "from": "/title"}, {"to": "slug", "from": "/slug"},
+                       {"to": "status", "from": "=draft"}],
+            "actions": [{"do": "upsert", "entity": "post", "key": "slug", **action}]}
+
+
+# --- verification -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("provider", SIGNING)
+def test_I01_messages_are_verified_as_their_provider_signs(cms, anonymous, source, provider):
+    secret, settings, sign, covers, timed = SIGNING[provider]
+    s = source(provider, secret, settings=settings)
+    body, at = sample(), int(time.time())
+    headers, query = sign(s, body, at)
+
+    assert send(anonymous, s, body, {}, query).status_code == 401, "nothing signed"
+    wrong, wrong_query = sign({**s, "secret": s["secret"][:-2] + ("AA" if s["secret"][-2:] != "AA" else "BB")}, body, at) \
+        if provider not in ("discord", "sendgrid") else ({k: v[::-1] for k, v in headers.items()}, query)
+    assert send(anonymous, s, body, wrong, wrong_query).status_code == 401, "another secret"
+    if covers:
+        assert send(anonymous, s, body.replace(b"done", b"d0ne"), headers, query).status_code == 401, "another body"
+        assert send(anonymous, s, b"", headers, query).status_code == 401, "no body"
+    if timed:
+        for off in (-4000, 4000) if provider != "jwt" else (-4000,):
+            old, old_query = sign(s, body, at + off)
+            assert send(anonymous, s, body, old, old_query).status_code == 401, f"time off by {off} s"
+    name = next(k for k in headers if "ignature" in k or "Hmac" in k or k in ("X-Sig", "Authorization", "X-Token", "X-Gitlab-Token",
+                                                                 "X-Telegram-Bot-Api-Secret-Token"))
+    assert send(anonymous, s, body, {**headers, name: ""}, query).status_code == 401, "an empty signature"
+    refused = send(anonymous, s, body, {**headers, name: "x" * 9000}, query)
+    assert refused.status_code == 401 and refused.json()["detail"] == "The message could not be verified."
+
+    taken = send(anonymous, s, body, headers, query)
+    assert taken.status_code == 202, taken.text
+    again = send(anonymous, s, body, headers, query)
+    assert again.status_code in (200, 202)
+    if taken.text:
+        data = settled(cms, taken.json()["id"])
+        assert data["provider"] == provider and data["status"] == "ignored" and data["size_bytes"] == len(body)
+        assert stack.wait_for(lambda: send(anonymous, s, body, headers, query).json() ==
+                              {"status": "duplicate", "id": data["id"]}, 10, "a duplicate")
+
+
+def test_I01_mailgun_signs_in_the_body_and_a_token_has_one_body(anonymous, source):
+    s = source("mailgun", "mailgun-signing-key")
+
+    def signed(at, secret=s["secret"], **more):
+        token = stack.unique("token")
+        sig = mac(secret, f"{at}{token}".encode()).hexdigest()
+        return {"signature": {"timestamp": str(at), "token": token, "signature": sig},
+                "event-data": {"id": stack.unique("ev"), "event": "delivered", **more}}
+
+    now, good = int(time.time()), signed(int(time.time()))
+    for bad in (signed(now - 9000), signed(now, secret="another-key"), {"event-data": {}},
+                {**good, "signature": {**good["signature"], "token": "another"}}):
+        assert send(anonymous, s, json.dumps(bad).encode(), {}).status_code == 401
+    assert send(anonymous, s, json.dumps(good).encode(), {}).status_code == 202
+    altered = {**good, "event-data": {"id": "another", "event": "failed"}}
+    assert send(anonymous, s, json.dumps(altered).encode(), {}).status_code == 401, "the token was used"
+
+
+def test_I01_twilio_signs_the_sorted_form(anonymous, source):
+    s = source("twilio", "twilio-auth-token")
+    form = {"To": "+18005551212", "From": "+14158675309", "Digits": "1234", "Body": "a b&c"}
+    text = s["url"] + "".join(k + form[k] for k in sorted(form))
+    headers = {"Content-Type": "application/x-www-form-urlencoded",
+               "X-Twilio-Signature": b64(mac(s["secret"], text.encode(), "sha1").digest())}
+    assert anonymous.post(s["path"], data=urllib.parse.urlencode({**form, "Digits": "9"}), headers=headers).status_code == 401
+    taken = anonymous.post(s["path"], data=urllib.parse.urlencode(form), headers=headers)
+    assert taken.status_code == 202 and not taken.text
+
+
+def test_I01_google_and_microsoft_show_their_token(anonymous, source):
+    g = source("google")
+    headers = {"X-Goog-Channel-ID": "c1", "X-Goog-Message-Number": "2", "X-Goog-Resource-State": "exists"}
+    assert anonymous.post(g["path"], headers=headers).status_code == 401
+    assert anonymous.post(g["path"], headers={**headers, "X-Goog-Channel-Token": g["secret"]}).status_code == 202
+    m = source("microsoft")
+    note = {"value": [{"subscriptionId": "1", "clientState": m["secret"], "changeType": "updated"}]}
+    forged = {"value": note["value"] + [{"subscriptionId": "2", "clientState": "x", "changeType": "updated"}]}
+    assert send(anonymous, m, json.dumps(forged).encode(), {}).status_code == 401, "one of two is forged"
+    assert send(anonymous, m, json.dumps({"value": []}).encode(), {}).status_code == 401
+    assert send(anonymous, m, json.dumps(note).encode(), {}).status_code == 202
+
+
+def test_I01_a_token_in_the_address(cms, anonymous, source):
+    s = source("token")
+    assert anonymous.post(s["path"], data=b"{}").status_code == 401
+    assert anonymous.post(s["path"] + "/wrong", data=b"{}").status_code == 401
+    assert anonymous.post(f"{s['path']}/{s['secret']}", data=b"{}").status_code == 202
+
+
+def test_I01_certificates_come_from_the_providers_hosts_only(anonymous, source):
+    """PayPal and SNS name their certificate in the message: any other host is refused unasked."""
+    outside = Outside()
+    p = source("paypal", settings={"webhook_id": "WH-1"})
+    body, at = sample(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = f"t1|{at}|WH-1|{zlib.crc32(body)}".encode()
+    headers = {"PayPal-Transmission-Id": "t1", "PayPal-Transmission-Time": at, "PayPal-Auth-Algo": "SHA256withRSA",
+               "PayPal-Transmission-Sig": b64(RSA.sign(text, padding.PKCS1v15(), hashes.SHA256()))}
+    for url in (outside.url + "/cert.pem", "https://api.paypal.com.example.org/c", "https://api.paypal.com@127.0.0.1/c",
+                "http://api.paypal.com/c", "file:///etc/passwd"):
+        assert send(anonymous, p, body, {**headers, "PayPal-Cert-Url": url}).status_code == 401, url
+    s = source("ses", settings={"topic_arn": "arn:aws:sns:eu-central-1:1:t"})
+    note = {"Type": "Notification", "MessageId": "m1", "TopicArn": "arn:aws:sns:eu-central-1:1:t", "Message": "{}",
+            "Timestamp": at, "SignatureVersion": "2", "SigningCertURL": outside.url + "/cert.pem"}
+    signed = "".join(f"{k}\n{note[k]}\n" for k in ("Message", "MessageId", "Timestamp", "TopicArn", "Type"))
+    note["Signature"] = b64(RSA.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))
+    assert send(anonymous, s, json.dumps(note).encode(), {}).status_code == 401
+    for url in ("https://sns.evil.example/x.amazonaws.com/c.pem", "https://sns.eu.amazonaws.com.evil.example/c.pem"):
+        assert send(anonymous, s, json.dumps({**note, "SigningCertURL": url}).encode(), {}).status_code == 401
+    assert not outside.asked
+
+
+# --- what a source is ---------------------------------------------------------------------------------------------------
+
+def test_I07_nothing_is_verified_only_with_a_reason(cms, anonymous, source):
+    answer = cms.post(SOURCES, json={"name": "n", "provider": "none"})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/reason"
+    s = source("none", reason="Behind our own gateway.")
+    assert anonymous.post(s["path"], data=b"{}").status_code == 202
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"reason": None}).status_code == 422
+
+
+@pytest.mark.parametrize("body,pointer", [
+    ({"name": "n", "provider": "nobody"}, "/provider"),
+    ({"name": "n", "provider": "stripe"}, "/secret"),
+    ({"name": "n", "provider": "github", "secret": "short"}, "/secret"),
+    ({"name": "n", "provider": "standard-webhooks", "secret": "whsec_!!!!!!!!"}, "/secret"),
+    ({"name": "n", "provider": "hmac"}, "/settings/header"),
+    ({"name": "n", "provider": "hmac", "settings": {"header": "X", "signed": "{timestamp}"}}, "/settings/signed"),
+    ({"name": "n", "provider": "paypal"}, "/settings/webhook_id"),
+    ({"name": "n", "provider": "github", "allowed_networks": ["10.0.0.0/99"]}, "/allowed_networks/0"),
+    ({"name": "n", "provider": "github", "retention_days": 31}, "/retention_days"),
+    ({"name": "n", "provider": "github", "mapping": {"jq": ".", "fields": []}}, "/mapping"),
+    ({"name": "n", "provider": "github", "mapping": {"actions": [{"do": "drop"}]}}, "/mapping/actions/0"),
+    ({"name": "n", "provider": "github", "mapping": {"actions": [{"do": "upsert", "entity": "post", "key": "id"}]}},
+     "/mapping/actions/0"),
+    ({"name": "n", "provider": "github", "mapping": {"fields": [{"to": "a"}]}}, "/mapping/fields/0"),
+])
+def test_I07_what_is_not_a_source_is_refused(cms, body, pointer):
+    before = cms.get(SOURCES).json()["meta"]["total"]
+    answer = cms.post(SOURCES, json=body)
+    assert answer.status_code == 422 and pointer in [e["pointer"] for e in answer.json()["errors"]], answer.text
+    assert cms.get(SOURCES).json()["meta"]["total"] == before
+
+
+def test_I07_secrets_are_shown_once_and_sources_are_their_owners(cms, anonymous, source, key):
+    s = source("github")
+    assert s["secret"] and "secret" not in cms.get(f"{SOURCES}/{s['id']}").json()["data"]
+    user = cms.make("/api/v2/users", username=stack.unique("u"), email=stack.unique("m") + "@example.org", role="author")
+    other = key(["webhooks:write"], user=user["id"])
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/mappings"), ("POST", "/rotate-secret"),
+                         ("POST", "/dry-run"), ("POST", "/replay")):
+        answer = other.request(method, f"{SOURCES}/{s['id']}{path}", json={} if method in ("PATCH", "POST") else None)
+        assert answer.status_code == 404, (method, path, answer.text)
+    assert anonymous.get(f"{SOURCES}/{s['id']}").status_code == 401
+
+
+def test_I06_two_secrets_live_while_rotating(cms, anonymous, source):
+    s = source("github")
+    sign = SIGNING["github"][2]
+
+    def status(secret):
+        body = sample()
+        return send(anonymous, s, body, sign({"secret": secret}, body, 0)[0]).status_code
+
+    rotated = cms.post(f"{SOURCES}/{s['id']}/rotate-secret", json={"overlap_seconds": 3600}).json()["data"]
+    assert rotated["secret"] != s["secret"] and rotated["previous_until"]
+    assert status(s["secret"]) == 202 and status(rotated["secret"]) == 202
+    last = cms.post(f"{SOURCES}/{s['id']}/rotate-secret", json={"overlap_seconds": 0}).json()["data"]
+    assert status(last["secret"]) == 202 and status(rotated["secret"]) == 401 and status(s["secret"]) == 401
+
+
+def test_I01_limits_networks_and_unknown_sources(cms, anonymous, source):
+    s = source("none", reason="test", allowed_networks=["192.0.2.0/24"])
+    assert anonymous.post(s["path"], data=b"{}").status_code == 401
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"allowed_networks": ["127.0.0.0/8"], "rate_limit": 3}).status_code == 200
+    answers = [anonymous.post(s["path"], data=json.dumps({"n": i}).encode()) for i in range(8)]
+    assert [a.status_code for a in answers[:3]] == [202] * 3
+    late = [a for a in answers if a.status_code == 429]
+    assert late and 1 <= int(late[0].headers["Retry-After"]) <= 60
+    unknown = anonymous.post("/hooks/there-is-none", data=b"{}")
+    assert unknown.status_code == 404 and "webhook" not in unknown.json()["detail"].lower()
+    t = source("none", reason="test")
+    assert anonymous.post(t["path"], data=b"x" * (2 * 1024 * 1024 + 1)).status_code == 413
+    assert anonymous.post(t["path"], data=b"x" * (2 * 1024 * 1024)).status_code == 202
+    assert anonymous.get(t["path"]).status_code == 405
+
+
+# --- handshakes ---------------------------------------------------------------------------------------------------------
+
+def test_I08_handshakes_are_answered(anonymous, source):
+    meta = source("meta", "app-secret-1", settings={"verify_token": "tok-tok-tok"})
+    ask = {"hub.mode": "subscribe", "hub.verify_token": "tok-tok-tok", "hub.challenge": "1158201444"}
+    answer = anonymous.get(meta["path"], params=ask)
+    assert (answer.status_code, answer.text) == (200, "1158201444")
+    assert anonymous.get(meta["path"], params={**ask, "hub.verify_token": "x"}).status_code == 401
+
+    microsoft = source("microsoft")
+    answer = anonymous.post(microsoft["path"], params={"validationToken": "Validation: <b>1</b>"})
+    assert (answer.status_code, answer.text) == (200, "Validation: <b>1</b>")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+    s = source("slack", "slack-signing-secret")
+    body = json.dumps({"type": "url_verification", "challenge": "3eZbrw1aB"}).encode()
+    assert send(anonymous, s, body, {}).status_code == 401, "a challenge is verified too"
+    answer = send(anonymous, s, body, slack(s, body, int(time.time()))[0])
+    assert (answer.status_code, answer.json()) == (200, {"challenge": "3eZbrw1aB"})
+
+    d = source("discord", ED_HEX)
+    answer = send(anonymous, d, b'{"type":1}', discord(d, b'{"type":1}', int(time.time()))[0])
+    assert (answer.status_code, answer.json()) == (200, {"type": 1})
+
+    g = source("google")
+    sync = {"X-Goog-Channel-ID": "c", "X-Goog-Message-Number": "1", "X-Goog-Resource-State": "sync",
+            "X-Goog-Channel-Token": g["secret"]}
+    assert anonymous.post(g["path"], headers=sync).status_code == 200
+
+    answer = anonymous.options(g["path"], headers={"WebHook-Request-Origin": "events.example.com"})
+    assert answer.status_code == 204 and answer.headers["WebHook-Allowed-Origin"] == "events.example.com"
+
+
+# --- mapping and actions ------------------------------------------------------------------------------------------------
+
+def test_I02_duplicates_act_once(cms, anonymous, source):
+    s = source("none", reason="test", dedupe="/id", mapping={
+        "fields": [{"to": "title", "from": "/title"}, {"to": "status", "from": "=draft"}],
+        "actions": [{"do": "create", "entity": "post"}]})
+    title = stack.unique("once")
+    body = json.dumps({"id": "evt-1", "title": title}).encode()
+    threads, codes = [], []
+    for _ in range(8):
+        threads.append(threading.Thread(target=lambda: codes.append(
+            stack.Client(key=None).post(s["path"], data=body).status_code)))
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert set(codes) <= {200, 202} and 202 in codes
+    found = stack.wait_for(lambda: cms.get(MESSAGES, params={"filter[source]": s["id"], "filter[status]": "done"}).json()["data"],
+                           30, "the message")
+    assert len(found) == 1
+    assert cms.get(MESSAGES, params={"filter[source]": s["id"]}).json()["meta"]["total"] == 1
+    assert cms.get("/api/v2/posts", params={"filter[title]": title}).json()["meta"]["total"] == 1
+
+
+def test_I03_fields_are_coerced_and_dry_run_does_nothing(cms, anonymous, source):
+    mapping = {"fields": [{"to": "title", "from": "/data/name", "required": True},
+                          {"to": "slug", "from": "header:x-slug"},
+                          {"to": "meta/amount", "from": "/data/amount", "type": "integer"},
+                          {"to": "meta/at", "from": "/data/at", "type": "time"},
+                          {"to": "meta/ok", "from": "/data/ok", "type": "boolean"},
+                          {"to": "excerpt", "from": "/data/none", "default": "-"},
+                          {"to": "status", "from": "=draft"}],
+               "actions": [{"do": "upsert", "entity": "post", "key": "slug", "when": {"at": "/meta/ok", "is": True}}]}
+    s = source("none", reason="test", mapping=mapping)
+    slug = stack.unique("dry")
+    body = {"data": {"name": "N", "amount": "12", "at": 1700000000, "ok": "yes"}}
+    tried = cms.post(f"{SOURCES}/{s['id']}/dry-run", json={"body": body, "headers": {"x-slug": slug}}).json()["data"]
+    want = {"title": "N", "slug": slug, "meta": {"amount": 12, "at": "2023-11-14T22:13:20.000000Z", "ok": True},
+            "excerpt": "-", "status": "draft"}
+    assert tried["results"] == [want] and tried["actions"][0]["key"] == slug and tried["actions"][0]["data"] == want
+    assert cms.get(f"/api/v2/posts/slug:{slug}").status_code == 404
+    body["data"]["amount"] = "a lot"
+    tried = cms.post(f"{SOURCES}/{s['id']}/dry-run", json={"body": body}).json()["data"]
+    assert "no integer" in tried["error"] and not tried["actions"]
+    body["data"]["amount"] = 12
+    sent = anonymous.post(s["path"], json=body, headers={"X-Slug": slug})
+    assert settled(cms, sent.json()["id"])["status"] == "done"
+    assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["meta"]["amount"] == 12
+    stored = cms.post(f"{SOURCES}/{s['id']}/dry-run", json={"message_id": sent.json()["id"], "mapping": {"jq": ".data.name"}})
+    assert stored.json()["data"]["results"] == ["N"]
+
+
+def test_I03_mappings_have_versions(cms, source):
+    s = source("none", reason="test", mapping={"jq": "1"})
+    for program in ("2", "3", "3"):
+        assert cms.patch(f"{SOURCES}/{s['id']}", json={"mapping": {"jq": program}}).status_code == 200
+    versions = cms.get(f"{SOURCES}/{s['id']}/mappings").json()["data"]
+    assert [(v["version"], v["mapping"]["jq"]) for v in versions] == [(3, "3"), (2, "2"), (1, "1")]
+
+
+@pytest.mark.parametrize("program,wrong", [
+    ("def f: f; f", "stopped"), ("[limit(100000000; repeat(1))]", "stopped"), ("last(range(1e9))", "stopped"),
+    ('"x" * 1e9', "stopped"), ("def f: [f]; f", "stopped"), ("repeat(.)", "more results"), ("halt", "halted"),
+    ("[input, input]", "break"), ('import "a" as a; 1', "module not found"), ('include "x"; 1', "module not found"),
+    ("reduce range(40) as $i (.; [.])", "nested"), (".a.b.c(", "syntax"), ("1 | .a", "Cannot index"),
+])
+def test_I03_hostile_programs_are_contained(cms, source, program, wrong):
+    s = source("none", reason="test")
+    answer = cms.post(f"{SOURCES}/{s['id']}/dry-run", json={"body": {}, "mapping": {"jq": program}}, timeout=20)
+    assert answer.status_code == 200 and answer.json()["data"]["error"] is not None, answer.text
+    assert wrong in answer.json()["data"]["error"]
+    for harmless, gives in (("env", [{}]), ("$ENV", [{}]), ("get_search_list", [[]]), ("$__loc__.line", [1]),
+                            ("[.[]?]", [[]]), ("input | keys", [["event", "headers", "id", "query", "received_at"]])):
+        after = cms.post(f"{SOURCES}/{s['id']}/dry-run", json={"body": {}, "mapping": {"jq": harmless}})
+        assert after.json()["data"]["results"] == gives, "the next program finds a clean process"
+
+
+def test_I04_actions_follow_one_another_by_the_owners_rights(cms, anonymous, source, key):
+    slug = stack.unique("act")
+    mapping = {"jq": '{company: {name: .n, slug: .s}, post: {title: .n, slug: .s, status: "draft"}}', "actions": [
+        {"do": "upsert", "entity": "company", "key": "slug", "data": "/company"},
+        {"do": "upsert", "entity": "post", "key": "slug", "data": "/post"},
+        {"do": "publish", "entity": "post", "key": "slug", "data": "/post"}]}
+    s = source("none", reason="test", mapping=mapping)
+    sent = anonymous.post(s["path"], json={"n": "Name", "s": slug})
+    assert settled(cms, sent.json()["id"])["status"] == "done"
+    assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["status"] == "published"
+    assert cms.get(f"/api/v2/companies/slug:{slug}").status_code == 200
+    actions = cms.get(f"{MESSAGES}/{sent.json()['id']}/content").json()["data"]["actions"]
+    assert [a["status"] for a in actions] == ["done"] * 3
+
+    user = cms.make("/api/v2/users", username=stack.unique("u"), email=stack.unique("m") + "@example.org", role="author")
+    author = key(["webhooks:write", "posts:write"], user=user["id"])
+    made = author.make(SOURCES, name="mine", provider="none", reason="test", mapping=mapping)
+    sent = anonymous.post(made["path"], json={"n": "Other", "s": stack.unique("no")})
+    data = stack.wait_for(lambda: (m := author.get(f"{MESSAGES}/{sent.json()['id']}").json().get("data", {})).get("status")
+                          == "dead" and m, 30, "the refusal")
+    assert "companies:write" in data["error"], "an author may not make companies"
+    author.delete(f"{SOURCES}/{made['id']}")
+
+
+def test_I04_the_dead_do_not_block_and_can_be_replayed(cms, anonymous, source):
+    s = source("none", reason="test", dedupe="/slug", mapping=post_mapping())
+    slug = stack.unique("dead")
+    bad = anonymous.post(s["path"], json={"slug": slug, "title": ""}).json()["id"]
+    good = anonymous.post(s["path"], json={"slug": slug + "-b", "title": "T"}).json()["id"]
+    assert settled(cms, good)["status"] == "done"
+    data = settled(cms, bad)
+    assert data["status"] == "dead" and "title" in data["error"].lower()
+    fixed = post_mapping(set={"title": "Untitled"})
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"mapping": fixed}).status_code == 200
+    counted = cms.post(f"{SOURCES}/{s['id']}/replay", json={"status": "dead", "dry_run": True})
+    assert (counted.status_code, counted.json()["data"]["matched"]) == (202, 1)
+    assert cms.post(f"{MESSAGES}/{bad}/replay").status_code == 202
+    assert settled(cms, bad, "done")["mapping_version"] == 2
+    assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["title"] == "Untitled"
+    assert cms.post(f"{SOURCES}/{s['id']}/replay", json={"status": "dead"}).json()["data"]["matched"] == 0
+
+
+def test_I05_what_is_not_there_yet_is_waited_for(cms, anonymous, source):
+    slug = stack.unique("late")
+    s = source("none", reason="test", mapping={"fields": [{"to": "slug", "from": "/slug"}, {"to": "title", "from": "/title"}],
+                                               "actions": [{"do": "update", "entity": "post", "key": "slug"}]})
+    sent = anonymous.post(s["path"], json={"slug": slug, "title": "After"}).json()["id"]
+    waiting = settled(cms, sent, "failed")
+    assert waiting["next_attempt_at"] and "There is no post" in waiting["error"]
+    cms.make("/api/v2/posts", title="Before", slug=slug, status="draft")
+    assert settled(cms, sent, "done")
+    assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["title"] == "After"
+
+
+def test_I06_a_paused_source_holds_its_messages_in_order(cms, anonymous, source):
+    slug = stack.unique("held")
+    s = source("none", reason="test", mapping=post_mapping())
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"status": "paused"}).status_code == 200
+    ids = [anonymous.post(s["path"], json={"slug": slug, "title": f"T{i}"}).json()["id"] for i in range(20)]
+    for i in ids:
+        assert settled(cms, i, "held")
+    assert cms.get(f"/api/v2/posts/slug:{slug}").status_code == 404
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"status": "active"}).status_code == 200
+    for i in ids:
+        assert settled(cms, i)["status"] == "done"
+    assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["title"] == "T19"
+
+
+def test_I04_emit_tells_outgoing_webhooks(cms, anonymous, source, receiver, endpoint):
+    got = receiver()
+    endpoint(got.url, ["webhook.message.mapped"])
+    s = source("none", reason="test", mapping={"jq": "{order: .id}", "actions": [{"do": "emit"}]})
+    sent = anonymous.post(s["path"], json={"id": stack.unique("o")}).json()["id"]
+    assert settled(cms, sent)["status"] == "done"
+    told = stack.wait_for(lambda: [e for e in got.events() if e["data"]["id"] == sent], 30, "the event")
+    assert told[0]["type"] == "webhook.message.mapped" and "order" in told[0]["data"]["data"]
+
+
+def test_I01_the_log_has_no_credentials(cms, anonymous, source):
+    s = source("gitlab")
+    canary = stack.unique("canary")
+    sent = anonymous.post(s["path"] + f"?access_token={canary}&a=b", data=b"\xff\x00bin", headers={
+        "X-Gitlab-Token": s["secret"], "Cookie": canary, "Authorization": "Bearer " + canary})
+    assert sent.status_code == 202
+    settled(cms, sent.json()["id"])
+    text = cms.get(f"{MESSAGES}/{sent.json()['id']}/content").text
+    assert canary not in text and s["secret"] not in text
+    data = json.loads(text)["data"]
+    assert data["query"] == "access_token=***&a=b" and data["headers"]["cookie"] == "***"
+    assert (data["body_encoding"], base64.b64decode(data["body"])) == ("base64", b"\xff\x00bin")
