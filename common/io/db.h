@@ -101,6 +101,7 @@ int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const st
  * transaction as it was before, and it can go on.  Not so E_unavailable and what reruns it. */
 int db_try(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const struct db_val *v,
            size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
+bool db_tx_usable(const struct db_tx *tx); /* false: a statement failed, it can only be left */
 
 /* A session of its own, for advisory locks (relay, scheduler, migrations).  Blocking; for threads.
  * After any E_unavailable the session and its locks are gone: close it and open another. */

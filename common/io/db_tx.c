@@ -70,6 +70,11 @@ int db_try(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const str
     return rc;
 }
 
+bool db_tx_usable(const struct db_tx *tx)
+{
+    return !tx->failed && !tx->conn->broken;
+}
+
 static void tx_rollback(struct db_tx *tx)
 {
     PGresult *res;

@@ -2,6 +2,7 @@
 
 #include "common/base/json_patch.h"
 #include "common/base/str.h"
+#include "common/kit/crud_bulk.h"
 #include "common/kit/repr.h"
 #include "common/kit/route_server.h"
 #include "proto/emit.h"
@@ -99,6 +100,11 @@ static json_t *parameters(const struct route *r)
     if (r->flags & ROUTE_IDEMPOTENT)
         json_array_append_new(
             list, header_param("Idempotency-Key", "Repeating with the same key has one effect."));
+    if (r->flags & ROUTE_BULK)
+        json_array_append_new(
+            list, header_param("Prefer", "respond-async answers 202 and does it later; "
+                                         "return=representation shows the rows in the results; "
+                                         "handling=strict refuses what is not known (RFC 7240)."));
     if (r->flags & ROUTE_PREFER)
         json_array_append_new(list, header_param("Prefer", "return=minimal leaves the body out; "
                                                            "handling=strict refuses what is not "
@@ -113,8 +119,48 @@ static json_t *parameters(const struct route *r)
 /* --- bodies --------------------------------------------------------------------------------------
  */
 
+/* What is taken by a route with ROUTE_BULK (common/kit/crud_bulk.h). */
+static json_t *bulk_request(const struct route *r)
+{
+    json_t *data = json_pack("{s:[oo]}", "anyOf", entity_ref(r->entity, "Patch"),
+                             entity_ref(r->entity, "Input"));
+    json_t *op = json_pack(
+        "{s:s,s:[s],s:b,s:{s:{s:s,s:[sssss]},s:{s:s,s:i},s:{s:s},s:{s:s},s:o}}", "type", "object",
+        "required", "op", "additionalProperties", 0, "properties", "op", "type", "string", "enum",
+        "create", "update", "upsert", "delete", "restore", "id", "type", "integer", "minimum", 1,
+        "if_match", "type", "string", "if_none_match", "const", "*", "data", data);
+    json_t *ops =
+        json_pack("{s:s,s:i,s:o}", "type", "array", "maxItems", bulk_ops_max, "items", op);
+    json_t *ids = json_pack(
+        "{s:s,s:[ss],s:b,s:{s:{s:s,s:i,s:b,s:{s:s,s:i}},s:o,s:{s:s,s:i}}}", "type", "object",
+        "required", "ids", "patch", "additionalProperties", 0, "properties", "ids", "type", "array",
+        "maxItems", bulk_ops_max, "uniqueItems", 1, "items", "type", "integer", "minimum", 1,
+        "patch", entity_ref(r->entity, "Patch"), "max_affected", "type", "integer", "minimum", 0);
+    json_t *filter = json_pack(
+        "{s:s,s:[ss],s:b,s:{s:{s:s},s:o,s:{s:s,s:i}}}", "type", "object", "required", "filter",
+        "patch", "additionalProperties", 0, "properties", "filter", "type", "object", "patch",
+        entity_ref(r->entity, "Patch"), "max_affected", "type", "integer", "minimum", 0);
+    return json_pack("{s:[ooo]}", "oneOf", ops, ids, filter);
+}
+
+static json_t *bulk_response(const struct route *r)
+{
+    json_t *result =
+        json_pack("{s:s,s:[ss],s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:o,s:o}}", "type", "object",
+                  "required", "index", "status", "properties", "index", "type", "integer", "status",
+                  "type", "integer", "id", "type", "integer", "etag", "type", "string", "problem",
+                  ref("Problem", ""), "data", entity_ref(r->entity, ""));
+    json_t *meta = json_pack("{s:s,s:[ss],s:{s:{s:s},s:{s:s},s:{s:s}}}", "type", "object",
+                             "required", "succeeded", "failed", "properties", "succeeded", "type",
+                             "integer", "failed", "type", "integer", "dry_run", "type", "boolean");
+    return json_pack("{s:s,s:[ss],s:{s:{s:s,s:o},s:o}}", "type", "object", "required", "data",
+                     "meta", "properties", "data", "type", "array", "items", result, "meta", meta);
+}
+
 static json_t *request_schema(const struct route *r)
 {
+    if (r->flags & ROUTE_BULK)
+        return bulk_request(r);
     if (r->in)
         return ref(r->in->name, "");
     return entity_ref(r->entity, r->flags & ROUTE_MERGE ? "Patch" : "Input");
@@ -181,6 +227,8 @@ static json_t *page_schema(const struct route *r, json_t *row)
 
 static json_t *response_schema(const struct route *r)
 {
+    if (r->flags & ROUTE_BULK)
+        return bulk_response(r);
     json_t *row = r->out ? ref(r->out->name, "") : entity_ref(r->entity, "");
     if (r->flags & ROUTE_LIST)
         return page_schema(r, row);
@@ -256,6 +304,17 @@ static json_t *redirect(void)
     return answer;
 }
 
+static json_t *accepted(void)
+{
+    json_t *answer = json_pack(
+        "{s:s,s:{},s:o}", "description", "Accepted; Location tells how far it is.", "headers",
+        "content",
+        media("application/json", json_pack("{s:s,s:[s],s:{s:o}}", "type", "object", "required",
+                                            "data", "properties", "data", ref("Operation", ""))));
+    header(json_object_get(answer, "headers"), "Location", "The operation.");
+    return answer;
+}
+
 static void add_problem(json_t *responses, const struct route *r, int status)
 {
     char key[8];
@@ -281,6 +340,10 @@ static json_t *responses(const struct route *r)
     json_decref(in);
     snprintf(key, sizeof key, "%d", status % 1000);
     set(all, key, success(r, status));
+    if (r->flags & ROUTE_BULK) {
+        set(all, "207", success(r, 207));
+        set(all, "202", accepted());
+    }
     if (r->flags & ROUTE_UPSERT)
         set(all, "201", success(r, 201));
     if (r->flags & ROUTE_PREFER && status != 201)

@@ -1,3 +1,4 @@
+#include "common/kit/crud_bulk.h"
 #include "common/kit/crud_int.h"
 
 #include "common/base/str.h"
@@ -247,6 +248,7 @@ static const int read_errors[] = { 400, 401, 404, 0 };
 static const int list_errors[] = { 400, 401, 0 };
 static const int create_errors[] = { 403, 409, 415, 422, 0 };
 static const int change_errors[] = { 403, 404, 409, 412, 415, 422, 428, 0 };
+static const int bulk_errors[] = { 403, 404, 409, 412, 415, 422, 428, 429, 0 };
 static const int delete_errors[] = { 403, 404, 409, 412, 428, 0 };
 
 static void fill_reads(struct arena *a, const struct crud *c, struct route *list, struct route *get)
@@ -335,6 +337,28 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
     }
 }
 
+static void fill_bulk(struct arena *a, const struct crud *c, struct route *ret)
+{
+    const struct entity_def *e = c->e;
+    *ret = (struct route){ .method = PATCH,
+                           .path = e->path,
+                           .fn = crud_bulk,
+                           .scope = e->scope_write,
+                           .entity = e,
+                           .query = crud_bulk_params,
+                           .errors = bulk_errors,
+                           .cost = 50,
+                           .flags = ROUTE_BULK | ROUTE_IDEMPOTENT,
+                           .body_max = bulk_body_bytes_max,
+                           .op_id = arena_printf(a, "bulk_%s", e->plural),
+                           .doc = arena_printf(a,
+                                               "Many changes of %s in one transaction: an array of "
+                                               "operations, or one patch for the rows of ids or of "
+                                               "a filter.",
+                                               e->plural),
+                           .ctx = c };
+}
+
 /* By name instead of number: the same rows with another path and handler. */
 static void fill_slug(struct arena *a, const struct crud *c, const struct route *get,
                       const struct route *put, struct route *ret)
@@ -358,13 +382,14 @@ static void fill_slug(struct arena *a, const struct crud *c, const struct route 
 
 const struct route *crud_routes(struct arena *a, const struct crud *c)
 {
-    struct route *r = arena_alloc(a, 10 * sizeof(*r));
+    struct route *r = arena_alloc(a, 11 * sizeof(*r));
     bool writes = !(c->flags & CRUD_READ_ONLY);
     size_t n = 2;
     fill_reads(a, c, &r[0], &r[1]);
     if (writes) {
         fill_writes(a, c, &r[2]);
         n = c->e->soft_delete ? 7 : 6;
+        fill_bulk(a, c, &r[n++]);
         r[n] = (struct route){ 0 };
     }
     if (crud_has_slug(c->e))

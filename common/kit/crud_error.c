@@ -8,8 +8,10 @@
 int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
                struct db_rows **ret, struct err *err)
 {
-    return req->tx ? db_try(req->tx, req->arena, s, v, n, ret, err)
-                   : db_query(req->svc->db, req->arena, s, v, n, ret, err);
+    if (!req->tx)
+        return db_query(req->svc->db, req->arena, s, v, n, ret, err);
+    return req->tx_bare ? db_exec(req->tx, req->arena, s, v, n, ret, err)
+                        : db_try(req->tx, req->arena, s, v, n, ret, err);
 }
 
 const char *crud_header(const struct req *req, const char *name)

@@ -19,6 +19,16 @@ const char idem_schema_sql[] =
 
 enum { purge_rows_max = 5000, purge_pause_ms = 60000 };
 
+void idem_owner(const struct principal *who, char ret[idem_owner_max])
+{
+    if (who->user_id)
+        snprintf(ret, idem_owner_max, "user:%lld", (long long)who->user_id);
+    else if (who->client_id)
+        snprintf(ret, idem_owner_max, "client:%lld", (long long)who->client_id);
+    else
+        snprintf(ret, idem_owner_max, "key:%lld", (long long)who->key_id);
+}
+
 void idem_init(struct idem *i, const struct req *req, unsigned flags)
 {
     *i = (struct idem){ .flags = flags };
@@ -26,12 +36,7 @@ void idem_init(struct idem *i, const struct req *req, unsigned flags)
     if (!key)
         return;
     i->used = true;
-    if (req->who.user_id)
-        snprintf(i->owner, sizeof(i->owner), "user:%lld", (long long)req->who.user_id);
-    else if (req->who.client_id)
-        snprintf(i->owner, sizeof(i->owner), "client:%lld", (long long)req->who.client_id);
-    else
-        snprintf(i->owner, sizeof(i->owner), "key:%lld", (long long)req->who.key_id);
+    idem_owner(&req->who, i->owner);
     sha256_hex(key, strlen(key), i->key_hash);
     struct buf b;
     unsigned char raw[sha256_bytes];

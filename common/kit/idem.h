@@ -15,12 +15,14 @@
 #include "common/kit/route.h"
 
 struct db_tx;
-enum { idem_keep_hours = 24, idem_key_bytes_max = 255 };
+enum { idem_keep_hours = 24, idem_key_bytes_max = 255, idem_owner_max = 48 };
+/* "user:7", "client:3", "key:9": whose a key or an operation is. */
+void idem_owner(const struct principal *who, char ret[idem_owner_max]);
 enum idem_flag { IDEM_SEALED = 1 << 0 };
 
 struct idem {                           /* of one request */
     bool used;                          /* the request has a key */
-    char owner[48];                     /* "user:7" */
+    char owner[idem_owner_max];         /* "user:7" */
     char key_hash[65], fingerprint[65]; /* SHA-256, hex */
     int64_t lock;                       /* of the key, for the advisory lock */
     unsigned flags;

@@ -96,6 +96,7 @@ struct req {
     int64_t now_us;
     struct http_req *http; /* opaque here; req_header reads it */
     struct db_tx *tx;      /* set: what crud does joins this transaction.  NULL over HTTP */
+    bool tx_bare;          /* a statement that fails ends it: no savepoint around each */
 };
 const char *req_header(const struct req *req, const char *name);
 const char *req_arg(const struct req *req, const char *name); /* first value or NULL */

@@ -9,6 +9,7 @@
 struct api_conf {
     struct svc_conf svc;
     const char *require_if_match; /* plurals, separated by commas */
+    int64_t operation_lease_ms;
 };
 
 /* Made once, before svc_main, because routes and prepared statements are part of the definition. */
@@ -20,13 +21,15 @@ struct api {
 };
 const struct api *api_make(struct arena *a);
 const struct crud *api_crud(const char *entity);
+struct crud *const *api_cruds(void); /* all of them, NULL-ended */
 
 const struct db_stmt *const *api_statements(void); /* of sql/, NULL-ended */
 
 /* Names of `list` must be entities of this program; changes of these need If-Match. */
 int api_require_if_match(const struct api *api, const char *list, struct err *err) MUST_CHECK;
 int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
-void api_publish_job(struct svc *svc); /* what is scheduled and due */
+void api_publish_job(struct svc *svc);    /* what is scheduled and due */
+void api_operations_job(struct svc *svc); /* bulks that were accepted, one after the other */
 int api_fold_counts(struct svc *svc, struct arena *a, struct err *err) MUST_CHECK;
 extern const struct consumer api_consumers[]; /* content.commands (command.c) */
 void api_counts_job(struct svc *svc); /* the shards of counts into one row each */

@@ -1,12 +1,20 @@
 /* What the program does without being asked over HTTP: the first administrator, scheduled
- * publishing, the folding of counts. */
+ * publishing, operations, the folding of counts. */
 #include "services/api/api.h"
 
 #include "common/base/log.h"
+#include "common/kit/crud_bulk.h"
+#include "common/kit/operation.h"
 
 #include "api/sql.h"
 
-enum { due_max = 100, due_pause_ms = 1000, fold_pause_ms = 2000 };
+enum {
+    due_max = 100,
+    due_pause_ms = 1000,
+    fold_pause_ms = 2000,
+    operation_pause_ms = 200,
+    purge_every = 300, /* pauses */
+};
 
 const struct db_stmt *const *api_statements(void)
 {
@@ -85,6 +93,26 @@ void api_publish_job(struct svc *svc)
             break;
     }
     json_decref(body);
+    arena_free(a);
+}
+
+void api_operations_job(struct svc *svc)
+{
+    const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
+    struct arena *a = arena_new();
+    unsigned idle = 0;
+    while (!svc_stopping(svc)) {
+        struct err err = { 0 };
+        bool worked;
+        int rc = crud_bulk_work(svc, api_cruds(), conf->operation_lease_ms, &worked, &err);
+        if (rc >= 0 && !worked && idle++ % purge_every == 0)
+            rc = operation_purge(svc, a, &err);
+        if (rc < 0)
+            log_warn("operation.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+        arena_reset(a);
+        if ((rc < 0 || !worked) && svc_pause(svc, rc < 0 ? due_pause_ms : operation_pause_ms))
+            break;
+    }
     arena_free(a);
 }
 

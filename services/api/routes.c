@@ -3,6 +3,7 @@
 #include "common/base/str.h"
 #include "common/kit/idem.h"
 #include "common/kit/migrate.h"
+#include "common/kit/operation.h"
 #include "common/kit/outbox.h"
 #include "common/kit/repr.h"
 
@@ -30,6 +31,14 @@ static const struct conf_def conf_defs[] = {
      .offset = offsetof(struct api_conf, require_if_match),
      .doc = "Entities whose changes and deletions must carry If-Match (428 otherwise), by plural, "
              "separated by commas: posts,pages." },
+    { .name = "CMS365_OPERATION_LEASE_MS",
+     .type = CONF_INT,
+     .fallback = "30000",
+     .min = 1000,
+     .max = 600000,
+     .offset = offsetof(struct api_conf, operation_lease_ms),
+     .doc = "How long a replica has an accepted operation to itself; another one takes it over "
+             "after that." },
     { 0 },
 };
 
@@ -56,6 +65,8 @@ static int init(struct svc *svc, struct err *err)
 
 static const struct job_def jobs[] = {
     { "publish", "Publishes what is scheduled and due.", api_publish_job },
+    { "operations", "Works off bulks that were accepted (Prefer: respond-async).",
+     api_operations_job },
     { "counts", "Folds the shards of the totals.", api_counts_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { 0 },
@@ -82,7 +93,7 @@ const struct api *api_make(struct arena *a)
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (n + 2) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (n + 3) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
         api->cruds[i] = crud_new(a, entities[i], CRUD_COUNTS, NULL);
@@ -90,6 +101,7 @@ const struct api *api_make(struct arena *a)
         nfast += crud_fast(api->cruds[i], fast + nfast, crud_fast_max);
     }
     routes[n] = repr_routes;
+    routes[n + 1] = operation_routes;
     crud_link(api->cruds);
     api->def = (struct svc_def){
         .name = "api",
@@ -119,6 +131,11 @@ static const struct api *the_api(void)
 const struct svc_def *api_def(void)
 {
     return &the_api()->def;
+}
+
+struct crud *const *api_cruds(void)
+{
+    return the_api()->cruds;
 }
 
 const struct crud *api_crud(const char *entity)
