@@ -154,6 +154,7 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     c->prepared = true;
     c->need_cond = arena_alloc(a, sizeof(*c->need_cond));
     c->totals = crud_totals_new(a);
+    c->anchors = crud_anchors_new(a);
     for (unsigned vc = 0; vc < VC_MAX_; vc++)
         make_reads(a, c, (enum vis_class)vc, &c->reads[vc]);
     share_reads(e, &c->reads[VC_ALL], &c->reads[VC_ADMIN]);

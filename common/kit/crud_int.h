@@ -24,7 +24,8 @@ struct crud {
     struct db_stmt dead_refs; /* .sql NULL: refers to nothing that can be deleted */
     struct crud *const *all;
     struct crud_totals *totals; /* exact ones, kept; NULL: none are */
-    bool *need_cond;            /* a setting: changes must say which version they are of */
+    struct crud_anchors *anchors;
+    bool *need_cond; /* a setting: changes must say which version they are of */
 };
 /* In the request's transaction if it has one, else by itself. */
 int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
@@ -63,6 +64,18 @@ struct crud_total {
 };
 int crud_count(struct req *req, struct crud_total *total, struct err *err) MUST_CHECK;
 struct crud_totals *crud_totals_new(struct arena *a);
+/* Places of pages far behind, found before (crud_read_anchor.c): where the page of q begins, if the
+ * database is as it was then, which the caller finds out by *ret_snapshot. */
+struct crud_anchor {
+    struct query_scope scope;
+    const struct query *q;
+    int64_t second; /* the clock's, where visibility hangs on it; else 0 */
+};
+bool crud_anchor_find(struct req *req, const struct crud *c, const struct crud_anchor *at,
+                      struct query_place *ret, const char **ret_snapshot);
+void crud_anchor_keep(struct req *req, const struct crud *c, const struct crud_anchor *at,
+                      int64_t offset, const struct query_place *place, const char *snapshot);
+struct crud_anchors *crud_anchors_new(struct arena *a);
 enum { crud_schema_version = 1 }; /* of representations, part of their ETags */
 /* "first.h<16 hex digits>" of the bytes. */
 const char *crud_hash_etag(struct arena *a, const char *first, const void *data, size_t n);

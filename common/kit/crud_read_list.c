@@ -44,6 +44,58 @@ static const struct db_stmt *first_page(const struct list *l, bool total)
     return s->sql ? s : NULL;
 }
 
+static int run(struct list *l, const struct query *q, unsigned extra, struct err *err)
+{
+    struct req *req = l->req;
+    struct db_stmt once = { .flags = DB_ONCE };
+    sqlgen_list(req->arena, &(struct sqlgen_who){ l->c->e, l->vc, req->who.user_id }, q, extra,
+                &l->text);
+    l->plan = &l->text.plan;
+    once.sql = l->text.sql;
+    return db_query(req->svc->db, req->arena, &once, l->text.params, l->text.nparams, &l->rows,
+                    err);
+}
+
+static struct query_place place_of(const struct list *l, size_t row)
+{
+    struct query_place p = { .set = true };
+    for (size_t i = 0; i < l->q.nsort; i++)
+        p.keys[i] = db_str(l->rows, row, (size_t)l->plan->keys + i);
+    return p;
+}
+
+/* A page far behind: from a place that was found before, if nothing was written since; else by
+ * skipping, and its place and that of the next page are kept. */
+static int run_deep(struct list *l, unsigned extra, struct err *err)
+{
+    struct crud_anchor at = { .scope = l->scope, .q = &l->q };
+    struct query_place place;
+    const char *snapshot;
+    extra |= SQLX_SNAPSHOT | SQLX_KEYS;
+    if (l->c->e->visibility != VIS_ACTIVE && l->vc != VC_ALL && l->vc != VC_ADMIN)
+        at.second = l->req->now_us / 1000000;
+    else if (l->q.ntests) /* a filter may look at rows that become due */
+        at.second = l->req->now_us / 1000000;
+    if (crud_anchor_find(l->req, l->c, &at, &place, &snapshot)) {
+        struct query near = l->q;
+        near.place = place;
+        near.offset = 0;
+        int rc = run(l, &near, extra, err);
+        if (rc < 0 ||
+            (db_nrows(l->rows) && str_eq(db_str(l->rows, 0, (size_t)l->plan->snapshot), snapshot)))
+            return rc;
+    }
+    int rc = run(l, &l->q, extra, err);
+    size_t limit = (size_t)l->q.limit;
+    for (size_t row = 0; rc >= 0 && row <= limit && row < db_nrows(l->rows); row += limit) {
+        place = place_of(l, row);
+        place.inclusive = true;
+        crud_anchor_keep(l->req, l->c, &at, l->q.offset + (int64_t)row, &place,
+                         db_str(l->rows, 0, (size_t)l->plan->snapshot));
+    }
+    return rc;
+}
+
 static int fetch(struct list *l, struct err *err)
 {
     struct req *req = l->req;
@@ -51,7 +103,6 @@ static int fetch(struct list *l, struct err *err)
     bool total =
         l->q.count != COUNT_NONE && l->c->flags & CRUD_COUNTS && sqlgen_has_total(e, l->vc, &l->q);
     const struct db_stmt *s = first_page(l, total);
-    struct db_stmt once = { .flags = DB_ONCE };
     struct db_val v[1];
     size_t nv = 0;
     int rc;
@@ -62,12 +113,8 @@ static int fetch(struct list *l, struct err *err)
         rc = db_query(req->svc->db, req->arena, s, v, nv, &l->rows, err);
     } else {
         unsigned extra = total ? SQLX_TOTAL : l->q.count == COUNT_EXACT ? SQLX_SNAPSHOT : 0u;
-        sqlgen_list(req->arena, &(struct sqlgen_who){ e, l->vc, req->who.user_id }, &l->q, extra,
-                    &l->text);
-        l->plan = &l->text.plan;
-        once.sql = l->text.sql;
-        rc = db_query(req->svc->db, req->arena, &once, l->text.params, l->text.nparams, &l->rows,
-                      err);
+        bool deep = l->c->anchors && l->q.offset >= sqlgen_deep_offset;
+        rc = deep ? run_deep(l, extra, err) : run(l, &l->q, extra, err);
     }
     if (rc < 0)
         return rc;
@@ -110,9 +157,8 @@ static size_t row_at(const struct list *l, size_t i)
 
 static int cursor_at(struct list *l, size_t row, bool back, const char **ret, struct err *err)
 {
-    struct query_place p = { .set = true, .back = back };
-    for (size_t i = 0; i < l->q.nsort; i++)
-        p.keys[i] = db_str(l->rows, row, (size_t)l->plan->keys + i);
+    struct query_place p = place_of(l, row);
+    p.back = back;
     return query_make_cursor(l->req->arena, &l->scope, &l->q, &p, ret, err);
 }
 
@@ -307,10 +353,10 @@ static int parse(struct list *l, struct err *err)
     if (rc < 0)
         return rc;
     l->vc = l->q.vc;
-    if (l->q.paging != PAGING_CURSOR)
-        return 0;
     l->scope =
         (struct query_scope){ req->svc->keyring, l->c->e, req->who.user_id, req->args, req->nargs };
+    if (l->q.paging != PAGING_CURSOR)
+        return 0;
     return query_open_cursor(req->arena, &l->scope, &l->q, err);
 }
 

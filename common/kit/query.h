@@ -22,6 +22,7 @@
  * complements: a row without a value is among them.
  */
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/io/db.h"
 #include "common/kit/vis.h"
@@ -150,6 +151,8 @@ struct query_scope {
     const struct query_arg *args;
     size_t nargs;
 };
+/* All that decides which rows are in the list and in which order, appended to b. */
+void query_identify(struct buf *b, const struct query_scope *s, const struct query *q);
 /* q->cursor to q->place.  E_invalid_parameter at "cursor" for what is no such cursor. */
 int query_open_cursor(struct arena *a, const struct query_scope *s, struct query *q,
                       struct err *err) MUST_CHECK;

@@ -34,8 +34,7 @@ static void put_text(struct buf *b, const char *s)
     buf_put(b, s, strlen(s) + 1); /* with the NUL, so that no two texts run into one */
 }
 
-/* All that decides which rows are in the list, and in which order. */
-static void put_list(struct buf *b, const struct query_scope *s, const struct query *q)
+void query_identify(struct buf *b, const struct query_scope *s, const struct query *q)
 {
     const struct query_arg **filters = arena_alloc(b->arena, (s->nargs + 1) * sizeof(*filters));
     size_t n = 0;
@@ -75,7 +74,7 @@ int query_make_cursor(struct arena *a, const struct query_scope *s, const struct
         if (place->keys[i])
             buf_put(&raw, place->keys[i], n);
     }
-    put_list(&list, s, q);
+    query_identify(&list, s, q);
     const struct sha256_part parts[] = {
         { raw.data,  raw.len  },
         { list.data, list.len }
@@ -135,7 +134,7 @@ int query_open_cursor(struct arena *a, const struct query_scope *s, struct query
     const unsigned char *p = raw;
     n -= cursor_mac_bytes;
     buf_init(&list, a, 256, 128 * 1024);
-    put_list(&list, s, q);
+    query_identify(&list, s, q);
     const struct sha256_part parts[] = {
         { p,         n        },
         { list.data, list.len }

@@ -63,7 +63,9 @@ const char *sqlgen_first_page(struct arena *a, const struct sqlgen_who *who, con
 enum sqlgen_extra {
     SQLX_TOTAL = 1 << 0,    /* total_ by counts; if sqlgen_has_total */
     SQLX_SNAPSHOT = 1 << 1, /* what the statement saw: pg_current_snapshot() */
+    SQLX_KEYS = 1 << 2,     /* the sort keys; with a cursor always */
 };
+enum { sqlgen_deep_offset = 500 }; /* from here on skipped rows are read from the index alone */
 void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct query *q,
                  unsigned extra, struct sqlgen_text *ret);
 /* The ids of the first `most` rows, by id: for changes of all that a filter finds. */

@@ -5,9 +5,6 @@
 
 #include <assert.h>
 
-/* From here on the rows that are skipped are read from the index alone. */
-enum { deep_offset = 500 };
-
 /* Backwards, each key is walked the other way round. */
 static void put_order(struct buf *b, const struct query *q)
 {
@@ -243,7 +240,7 @@ static void put_extra(struct list *l, unsigned extra)
         p->snapshot = at++;
         buf_puts(b, ", pg_current_snapshot()::text AS snapshot_");
     }
-    if (l->q->paging != PAGING_CURSOR)
+    if (l->q->paging != PAGING_CURSOR && !(extra & SQLX_KEYS))
         return;
     p->keys = at;
     for (size_t i = 0; i < l->q->nsort; i++)
@@ -277,7 +274,7 @@ static void put_source(struct list *l)
     if (q->offset)
         offset = sqlgen_param(l->t, db_i64(q->offset));
     assert(!first.overflow && !second.overflow);
-    if (ranges < 2 && q->offset < deep_offset) {
+    if (ranges < 2 && q->offset < sqlgen_deep_offset) {
         buf_printf(b, " FROM %s t", l->who->e->table);
         buf_put(b, l->where.data, l->where.len);
         buf_put(b, first.data, first.len);
