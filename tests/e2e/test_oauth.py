@@ -480,6 +480,38 @@ def test_AU07_fifty_refreshes_at_once_have_one_successor(register, person):
     assert ask(client, grant_type="refresh_token", refresh_token=successors.pop()).status_code == 200
 
 
+def test_AU07_reuse_after_the_grace_window_ends_the_family_and_is_told(register, person, receiver, endpoint):
+    sink = receiver()
+    endpoint(sink.url, ["grant.reused"])
+    client = register()
+    token = ask(client, **code_for(client, person)).json()
+    refresh = lambda t: ask(client, grant_type="refresh_token", refresh_token=t["refresh_token"])
+    fresh = refresh(token).json()
+    # CMS365_REFRESH_GRACE_S; until it is over the same successor comes again.
+    (last,) = stack.wait_for(lambda: [r for r in [refresh(token)] if r.status_code != 200], 60, "the grace window to end", 0.3)
+    refused(last, "invalid_grant")
+    refused(refresh(fresh), "invalid_grant")
+    stack.wait_for(lambda: posts_with(fresh).status_code == 401, 5, "the family's access tokens to end")
+    event = stack.wait_for(lambda: next((e for e in sink.events() if e["data"]["client"]["id"] == client["id"]), None), 20, "the event")
+    assert event["type"] == "grant.reused"
+
+
+def test_AU04_a_client_follows_the_role_of_its_owner(cms, key, machine):
+    name = stack.unique("u").replace("-", "_")
+    user = cms.make("/api/v2/users", username=name, email=name + "@example.org", role="editor")
+    owner = key(["clients:write", "api:write"], user=user["id"])
+    made = owner.post("/api/v2/auth/clients", json={"name": name, "scopes": ["companies:write"], "role": "editor",
+                                                    "grant_types": ["client_credentials"]})
+    assert made.status_code == 201, made.text
+    client = made.json()["data"]
+    assert ask(client, grant_type="client_credentials").json()["scope"] == "companies:write"
+    assert cms.patch(f"/api/v2/users/{user['id']}", json={"role": "member"}).status_code == 200
+    weaker = lambda: ask(client, grant_type="client_credentials")
+    stack.wait_for(lambda: "companies:write" not in weaker().json().get("scope", ""), 10, "the client to be no more than its owner")
+    assert cms.patch(f"/api/v2/users/{user['id']}", json={"status": "suspended"}).status_code == 200
+    stack.wait_for(lambda: weaker().status_code == 401, 10, "nobody to answer for the client")
+
+
 def test_AU07_refresh_narrows_and_never_widens(register, person):
     client = register()
     token = ask(client, **code_for(client, person, scope="posts:read")).json()

@@ -179,6 +179,57 @@ static void password_opens_by_name_or_address_while_active(void **state)
     assert_int_equal(login("erika", "correct horse", &u), LOGIN_REFUSED);
 }
 
+/* --- people -------------------------------------------------------------------------------------
+ */
+
+static int consume_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    return auth_consumers[0].fn(ctx, tx, err);
+}
+
+static int64_t denied_ms(const char *member)
+{
+    struct cache_reply r;
+    struct err err;
+    const char *const argv[] = { "ZSCORE", "cms365:denied", member };
+    int64_t ms = 0;
+    ok(cache_call(svc.cache, a, argv, ARRAY_LEN(argv), &r, &err), &err);
+    if (r.type == CACHE_TEXT)
+        assert_true(str_to_i64(r.text, 1, INT64_MAX, &ms));
+    return ms;
+}
+
+/* proves: AU-12: access tokens carry the role of their time, so a new role ends them */
+static void changed_role_ends_access_tokens(void **state)
+{
+    (void)state;
+    static const char *const roles[] = { "editor", "editor", "author" };
+    int64_t seen[3];
+    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+        const char *payload =
+            arena_printf(a,
+                         "{\"data\":{\"id\":41,\"username\":\"u41\",\"email\":\"u41@example.org\","
+                         "\"role\":\"%s\",\"status\":\"active\",\"version\":%zu}}",
+                         roles[i], i + 1);
+        struct msg m = { .svc = &svc,
+                         .arena = a,
+                         .topic = "content.events",
+                         .key = "user:41",
+                         .type = i ? "user.updated" : "user.created",
+                         .payload = payload,
+                         .len = strlen(payload) };
+        struct err err = { 0 };
+        ok(db_tx(svc.db, a, consume_tx, &m, &err), &err);
+        seen[i] = denied_ms("tokens:41");
+    }
+    assert_int_equal(seen[0], 0);
+    assert_int_equal(seen[1], 0);
+    assert_true(seen[2] > 0);
+    assert_int_equal(number("select count(*) from people where user_id = 41 and username = 'u41'"
+                            " and email = 'u41@example.org'"),
+                     1);
+}
+
 /* --- tables -------------------------------------------------------------------------------------
  */
 
@@ -256,7 +307,9 @@ static int setup(void **state)
     svc.workers = workers_new(1, 16);
     ok(keyring_parse("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", &svc.keyring, &err), &err);
     ok(cache_new(&(struct cache_conf){ .url = redis, .timeout_ms = 1000 }, &svc.cache, &err), &err);
-    return 0;
+    struct cache_reply r;
+    const char *const argv[] = { "DEL", "cms365:denied" };
+    return cache_call(svc.cache, a, argv, ARRAY_LEN(argv), &r, &err);
 }
 
 static int teardown(void **state)
@@ -280,6 +333,7 @@ int main(void)
         cmocka_unit_test(signing_keys_rotate_with_overlap),
         cmocka_unit_test(signing_keys_grow_old),
         cmocka_unit_test(password_opens_by_name_or_address_while_active),
+        cmocka_unit_test(changed_role_ends_access_tokens),
         cmocka_unit_test(tables_have_the_columns_of_the_entities),
         cmocka_unit_test(events_show_what_the_entities_show),
     };
