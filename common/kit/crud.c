@@ -147,6 +147,8 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
 {
     static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "update",
                                                         "delete", "restore",     "purge" };
+    unsigned parts =
+        (flags & CRUD_COUNTS ? SQLW_COUNTS : 0u) | (flags & CRUD_REVISIONS ? SQLW_REVISIONS : 0u);
     struct crud *c = arena_alloc(a, sizeof(*c));
     c->e = e;
     c->flags = flags;
@@ -161,9 +163,8 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     for (unsigned w = 0; !(flags & CRUD_READ_ONLY) && w < SQL_WRITES_MAX_; w++) {
         if ((w == SQL_RESTORE || w == SQL_PURGE) && !e->soft_delete)
             continue;
-        c->write[w] =
-            named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, flags & CRUD_COUNTS),
-                  e->name, names[w], "stmt");
+        c->write[w] = named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, parts), e->name,
+                            names[w], "stmt");
     }
     c->dead_refs = named(a, 0, sqlgen_dead_refs(a, e), e->name, "dead", "refs");
     return c;

@@ -116,9 +116,12 @@ enum sqlgen_write {
 };
 /* Columns of the answer. */
 enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED, WR_OWNER };
-/* `counts`: keeps the table `counts`. */
+enum sqlgen_part {
+    SQLW_COUNTS = 1 << 0,    /* keeps the table `counts` */
+    SQLW_REVISIONS = 1 << 1, /* and `revisions`: nothing on insert, the former state after it */
+};
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write w,
-                         bool counts);
+                         unsigned parts);
 /* Is field i a parameter of SQL_INSERT / SQL_UPDATE (in table order after the fixed ones)? */
 bool sqlgen_is_input(const struct entity_def *e, const struct field_def *f);
 size_t sqlgen_fixed_params(enum sqlgen_write w);

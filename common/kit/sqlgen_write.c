@@ -10,7 +10,7 @@
  *                                                 changes is in old.changed_
  *      w AS (INSERT | UPDATE | DELETE … RETURNING the few columns that follow need, body_),
  *      lnk, unl AS (link tables of F_REFS),
- *      cnt AS (counts), ev AS (outbox, in order), idm AS (idempotency)
+ *      cnt AS (counts), rev AS (what the row was), ev AS (outbox, in order), idm AS (idempotency)
  * SELECT id, version, body_, updated_at FROM w
  *
  * The events come from the RETURNING of the locked row, so that their outbox ids never invert per
@@ -471,6 +471,33 @@ static void put_event_rows(struct writer *w)
                n, n);
 }
 
+/* What the row was before a change of it, and what changed it. */
+static void put_revision(struct writer *w)
+{
+    static const char *const verb[SQL_WRITES_MAX_] = {
+        [SQL_UPDATE] = "updated", [SQL_DELETE] = "deleted", [SQL_RESTORE] = "restored"
+    };
+    const char *name = w->e->name;
+    if (w->w == SQL_PURGE) {
+        buf_printf(w->b,
+                   ", rev AS (DELETE FROM revisions r USING w WHERE r.entity = '%s' AND r.row_id = "
+                   "w.id)",
+                   name);
+        return;
+    }
+    if (!verb[w->w]) /* what is new was nothing before */
+        return;
+    buf_printf(w->b,
+               ", rev AS (INSERT INTO revisions (entity, row_id, version, at, action, actor, "
+               "request_id, changed, body) SELECT '%s', old.id, old.version, w.updated_at, '%s', "
+               "$%d::text, $%d::text, %s, ",
+               name, verb[w->w], WP_ACTOR, WP_REQUEST,
+               w->w == SQL_UPDATE ? "w.changed_" : "'{deleted_at}'::text[]");
+    sqlgen_body(w->b, w->e, "old", NULL);
+    buf_puts(w->b, " || '}' FROM w JOIN old ON old.id = w.id");
+    buf_puts(w->b, w->w == SQL_UPDATE ? " WHERE w.changed_ <> '{}')" : ")");
+}
+
 static void put_events(struct writer *w)
 {
     const struct entity_def *e = w->e;
@@ -502,7 +529,7 @@ static void put_events(struct writer *w)
 }
 
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write what,
-                         bool counts)
+                         unsigned parts)
 {
     struct buf b;
     struct writer w = { .b = &b, .e = e, .w = what, .has_status = entity_field(e, "status") };
@@ -518,8 +545,10 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
     else
         put_remove(&w);
     put_links(&w);
-    if (counts)
+    if (parts & SQLW_COUNTS)
         put_counts(&w);
+    if (parts & SQLW_REVISIONS)
+        put_revision(&w);
     if (e->events)
         put_events(&w);
     if (what == SQL_INSERT_IDEM)

@@ -9,6 +9,7 @@
 struct api_conf {
     struct svc_conf svc;
     const char *require_if_match; /* plurals, separated by commas */
+    int64_t revision_days;
     int64_t operation_lease_ms;
 };
 
@@ -31,6 +32,10 @@ int api_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void api_publish_job(struct svc *svc);    /* what is scheduled and due */
 void api_operations_job(struct svc *svc); /* bulks that were accepted, one after the other */
 int api_fold_counts(struct svc *svc, struct arena *a, struct err *err) MUST_CHECK;
+/* A batch of former states older than this; how many went. */
+int api_purge_revisions(struct svc *svc, struct arena *a, int64_t days, size_t *ret_n,
+                        struct err *err) MUST_CHECK;
+void api_revisions_job(struct svc *svc);
 extern const struct consumer api_consumers[]; /* content.commands (command.c) */
-void api_counts_job(struct svc *svc); /* the shards of counts into one row each */
+void api_counts_job(struct svc *svc);         /* the shards of counts into one row each */
 #endif

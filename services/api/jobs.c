@@ -15,6 +15,7 @@ enum {
     operation_pause_ms = 200,
     purge_every = 300, /* pauses */
 };
+enum { revisions_max = 1000, revisions_pause_ms = 10 * 60 * 1000 };
 
 const struct db_stmt *const *api_statements(void)
 {
@@ -131,5 +132,31 @@ void api_counts_job(struct svc *svc)
             log_warn("counts.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
         arena_reset(a);
     } while (!svc_pause(svc, fold_pause_ms));
+    arena_free(a);
+}
+
+int api_purge_revisions(struct svc *svc, struct arena *a, int64_t days, size_t *ret_n,
+                        struct err *err)
+{
+    struct db_rows *r;
+    struct db_val v[] = { db_i64(days), db_i64(revisions_max) };
+    int rc = db_query(svc->db, a, &sql_purge_revisions, v, ARRAY_LEN(v), &r, err);
+    *ret_n = rc < 0 ? 0 : db_affected(r);
+    return rc;
+}
+
+void api_revisions_job(struct svc *svc)
+{
+    const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
+    struct arena *a = arena_new();
+    while (!svc_stopping(svc)) {
+        struct err err;
+        size_t n;
+        if (api_purge_revisions(svc, a, conf->revision_days, &n, &err) < 0)
+            log_warn("revisions.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+        arena_reset(a);
+        if (n < revisions_max && svc_pause(svc, revisions_pause_ms))
+            break;
+    }
     arena_free(a);
 }

@@ -31,6 +31,13 @@ static const struct conf_def conf_defs[] = {
      .offset = offsetof(struct api_conf, require_if_match),
      .doc = "Entities whose changes and deletions must carry If-Match (428 otherwise), by plural, "
              "separated by commas: posts,pages." },
+    { .name = "CMS365_REVISION_DAYS",
+     .type = CONF_INT,
+     .fallback = "365",
+     .min = 1,
+     .max = 36500,
+     .offset = offsetof(struct api_conf, revision_days),
+     .doc = "Days that former states of posts, pages and events are kept." },
     { .name = "CMS365_OPERATION_LEASE_MS",
      .type = CONF_INT,
      .fallback = "30000",
@@ -67,6 +74,7 @@ static const struct job_def jobs[] = {
     { "publish", "Publishes what is scheduled and due.", api_publish_job },
     { "operations", "Works off bulks that were accepted (Prefer: respond-async).",
      api_operations_job },
+    { "revisions", "Drops former states past their time.", api_revisions_job },
     { "counts", "Folds the shards of the totals.", api_counts_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { 0 },
@@ -89,19 +97,23 @@ static const struct migration *make_migrations(struct arena *a)
 const struct api *api_make(struct arena *a)
 {
     struct api *api = arena_alloc(a, sizeof(*api));
-    size_t n = 0, nfast = 0;
+    size_t n = 0, nfast = 0, nroutes = 0;
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (n + 3) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (2 * n + 3) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
-        api->cruds[i] = crud_new(a, entities[i], CRUD_COUNTS, NULL);
-        routes[i] = crud_routes(a, api->cruds[i]);
+        bool revisions = entities[i]->lifecycle == LIFE_PUBLISH;
+        api->cruds[i] =
+            crud_new(a, entities[i], CRUD_COUNTS | (revisions ? CRUD_REVISIONS : 0u), NULL);
+        routes[nroutes++] = crud_routes(a, api->cruds[i]);
+        if (revisions)
+            routes[nroutes++] = crud_revision_routes(a, api->cruds[i]);
         nfast += crud_fast(api->cruds[i], fast + nfast, crud_fast_max);
     }
-    routes[n] = repr_routes;
-    routes[n + 1] = operation_routes;
+    routes[nroutes++] = repr_routes;
+    routes[nroutes] = operation_routes;
     crud_link(api->cruds);
     api->def = (struct svc_def){
         .name = "api",
