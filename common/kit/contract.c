@@ -363,7 +363,7 @@ static json_t *responses(const struct route *r)
         { 412, r->flags & ROUTE_ETAG },
         { 413, body },
         { 415, body },
-        { 422, body },
+        { 422, body || r->flags & ROUTE_IDEMPOTENT },
         { 503, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
