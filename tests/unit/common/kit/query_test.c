@@ -199,7 +199,7 @@ static const struct {
      "t.email"                                                                                                                                      },
     { VC_PUBLIC, "user",    "filter[posts]=7",
      "f1.deleted_at IS NULL AND (f1.status = 'published' AND f1.published_at <= now()) AND f1.id "
-     "= "
+      "= "
       "$1::bigint",                                                                                                               NULL              },
     { VC_ALL,    "user",    "",                                     "AS own_",                                                    NULL              },
     { VC_PUBLIC, "media",   "",
