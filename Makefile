@@ -90,7 +90,11 @@ $(OUT)/tests/integration/%_test: $(OUT)/tests/integration/%_test.o $(LIBS)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 # Fuzz targets: LLVMFuzzerTestOneInput with the replay driver (gcc); `FUZZER=1 CC=clang` links libFuzzer.
 $(OUT)/tests/fuzz/%_fuzz: $(OUT)/tests/fuzz/%_fuzz.o $(if $(FUZZER),,$(OUT)/tests/fuzz/replay.o) $(LIBS)
-	$(CC) $(ALL_CFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(CC) $(ALL_CFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $(LDFLAGS) $(filter %.o,$^) \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(FUZZ_LIBS) $(LDLIBS) -o $@
+# What is fuzzed of a service links its archive.
+$(OUT)/tests/fuzz/hook_fuzz: $(OUT)/libwebhooks-in.a
+$(OUT)/tests/fuzz/hook_fuzz: FUZZ_LIBS := $(LDLIBS_webhooks-in)
 $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o $(LIBS)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
