@@ -73,7 +73,7 @@ static void published_signatures_verify_and_altered_ones_do_not(void **state)
         struct jose_key *k = key_of(cases[i].key, JOSE_PUBLIC);
         assert_int_equal(jose_key_alg(k), cases[i].alg);
         assert_true(jws_verify(k, arena, cases[i].token));
-        for (size_t at = 0; cases[i].token[at]; at += 7) {
+        for (size_t at = 0, n = strlen(cases[i].token); at < n; at += 7) {
             char *bad = arena_strdup(arena, cases[i].token);
             bad[at] = bad[at] == 'A' ? 'B' : 'A';
             if (strcmp(bad, cases[i].token) != 0)
