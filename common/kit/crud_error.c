@@ -72,14 +72,35 @@ int write_explain(struct write *w, bool own_only, bool deleted, struct err *err)
         return err_set(err, E_forbidden, "Only the owner or an editor may change this %s.",
                        e->name);
     int64_t version = db_get_i64(r, 0, WHY_VERSION);
-    if (!precondition_holds(&w->cond, version, db_get_i64(r, 0, WHY_UPDATED))) {
-        w->res->etag = crud_etag(req->arena, e, vis_class_of(e, &req->who), own, "", version);
+    w->seen = version;
+    w->res->etag = crud_etag(req->arena, e, vis_class_of(e, &req->who), own, "", version);
+    if (!precondition_holds(&w->cond, version, db_get_i64(r, 0, WHY_UPDATED)))
         return err_set(err, E_precondition_failed, "The %s is at version %lld now.", e->name,
                        (long long)version);
-    }
     if (deleted)
         return err_set(err, E_conflict, "This %s is not deleted.", e->name);
     return err_set(err, E_conflict, "The %s was changed by somebody else just now.", e->name);
+}
+
+int write_none_match(struct write *w, struct err *err)
+{
+    struct err why = { 0 };
+    if (!crud_header(w->req, "If-None-Match"))
+        return 0;
+    int rc = write_explain(w, w->right == RIGHT_OWN, false, &why);
+    if (rc == -E_conflict) /* it is there, and nothing else stands in the way */
+        rc = req_precondition(w->req, w->seen, &why);
+    if (rc < 0) {
+        *err = why;
+        return rc;
+    }
+    w->res->etag = NULL;
+    if (w->cond.any) { /* and at another version it might be what must not be */
+        w->cond.any = false;
+        w->cond.versions[0] = w->seen;
+        w->cond.n = 1;
+    }
+    return 0;
 }
 
 /* "posts_author_id_fkey" of table posts -> field author; event_speakers_expert_id_fkey -> speakers.

@@ -203,6 +203,8 @@ int crud_patch(struct req *req, struct res *res, struct err *err)
         rc = write_need_body(req, err);
     if (rc >= 0)
         rc = crud_id(req, w.e, &w.id, err);
+    if (rc >= 0)
+        rc = write_none_match(&w, err);
     if (rc < 0)
         return rc;
     return is_json_patch(req) ? json_patch_row(&w, err) : write_patch(&w, err);

@@ -129,12 +129,8 @@ int crud_put(struct req *req, struct res *res, struct err *err)
     rc = crud_id(req, w.e, &w.id, err);
     if (rc < 0)
         return rc;
-    if (!w.none_match)
-        return write_replace(&w, err);
-    rc = write_explain(&w, false, false, err);
-    return rc == -E_conflict
-               ? err_set(err, E_precondition_failed, "There is a %s %s.", w.e->name, w.id)
-               : rc;
+    rc = write_none_match(&w, err);
+    return rc < 0 ? rc : write_replace(&w, err);
 }
 
 int crud_put_slug(struct req *req, struct res *res, struct err *err)

@@ -427,6 +427,8 @@ int crud_delete(struct req *req, struct res *res, struct err *err)
     int rc = write_begin(&w, req, res, purge ? ACT_PURGE : ACT_DELETE, err);
     if (rc >= 0)
         rc = crud_id(req, w.e, &w.id, err);
+    if (rc >= 0 && !purge)
+        rc = write_none_match(&w, err);
     if (rc < 0)
         return rc;
     rc = write_target(&w, purge && w.e->soft_delete ? SQL_PURGE : SQL_DELETE, err);

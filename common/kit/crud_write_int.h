@@ -32,6 +32,7 @@ struct write {
     bool keyed; /* the caller records the Idempotency-Key, not the statement */
     struct write_cond cond;
     bool none_match; /* If-None-Match: * */
+    int64_t seen;    /* version that write_explain found */
     struct prefer prefer;
     struct db_rows *rows;
     const char *actor; /* NULL: the principal */
@@ -75,4 +76,7 @@ void write_tell(const struct req *req, const struct crud *c, int64_t id);
 /* A write touched no row: says why (404, 403, 412, 409).  `deleted`: a deleted row was looked for.
  */
 int write_explain(struct write *w, bool own_only, bool deleted, struct err *err);
+/* If-None-Match of a change of w->id (RFC 9110 §13.1.2, step 3 of §13.2.2): E_precondition_failed
+ * if it names the row as it is; else the row must stay at the version looked at. */
+int write_none_match(struct write *w, struct err *err) MUST_CHECK;
 #endif

@@ -559,8 +559,8 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
                    "|| w.body_ "
                    "|| '}}' FROM w)",
                    WP_IDEM_OWNER, WP_IDEM_KEY, WP_IDEM_PRINT, WP_LOCATION);
-    buf_puts(&b, " SELECT w.id, w.version, '{\"data\":' || w.body_ || '}}', extract(epoch FROM "
-                 "w.updated_at)::bigint, ");
+    buf_puts(&b, " SELECT w.id, w.version, '{\"data\":' || w.body_ || '}}', "
+                 "floor(extract(epoch FROM w.updated_at))::bigint, ");
     buf_puts(&b, w.owner ? "w.owner_ FROM w" : "NULL::bigint FROM w");
     assert(!b.overflow);
     return b.data;
@@ -607,12 +607,12 @@ const char *sqlgen_why(struct arena *a, const struct entity_def *e, enum vis_cla
                e->soft_delete ? "t.deleted_at IS NOT NULL" : "false",
                own ? own : "$2::bigint IS NULL AND false");
     vis_where(&b, e, vc, "t", "$2");
-    buf_printf(
-        &b,
-        ", false), %s, %s, extract(epoch FROM t.updated_at)::bigint FROM %s t WHERE t.id = $1::%s",
-        status ? "t.status" : "NULL::text",
-        status && entity_field(e, "published_at") ? "t.published_at" : "NULL::timestamptz",
-        e->table, sqlgen_type(&e->fields[0]));
+    buf_printf(&b,
+               ", false), %s, %s, floor(extract(epoch FROM t.updated_at))::bigint FROM %s t WHERE "
+               "t.id = $1::%s",
+               status ? "t.status" : "NULL::text",
+               status && entity_field(e, "published_at") ? "t.published_at" : "NULL::timestamptz",
+               e->table, sqlgen_type(&e->fields[0]));
     assert(!b.overflow);
     return b.data;
 }
