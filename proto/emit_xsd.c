@@ -133,13 +133,17 @@ static void put_choice(FILE *out, const char *group, bool many)
     fputs("    </xs:choice>\n  </xs:complexType>\n", out);
 }
 
-static void put_flat(FILE *out, const char *name, const char *const *members, const char *type)
+struct flat { /* a member of meta or links */
+    const char *name, *type;
+};
+
+static void put_flat(FILE *out, const char *name, const struct flat *members)
 {
     fprintf(out, "  <xs:complexType name=\"%s\">\n    <xs:all>\n", name);
-    for (; *members; members++)
+    for (; members->name; members++)
         fprintf(out,
                 "      <xs:element name=\"%s\" type=\"%s\" nillable=\"true\" minOccurs=\"0\"/>\n",
-                *members, str_ends(*members, "cursor") ? "text" : type);
+                members->name, members->type);
     fputs("    </xs:all>\n  </xs:complexType>\n", out);
 }
 
@@ -183,15 +187,31 @@ static const char roots[] = "  <xs:element name=\"response\"><xs:complexType><xs
 
 void emit_xsd(FILE *out)
 {
-    static const char *const meta[] = { "total",  "page",        "per_page",    "limit",
-                                        "offset", "next_cursor", "prev_cursor", NULL };
-    static const char *const links[] = { "self", "first", "prev", "next", "last", NULL };
+    static const struct flat meta[] = {
+        { "total",       "xs:long"    },
+        { "estimated",   "xs:boolean" },
+        { "page",        "xs:long"    },
+        { "per_page",    "xs:long"    },
+        { "limit",       "xs:long"    },
+        { "offset",      "xs:long"    },
+        { "next_cursor", "text"       },
+        { "prev_cursor", "text"       },
+        { NULL,          NULL         },
+    };
+    static const struct flat links[] = {
+        { "self",  "xs:anyURI" },
+        { "first", "xs:anyURI" },
+        { "prev",  "xs:anyURI" },
+        { "next",  "xs:anyURI" },
+        { "last",  "xs:anyURI" },
+        { NULL,    NULL        },
+    };
     fputs(head, out);
     for (const struct entity_def *const *e = entities; *e; e++)
         put_entity(out, *e);
     put_choice(out, "one", false);
     put_choice(out, "many", true);
-    put_flat(out, "meta", meta, "xs:long");
-    put_flat(out, "links", links, "xs:anyURI");
+    put_flat(out, "meta", meta);
+    put_flat(out, "links", links);
     fputs(roots, out);
 }

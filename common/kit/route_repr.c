@@ -81,6 +81,15 @@ static bool shown(const struct field_def *f, const void *ctx)
     return vis_field(r->e, f, r->vc, vis_varies(r->e, r->vc));
 }
 
+/* CSV has no place for meta.total; as without an envelope, it goes into the header. */
+static void tell_total(struct call *c)
+{
+    struct res *res = &c->res;
+    struct js total = js_get(js_get(js_of(res->body.data, res->body.len), "meta"), "total");
+    if (c->repr == REPR_CSV && js_kind(total) == JS_NUMBER)
+        res_header(res, "X-Total-Count", arena_strndup(res->arena, total.s, total.n));
+}
+
 static void convert(struct work *w)
 {
     struct call *c = w->c;
@@ -95,6 +104,7 @@ static void convert(struct work *w)
     struct buf out;
     buf_init(&out, c->req.arena, c->res.body.len + c->res.body.len / 4 + 512, route_res_bytes_max);
     w->rc = repr_write((enum repr)c->repr, &src, &out, w->err);
+    tell_total(c);
     c->res.body = out;
     c->res.content_type = repr_types[c->repr].content_type;
 }

@@ -25,6 +25,9 @@ JSON, LD, XML, TEXT_XML, CSV = FORMS = ["application/json", "application/ld+json
 SCHEMA, CMS = "https://schema.org/", stack.URL + "/contexts/v2.jsonld#"
 FN = "{http://www.w3.org/2005/xpath-functions}"
 NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+RELATIONS = {"users": "avatar,posts", "posts": "author,featured_media", "pages": "author,parent,children",
+             "media": "uploaded_by", "experts": "company,user,photo,events", "companies": "logo,experts,events",
+             "events": "organizer,image,speakers,author"}
 ODD = {"title": "<a href=\"x\">&amp;</a> ]]> 'q' Ünï😀", "long": "=1+1\r\n\tcell \\ \"\u2028\ufffe\uffff end"}
 META = {"a b": [1, 1.5, -3, True, False, None, "x<&>\"'"], "<&\"\n\t": {"": {}}, "\u0001\\": "\u0002", "big": 9007199254740993}
 
@@ -349,10 +352,7 @@ def model(element, name, schemas):
 @pytest.mark.parametrize("plural", PLURALS)
 @pytest.mark.parametrize("query", ["", "?fields=id,created_at", "?include=ALL"])
 def test_R15_one_validates_and_comes_back_the_same(cms, rows, schema, entities, plural, query):
-    relations = {"users": "avatar,posts", "posts": "author,featured_media", "pages": "author,parent,children",
-                 "media": "uploaded_by", "experts": "company,user,photo,events", "companies": "logo,experts,events",
-                 "events": "organizer,image,speakers,author"}
-    path = one(rows, plural) + query.replace("ALL", relations[plural])
+    path = one(rows, plural) + query.replace("ALL", RELATIONS[plural])
     plain, answer = get(cms, path), get(cms, path, XML)
     assert plain.status_code == answer.status_code == 200, plain.text
     tree = lxml.etree.fromstring(answer.content)
@@ -364,14 +364,23 @@ def test_R15_one_validates_and_comes_back_the_same(cms, rows, schema, entities, 
 
 @pytest.mark.parametrize("plural", PLURALS)
 def test_R15_lists_validate_and_come_back_the_same(cms, rows, schema, entities, plural):
-    for query in ("?per_page=3", "?limit=2&offset=1&count=none", f"?filter[id]={rows[plural]['id']}", "?filter[id]=999999999"):
+    def said(value):
+        return value if value is None else json.dumps(value) if isinstance(value, bool) else str(value)
+
+    for query in ("?per_page=3", "?limit=2&offset=1&count=none", "?cursor=&limit=1", "?count=estimated", f"?limit=2&include={RELATIONS[plural]}", f"?filter[id]={rows[plural]['id']}", "?filter[id]=999999999"):
         plain, answer = get(cms, f"/api/v2/{plural}{query}").json(), get(cms, f"/api/v2/{plural}{query}", XML)
         tree = lxml.etree.fromstring(answer.content)
         assert schema.validate(tree), schema.error_log
         assert [model(e, SINGULAR[plural].capitalize(), entities) for e in tree.find("data")] == plain["data"]
         for part in ("meta", "links"):
             back = {e.tag: None if e.get(NIL) else e.text for e in tree.find(part)}
-            assert back == {k: None if v is None else str(v) for k, v in plain[part].items()}
+            assert back == {k: said(v) for k, v in plain[part].items()}
+    bare, plain = (get(cms, f"/api/v2/{plural}?envelope=false&limit=2", form) for form in (XML, JSON))
+    tree = lxml.etree.fromstring(bare.content)
+    assert schema.validate(tree) and tree.tag == "items"
+    assert [model(e, SINGULAR[plural].capitalize(), entities) for e in tree] == plain.json()
+    tree = lxml.etree.fromstring(get(cms, one(rows, plural) + "?envelope=false", XML).content)
+    assert schema.validate(tree) and tree.tag == SINGULAR[plural]
 
 
 def test_R15_the_schema_refuses_what_is_wrong(cms, rows, schema):
@@ -419,7 +428,9 @@ def test_R13_csv_is_no_formula_and_respects_fields(cms, rows):
     header, line = cells(answer.text)
     assert {"id", "author.id", "author.username"} <= set(header) and "title" not in header
     assert dict(zip(header, line))["author.username"] == rows["users"]["username"]
-    assert get(cms, "/api/v2/posts?limit=1", CSV).headers["Link"] == get(cms, "/api/v2/posts?limit=1").headers["Link"]
+    plain, answer = get(cms, "/api/v2/posts?limit=1"), get(cms, "/api/v2/posts?limit=1", CSV)
+    assert answer.headers["Link"] == plain.headers["Link"]
+    assert answer.headers["X-Total-Count"] == str(plain.json()["meta"]["total"])
 
 
 # --- R-08 ---------------------------------------------------------------------------------------
@@ -470,10 +481,26 @@ def test_R08_the_order_of_preconditions(cms, rows, form):
                 assert got.headers["ETag"] == answer.headers["ETag"]
 
 
+@pytest.mark.parametrize("verb", ["PATCH", "PUT", "DELETE"])
+def test_R08_the_order_of_preconditions_of_writes(cms, verb):
+    path = f"/api/v2/companies/{cms.make('/api/v2/companies', **SAMPLES['companies']())['id']}"
+    row, now = cms.get(path).json()["data"], cms.get(path).headers
+    body = {"name": row["name"]} if verb == "PATCH" else {k: row[k] for k in SAMPLES["companies"]()}
+    for n in range(len(list(preconditions("", "")))):
+        headers, _, want = list(preconditions(now["ETag"], now["Last-Modified"]))[n]
+        got = cms.request(verb, path, headers=headers, **({} if verb == "DELETE" else {"json": body}))
+        assert got.status_code == (204 if verb == "DELETE" and want == 200 else want), headers
+        if verb == "DELETE" and want == 200:
+            assert cms.post(path + "/restore").status_code == 200
+        was, now = now, cms.get(path).headers
+        if want == 412:
+            assert now["ETag"] == was["ETag"] and got.headers["ETag"].split(".")[0] == was["ETag"].split(".")[0]
+
+
 def test_R08_preconditions_of_what_is_not_there(cms):
     for headers, _, _ in itertools.islice(preconditions('"1.x"', "Tue, 14 Nov 2000 22:13:20 GMT"), 0, None, 7):
-        for verb in ("GET", "HEAD", "PATCH", "DELETE"):
-            body = {"json": {"title": "x"}} if verb == "PATCH" else {}
+        for verb in ("GET", "HEAD", "PATCH", "PUT", "DELETE"):
+            body = {"json": {"title": "x", "status": "draft"}} if verb in ("PATCH", "PUT") else {}
             got = cms.request(verb, "/api/v2/posts/999999999999", headers=headers, **body)
             assert got.status_code in (404, 412), (verb, headers)
             if verb in ("GET", "HEAD"):
