@@ -41,7 +41,7 @@ static void message_may_quote_itself(void **state)
 static void truncation_leaves_whole_characters(void **state)
 {
     struct err err;
-    char text[400];
+    char text[2 * sizeof(err.msg)];
 
     (void)state;
     for (size_t shift = 0; shift < 5; shift++) {
