@@ -147,8 +147,9 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
 {
     static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "update",
                                                         "delete", "restore",     "purge" };
-    unsigned parts =
-        (flags & CRUD_COUNTS ? SQLW_COUNTS : 0u) | (flags & CRUD_REVISIONS ? SQLW_REVISIONS : 0u);
+    unsigned parts = (flags & CRUD_COUNTS ? SQLW_COUNTS : 0u) |
+                     (flags & CRUD_REVISIONS ? SQLW_REVISIONS : 0u) |
+                     (flags & CRUD_CHANGES ? SQLW_PURGED : 0u);
     struct crud *c = arena_alloc(a, sizeof(*c));
     c->e = e;
     c->flags = flags;

@@ -45,6 +45,7 @@ enum crud_flag {
     CRUD_COUNTS = 1 << 0,    /* keeps `counts` in the writing statement (crud_counts_schema_sql) */
     CRUD_READ_ONLY = 1 << 1, /* routes: list and get only */
     CRUD_REVISIONS = 1 << 2, /* keeps `revisions` in the writing statement */
+    CRUD_CHANGES = 1 << 3,   /* keeps `purged`: the rows of which nothing is left */
 };
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks);
@@ -58,6 +59,9 @@ const struct route *crud_routes(struct arena *a, const struct crud *c);
 /* The former states of its rows (CRUD_REVISIONS): list, read, compare, restore; ends at .path NULL.
  * Seen by whoever sees the drafts of the row; for others it is not there. */
 const struct route *crud_revision_routes(struct arena *a, const struct crud *c);
+/* …/changes: what was made, changed or deleted, for clients that keep a copy; for readers who see
+ * all rows (CRUD_CHANGES); ends at .path NULL. */
+const struct route *crud_change_routes(struct arena *a, const struct crud *c);
 /* Its DB_FAST statements, appended to list[]; returns how many (at most crud_fast_max). */
 enum { crud_fast_max = 32, crud_stmts_max = 64 };
 size_t crud_fast(const struct crud *c, const struct db_stmt **list, size_t max);

@@ -119,6 +119,7 @@ enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED, WR_OWNER };
 enum sqlgen_part {
     SQLW_COUNTS = 1 << 0,    /* keeps the table `counts` */
     SQLW_REVISIONS = 1 << 1, /* and `revisions`: nothing on insert, the former state after it */
+    SQLW_PURGED = 1 << 2,    /* and `purged`, what is left of rows that were purged */
 };
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write w,
                          unsigned parts);

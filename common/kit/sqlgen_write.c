@@ -547,6 +547,11 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
     put_links(&w);
     if (parts & SQLW_COUNTS)
         put_counts(&w);
+    if (parts & SQLW_PURGED && what == SQL_PURGE)
+        buf_printf(&b,
+                   ", prg AS (INSERT INTO purged (entity, row_id, at) SELECT '%s', w.id, now() "
+                   "FROM w)",
+                   e->name);
     if (parts & SQLW_REVISIONS)
         put_revision(&w);
     if (e->events)

@@ -101,13 +101,14 @@ const struct api *api_make(struct arena *a)
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (2 * n + 3) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (3 * n + 3) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
         bool revisions = entities[i]->lifecycle == LIFE_PUBLISH;
-        api->cruds[i] =
-            crud_new(a, entities[i], CRUD_COUNTS | (revisions ? CRUD_REVISIONS : 0u), NULL);
+        unsigned flags = CRUD_COUNTS | CRUD_CHANGES | (revisions ? CRUD_REVISIONS : 0u);
+        api->cruds[i] = crud_new(a, entities[i], flags, NULL);
         routes[nroutes++] = crud_routes(a, api->cruds[i]);
+        routes[nroutes++] = crud_change_routes(a, api->cruds[i]);
         if (revisions)
             routes[nroutes++] = crud_revision_routes(a, api->cruds[i]);
         nfast += crud_fast(api->cruds[i], fast + nfast, crud_fast_max);
