@@ -226,6 +226,7 @@ bool csrf_ok(struct req *req, const char *purpose, const char *token)
         return false;
     if (site && !str_eq(site, "same-origin"))
         return false;
-    return fits(req->arena, cookie_get(req, "session"), purpose, token) ||
-           fits(req->arena, cookie_get(req, "form"), purpose, token);
+    /* Whoever can plant a cookie of the other kind must not speak for somebody who is signed in. */
+    const char *session = cookie_get(req, "session");
+    return fits(req->arena, session ? session : cookie_get(req, "form"), purpose, token);
 }
