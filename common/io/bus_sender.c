@@ -21,9 +21,10 @@ struct bus_sender {
 
 /*
  * One message under way.  The delivery report comes on the polling thread, the deadline on the
- * caller's; whoever comes second frees it.
+ * caller's; each holds it until it has looked at it for the last time.
  */
 struct sent {
+    atomic_int holders;
     pthread_mutex_t mu;
     pthread_cond_t cv;
     bool reported, left; /* left: the caller gave up */
@@ -35,6 +36,8 @@ struct sent {
 
 static void sent_free(struct sent *s)
 {
+    if (atomic_fetch_sub(&s->holders, 1) > 1)
+        return;
     pthread_mutex_destroy(&s->mu);
     pthread_cond_destroy(&s->cv);
     free(s);
@@ -52,16 +55,14 @@ static void on_report(void *ctx, int result, const char *reason)
     struct sent *s = ctx;
     (void)reason;
     pthread_mutex_lock(&s->mu);
-    bool left = s->left;
     s->reported = true;
     s->result = result;
-    if (!left && s->fiber)
+    if (!s->left && s->fiber)
         loop_post(s->loop, wake, s);
-    else if (!left)
+    else if (!s->left)
         pthread_cond_signal(&s->cv);
     pthread_mutex_unlock(&s->mu);
-    if (left)
-        sent_free(s);
+    sent_free(s);
 }
 
 static void on_timer(struct timer *t)
@@ -104,6 +105,7 @@ static struct sent *sent_new(void)
     struct sent *s = calloc(1, sizeof(*s));
     pthread_condattr_t attr;
     assert(s);
+    atomic_init(&s->holders, 2);
     pthread_mutex_init(&s->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -121,7 +123,8 @@ int bus_send(struct bus_sender *b, const struct bus_msg *m, unsigned timeout_ms,
     pthread_rwlock_rdlock(&b->lock);
     int rc = b->p ? bus_produce(b->p, m, on_report, s, err) : away(err);
     pthread_rwlock_unlock(&b->lock);
-    if (rc) {
+    if (rc) { /* no report will come */
+        sent_free(s);
         sent_free(s);
         return rc;
     }
@@ -132,9 +135,7 @@ int bus_send(struct bus_sender *b, const struct bus_msg *m, unsigned timeout_ms,
         wait_in_thread(s, timeout_ms);
     }
     /* Only the caller's own thread sets `left`: what it reads here is what it wrote. */
-    if (s->left)
-        return away(err);
-    rc = s->result;
+    rc = s->left ? -E_unavailable : s->result;
     sent_free(s);
     if (rc == -E_too_large)
         return err_set(err, E_too_large, "The message is too large for the message bus.");
