@@ -133,7 +133,7 @@ static void a_patch_is_applied_whole_or_not_at_all(void **state)
          "{\"a\":1}",                                                                                                                                            0,          NULL      },
         { "copy is deep",                            "{\"a\":{\"x\":1}}",
          "[{\"op\":\"copy\",\"from\":\"/a\",\"path\":\"/b\"},{\"op\":\"remove\",\"path\":\"/a/"
-         "x\"}]",                                                                                                                  "{\"a\":{},\"b\":{\"x\":1}}", 0,          NULL      },
+          "x\"}]",                                                                                                                 "{\"a\":{},\"b\":{\"x\":1}}", 0,          NULL      },
         { "numbers by value",                        "{\"a\":1}",
          "[{\"op\":\"test\",\"path\":\"/a\",\"value\":1.0},{\"op\":\"test\",\"path\":\"\","
           "\"value\":{\"a\":1e0}}]",                                                                                               "{\"a\":1}",                  0,          NULL      },
