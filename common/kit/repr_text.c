@@ -115,8 +115,7 @@ bool js_member(struct js *at, struct js *ret_key, struct js *ret_value)
 
 bool js_is(struct js key, const char *name)
 {
-    /* Not memcmp: the name may be shorter than the key. */
-    return key.n && name[0] == key.s[0] && !strncmp(name, key.s, key.n) && !name[key.n];
+    return key.n && name[0] == key.s[0] && strlen(name) == key.n && !memcmp(name, key.s, key.n);
 }
 
 struct js js_get(struct js object, const char *key)

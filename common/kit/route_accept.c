@@ -252,6 +252,8 @@ int route_negotiate(struct call *c, struct err *err)
      */
     if (!accept || str_eq(accept, "*/*") || str_eq(r->produces, "*") || r->flags & ROUTE_FOREIGN)
         return 0;
+    if (!r->produces && str_eq(accept, repr_types[REPR_JSON].type))
+        return 0; /* what most say, without a look at more */
     size_t n = route_types(r, types);
     size_t best = accept_best(accept, types, n, path_version(r->path));
     if (best == n)
