@@ -1,8 +1,6 @@
 #include "proto/fields.h"
 
-static const char *const states[] = {
-    "pending", "failed", "delivered", "dead", "canceled", NULL
-};
+static const char *const states[] = { "pending", "failed", "delivered", "dead", "canceled", NULL };
 static const char *const triggers[] = { "event", "resend", NULL };
 
 /* clang-format off */

@@ -19,7 +19,7 @@
 
 enum {
     db_loops_max = 64,
-    db_prepared_max = 512, /* names a connection; more statements are sent unnamed */
+    db_prepared_max = 512,  /* names a connection; more statements are sent unnamed */
     db_fast_batch_max = 16, /* reads that share one sync, and so one transaction */
     db_prepared_slots = 1024,
     db_reopen_first_ms = 10,

@@ -863,6 +863,144 @@ export interface ApiKeyPatch {
   allowed_networks?: string[] | null;
 }
 
+/** A program of somebody else's that people let act for them, or that acts for itself. */
+export interface OauthClient {
+  /** Number of the client. */
+  id: number;
+  /** What the client calls itself at /oauth. */
+  client_id: string;
+  /** What people see when they are asked to consent. */
+  name: string;
+  /** Where people can read about it. */
+  website: string | null;
+  /** Public clients (apps on phones, in browsers) cannot keep a secret. */
+  type: "confidential" | "public";
+  /** Who answers for the client; the caller if absent. */
+  user: Ref<User> | null;
+  /** Where people are sent back to, compared exactly; http on loopback may have any port. */
+  redirect_uris: string[];
+  /** authorization_code, refresh_token, client_credentials. */
+  grant_types: string[];
+  /** The most that the client may ask for. */
+  scopes: string[];
+  /** With client_credentials: what the client may do as itself, within its owner's role. */
+  role: "admin" | "editor" | "author" | "member" | null;
+  /** How it proves who it is; a secret may be sent either way. Public clients: none. */
+  token_endpoint_auth_method: "none" | "client_secret_basic" | "client_secret_post" | "private_key_jwt";
+  /** Its public keys (RFC 7517), for private_key_jwt: ES256 or RS256. */
+  jwks: Record<string, unknown> | null;
+  /** How its access tokens are signed: ES256 or RS256. */
+  signing_alg: string;
+  /** Whether /oauth/authorize takes only what /oauth/par was given. */
+  require_pushed_requests: boolean;
+  /** Whether all its tokens must be bound to a DPoP key. */
+  dpop_bound: boolean;
+  /** Networks (CIDR) that its secrets and its own tokens are accepted from; empty: any. */
+  allowed_networks: string[];
+  /** A revoked client and its tokens are refused, for good. */
+  status: "active" | "revoked";
+  /** Until when the secret before the present one is accepted. */
+  previous_expires_at: string | null;
+  /** When it was revoked. */
+  revoked_at: string | null;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface OauthClientInput {
+  /** What people see when they are asked to consent. */
+  name: string;
+  /** Where people can read about it. */
+  website?: string | null;
+  /** Public clients (apps on phones, in browsers) cannot keep a secret. */
+  type?: "confidential" | "public" | null;
+  /** Who answers for the client; the caller if absent. */
+  user?: RefInput | null;
+  /** Where people are sent back to, compared exactly; http on loopback may have any port. */
+  redirect_uris?: string[] | null;
+  /** authorization_code, refresh_token, client_credentials. */
+  grant_types?: string[] | null;
+  /** The most that the client may ask for. */
+  scopes: string[];
+  /** With client_credentials: what the client may do as itself, within its owner's role. */
+  role?: "admin" | "editor" | "author" | "member" | null;
+  /** How it proves who it is; a secret may be sent either way. Public clients: none. */
+  token_endpoint_auth_method?: "none" | "client_secret_basic" | "client_secret_post" | "private_key_jwt" | null;
+  /** Its public keys (RFC 7517), for private_key_jwt: ES256 or RS256. */
+  jwks?: Record<string, unknown> | null;
+  /** How its access tokens are signed: ES256 or RS256. */
+  signing_alg?: string | null;
+  /** Whether /oauth/authorize takes only what /oauth/par was given. */
+  require_pushed_requests?: boolean | null;
+  /** Whether all its tokens must be bound to a DPoP key. */
+  dpop_bound?: boolean | null;
+  /** Networks (CIDR) that its secrets and its own tokens are accepted from; empty: any. */
+  allowed_networks?: string[] | null;
+}
+
+export interface OauthClientPatch {
+  /** What people see when they are asked to consent. */
+  name?: string;
+  /** Where people can read about it. */
+  website?: string | null;
+  /** Where people are sent back to, compared exactly; http on loopback may have any port. */
+  redirect_uris?: string[] | null;
+  /** authorization_code, refresh_token, client_credentials. */
+  grant_types?: string[] | null;
+  /** The most that the client may ask for. */
+  scopes?: string[];
+  /** With client_credentials: what the client may do as itself, within its owner's role. */
+  role?: "admin" | "editor" | "author" | "member" | null;
+  /** Its public keys (RFC 7517), for private_key_jwt: ES256 or RS256. */
+  jwks?: Record<string, unknown> | null;
+  /** How its access tokens are signed: ES256 or RS256. */
+  signing_alg?: string | null;
+  /** Whether /oauth/authorize takes only what /oauth/par was given. */
+  require_pushed_requests?: boolean | null;
+  /** Whether all its tokens must be bound to a DPoP key. */
+  dpop_bound?: boolean | null;
+  /** Networks (CIDR) that its secrets and its own tokens are accepted from; empty: any. */
+  allowed_networks?: string[] | null;
+}
+
+/** A person's consent that a client acts for them. */
+export interface OauthGrant {
+  /** Number of the grant. */
+  id: number;
+  /** Who consented. */
+  user: Ref<User> | null;
+  /** The client that acts for them. */
+  client: Ref<OauthClient> | null;
+  /** What the client was called when they consented. */
+  client_name: string | null;
+  /** What the client may do; may be narrowed. */
+  scopes: string[];
+  /** The tokens of a revoked consent are refused. */
+  status: "active" | "revoked";
+  /** When it was revoked. */
+  revoked_at: string | null;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface OauthGrantInput {
+  /** What the client may do; may be narrowed. */
+  scopes: string[];
+}
+
+export interface OauthGrantPatch {
+  /** What the client may do; may be narrowed. */
+  scopes?: string[];
+}
+
 /** A URL that is told about events. */
 export interface WebhookEndpoint {
   /** Number of the endpoint. */
@@ -921,7 +1059,7 @@ export interface WebhookDelivery {
   endpoint: Ref<WebhookEndpoint> | null;
   /** Whose endpoint it is. */
   user: Ref<User> | null;
-  /** The event; evt_ and this is the webhook-id of every attempt. */
+  /** The event: the webhook-id of every attempt.  Filters take it without evt_ too. */
   event_id: string;
   /** Type of the event. */
   event: string;
@@ -929,8 +1067,8 @@ export interface WebhookDelivery {
   entity: string;
   /** What made it: the event itself, or a request to send it again. */
   trigger: "event" | "resend";
-  /** failed: another attempt follows; dead: none does. */
-  status: "pending" | "delivering" | "failed" | "delivered" | "dead";
+  /** failed: another attempt follows; dead: none does; canceled: its endpoint was deleted. */
+  status: "pending" | "failed" | "delivered" | "dead" | "canceled";
   /** Attempts made so far. */
   attempts: number;
   /** HTTP status of the last attempt's answer. */
@@ -965,6 +1103,136 @@ export interface WebhookAttempt {
   response_body: string | null;
   /** When it was created. */
   created_at: string;
+}
+
+/** A system outside that tells us of what happens there. */
+export interface WebhookSource {
+  /** Number of the source. */
+  id: number;
+  /** Whose source it is: its actions have this user's rights. */
+  user: Ref<User> | null;
+  /** What people call the source. */
+  name: string;
+  /** Name of the source in its address; made from the name if absent. */
+  slug: string;
+  /** Who sends, which says how messages are verified; hmac, jwt, basic and token are general, none verifies nothing. */
+  provider: string;
+  /** Where the provider posts to; token providers append their token. */
+  path: string;
+  /** A paused source takes messages and holds them until it is active again. */
+  status: "active" | "paused";
+  /** Why nothing is verified; needed with the provider none. */
+  reason: string | null;
+  /** What the provider's verification needs beside the secret; replaced as a whole. */
+  settings: Record<string, unknown>;
+  /** Until when the secret before the last rotation is taken too. */
+  previous_until: string | null;
+  /** CIDR blocks that messages may come from; empty: any. */
+  allowed_networks: string[];
+  /** Where a message's own id stands: a JSON pointer into the body, or header:Name. Absent: where the provider puts it, else the digest of the body. */
+  dedupe: string | null;
+  /** Messages a minute; more are answered 429. */
+  rate_limit: number | null;
+  /** How long messages are kept: 7, 30 or 90. */
+  retention_days: number;
+  /** What becomes of a message: jq or fields, and actions; replaced as a whole, earlier versions are kept. */
+  mapping: Record<string, unknown>;
+  /** Counts the changes of mapping. */
+  mapping_version: number;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
+export interface WebhookSourceInput {
+  /** What people call the source. */
+  name: string;
+  /** Name of the source in its address; made from the name if absent. */
+  slug?: string | null;
+  /** Who sends, which says how messages are verified; hmac, jwt, basic and token are general, none verifies nothing. */
+  provider: string;
+  /** A paused source takes messages and holds them until it is active again. */
+  status?: "active" | "paused" | null;
+  /** Why nothing is verified; needed with the provider none. */
+  reason?: string | null;
+  /** What the provider's verification needs beside the secret; replaced as a whole. */
+  settings?: Record<string, unknown> | null;
+  /** What signatures are checked with; shown once, when it was generated. */
+  secret?: string | null;
+  /** CIDR blocks that messages may come from; empty: any. */
+  allowed_networks?: string[] | null;
+  /** Where a message's own id stands: a JSON pointer into the body, or header:Name. Absent: where the provider puts it, else the digest of the body. */
+  dedupe?: string | null;
+  /** Messages a minute; more are answered 429. */
+  rate_limit?: number | null;
+  /** How long messages are kept: 7, 30 or 90. */
+  retention_days?: number | null;
+  /** What becomes of a message: jq or fields, and actions; replaced as a whole, earlier versions are kept. */
+  mapping?: Record<string, unknown> | null;
+}
+
+export interface WebhookSourcePatch {
+  /** What people call the source. */
+  name?: string;
+  /** A paused source takes messages and holds them until it is active again. */
+  status?: "active" | "paused" | null;
+  /** Why nothing is verified; needed with the provider none. */
+  reason?: string | null;
+  /** What the provider's verification needs beside the secret; replaced as a whole. */
+  settings?: Record<string, unknown> | null;
+  /** CIDR blocks that messages may come from; empty: any. */
+  allowed_networks?: string[] | null;
+  /** Where a message's own id stands: a JSON pointer into the body, or header:Name. Absent: where the provider puts it, else the digest of the body. */
+  dedupe?: string | null;
+  /** Messages a minute; more are answered 429. */
+  rate_limit?: number | null;
+  /** How long messages are kept: 7, 30 or 90. */
+  retention_days?: number | null;
+  /** What becomes of a message: jq or fields, and actions; replaced as a whole, earlier versions are kept. */
+  mapping?: Record<string, unknown> | null;
+}
+
+/** One message of a source, and what became of it. */
+export interface WebhookMessage {
+  /** Identifier of the message. */
+  id: string;
+  /** Where it was posted to. */
+  source: Ref<WebhookSource> | null;
+  /** Whose source it is. */
+  user: Ref<User> | null;
+  /** Who sent it. */
+  provider: string;
+  /** Kind of the message, where the provider names it. */
+  event: string | null;
+  /** The message's own id: another with the same is acknowledged and not acted on. */
+  dedupe_key: string;
+  /** held: the source is paused; ignored: no action applies; failed: another attempt follows; dead: none does. */
+  status: "accepted" | "held" | "working" | "done" | "ignored" | "failed" | "dead";
+  /** How often it was worked on. */
+  attempts: number;
+  /** What went wrong last. */
+  error: string | null;
+  /** When it is worked on again. */
+  next_attempt_at: string | null;
+  /** Version of the mapping that was used. */
+  mapping_version: number | null;
+  /** HTTP method of the request. */
+  method: string;
+  /** Media type of the body. */
+  content_type: string;
+  /** Who connected. */
+  address: string;
+  /** Length of the body. */
+  size_bytes: number;
+  /** What the mapping told others by an emit action. */
+  data: Record<string, unknown> | null;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
 }
 
 /** Body of a webhook delivery. */
@@ -1010,11 +1278,23 @@ export type WebhookEvent =
   | Delivery<"key.updated", ApiKey>
   | Delivery<"key.revoked", ApiKey>
   | Delivery<"key.expired", ApiKey>
+  | Delivery<"client.created", OauthClient>
+  | Delivery<"client.updated", OauthClient>
+  | Delivery<"client.revoked", OauthClient>
+  | Delivery<"grant.created", OauthGrant>
+  | Delivery<"grant.updated", OauthGrant>
+  | Delivery<"grant.revoked", OauthGrant>
+  | Delivery<"grant.reused", OauthGrant>
   | Delivery<"webhook.endpoint.created", WebhookEndpoint>
   | Delivery<"webhook.endpoint.updated", WebhookEndpoint>
   | Delivery<"webhook.endpoint.disabled", WebhookEndpoint>
   | Delivery<"webhook.endpoint.deleted", WebhookEndpoint>
   | Delivery<"webhook.delivery.dead", WebhookDelivery>
+  | Delivery<"webhook.source.created", WebhookSource>
+  | Delivery<"webhook.source.updated", WebhookSource>
+  | Delivery<"webhook.source.deleted", WebhookSource>
+  | Delivery<"webhook.message.mapped", WebhookMessage>
+  | Delivery<"webhook.message.dead", WebhookMessage>
   ;
 
 export type EventType = WebhookEvent["type"];
@@ -1041,4 +1321,8 @@ export type Scope =
   | "webhooks:write"
   | "keys:read"
   | "keys:write"
+  | "clients:read"
+  | "clients:write"
+  | "grants:read"
+  | "grants:write"
   ;

@@ -64,12 +64,12 @@ static void xml_holds_what_json_holds(void **state)
     static const struct form_case cases[] = {
         { "post",
          "{\"data\":{\"id\":7,\"title\":\"a<b>&\\\"c\\\"\",\"excerpt\":null,\"author\":{\"id\":3}}"
-         "}",                                                                               XML_HEAD
+          "}",                                                                              XML_HEAD
           "response" XML_NS "<data><post><id>7</id><title>a&lt;b&gt;&amp;&quot;c&quot;</title>"
-          "<excerpt xsi:nil=\"true\"/><author><id>3</id></author></post></data></response>\n"                                              },
+          "<excerpt xsi:nil=\"true\"/><author><id>3</id></author></post></data></response>\n"                                             },
         { "post",
          "{\"data\":[{\"id\":7,\"tags\":[\"x\",\"\"]},{\"id\":8,\"tags\":[]}],\"meta\":{\"total\":"
-         "2,"
+          "2,"
           "\"page\":null},\"links\":{\"self\":\"https://x/?a&b\"}}",                        XML_HEAD "list" XML_NS
                    "<data><post><id>7</id><tags><item>x</item><item></item></tags></post>"
                    "<post><id>8</id><tags></tags></post></data><meta><total>2</total><page "
