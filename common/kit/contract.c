@@ -246,7 +246,7 @@ static void header(json_t *headers, const char *name, const char *doc)
 }
 
 /* JSON-LD has the envelope and members of its own in each node; the others are text here, described
- * by /schemas/v2.xsd and docs/howto/representations.md. */
+ * by /schemas/v2.xsd and docs/representations.md. */
 static void add_forms(json_t *content, const struct route *r)
 {
     for (int i = REPR_JSON + 1; i < REPR_MAX_; i++) {

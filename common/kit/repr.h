@@ -6,7 +6,7 @@
  * Handlers make JSON text; another representation is made of that text afterwards, by the entity
  * table, when the request's Accept prefers it.  So a JSON answer costs nothing for the others, and
  * what is hidden from a reader is hidden in all of them.  None is lossy: every value of the JSON
- * can be had back (docs/howto/representations.md says how).
+ * can be had back (docs/representations.md says how).
  *
  *   JSON-LD  the same envelope; each entity gets @id and @type, references too; what schema.org
  *            keeps in a node of its own (an address) is one.  Context: /contexts/v2.jsonld.
