@@ -34,6 +34,7 @@ static void put_type(FILE *out, const struct field_def *f)
         [FMT_SHA256] = " (hex)",
         [FMT_LINE] = "",
         [FMT_LONG] = "",
+        [FMT_LIST] = " (list)",
     };
     fprintf(out, "%s%s", names[f->type], formats[f->format]);
     for (const char *const *c = f->choices; c && *c; c++)

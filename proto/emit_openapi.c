@@ -145,7 +145,7 @@ static json_t *bare_schema(const struct field_def *f, enum direction d)
     case F_TIME:
         return json_pack("{s:s,s:s}", "type", "string", "format", "date-time");
     case F_JSON:
-        return json_pack("{s:s}", "type", "object");
+        return json_pack("{s:s}", "type", f->format == FMT_LIST ? "array" : "object");
     case F_ENUM:
         return enum_schema(f);
     case F_TEXTS:

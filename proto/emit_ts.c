@@ -29,7 +29,7 @@ static void put_type(FILE *out, const struct field_def *f, bool read)
         fputs("string", out);
         return;
     case F_JSON:
-        fputs("Record<string, unknown>", out);
+        fputs(f->format == FMT_LIST ? "unknown[]" : "Record<string, unknown>", out);
         return;
     case F_ENUM:
         for (const char *const *c = f->choices; *c; c++)

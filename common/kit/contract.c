@@ -275,10 +275,16 @@ static json_t *success(const struct route *r, int status)
     set(answer, "headers", headers);
     if (status == 204)
         return answer;
+    if (str_eq(type, "*")) { /* whatever the other side waits for */
+        set(answer, "content", media("*/*", json_object()));
+        if (r->out && status != 200)
+            set(json_object_get(answer, "content"), "application/json",
+                json_pack("{s:o}", "schema", response_schema(r)));
+        return answer;
+    }
     if (r->out || r->entity)
-        set(answer, "content",
-            media(type && !str_eq(type, "*") ? type : "application/json", response_schema(r)));
-    else if (type && !str_eq(type, "*"))
+        set(answer, "content", media(type ? type : "application/json", response_schema(r)));
+    else if (type)
         set(answer, "content", media(type, json_object()));
     if (r->flags & ROUTE_FORMS)
         add_forms(json_object_get(answer, "content"), r);
@@ -346,6 +352,8 @@ static json_t *responses(const struct route *r)
     }
     if (r->flags & ROUTE_UPSERT)
         set(all, "201", success(r, 201));
+    if (str_eq(r->produces, "*") && status != 204)
+        set(all, "200", success(r, 200));
     if (r->flags & ROUTE_PREFER && status != 201)
         set(all, "204", success(r, 204));
     if (r->flags & ROUTE_ETAG && r->method == GET)

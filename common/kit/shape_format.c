@@ -218,6 +218,7 @@ bool shape_format_ok(enum text_format f, const char *s, const char **ret_why)
         *ret_why = why[f];
     switch (f) {
     case FMT_NONE:
+    case FMT_LIST: /* of no text */
         return true;
     case FMT_EMAIL:
         return email_ok(s);

@@ -80,6 +80,10 @@ static const struct field_def trial_fields[] = {
 static const struct shape trial = { .name = "WebhookSourceTrial", .doc = "A sample for a mapping.",
                                     .fields = trial_fields };
 static const struct field_def tried_fields[] = {
+    { .name = "results", .type = F_JSON, .flags = FF_NONNULL | FF_READONLY, .format = FMT_LIST,
+      .max = 1024 * 1024, .example = "[{\"title\":\"Hello\"}]", .doc = "What the mapping made of it." },
+    { .name = "actions", .type = F_JSON, .flags = FF_NONNULL | FF_READONLY, .format = FMT_LIST,
+      .max = 1024 * 1024, .example = "[{\"action\":\"create\",\"entity\":\"post\"}]", .doc = "The actions it would take." },
     { .name = "error", .type = F_TEXT, .flags = FF_READONLY, .format = FMT_LINE, .max = 500,
       .example = "\"jq: Cannot iterate over null (null)\"", .doc = "Why there is no result." },
     { .name = NULL },
@@ -98,6 +102,10 @@ static const struct field_def content_fields[] = {
       .max = 3 * 1024 * 1024, .example = "\"{}\"", .doc = "The body as it came." },
     { .name = "body_encoding", .type = F_TEXT, .flags = FF_NONNULL | FF_READONLY, .format = FMT_LINE,
       .max = 10, .example = "\"text\"", .doc = "text, or base64 if it is none." },
+    { .name = "results", .type = F_JSON, .flags = FF_NONNULL | FF_READONLY, .format = FMT_LIST,
+      .max = 1024 * 1024, .example = "[{\"title\":\"Hello\"}]", .doc = "What the mapping made of it." },
+    { .name = "actions", .type = F_JSON, .flags = FF_NONNULL | FF_READONLY, .format = FMT_LIST,
+      .max = 1024 * 1024, .example = "[{\"action\":\"create\",\"entity\":\"post\"}]", .doc = "The actions it led to, and how far they are." },
     { .name = NULL },
 };
 static const struct shape content = { .name = "WebhookMessageContent",

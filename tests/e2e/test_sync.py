@@ -36,5 +36,8 @@ def test_R18_a_copy_follows(cms, anonymous):
     assert cms.patch(f"/api/v2/companies/{kept}", json={"city": "Ulm"}).status_code == 200
     until(lambda: copy[kept]["city"] == "Ulm" and not {gone, purged} & copy.keys())
     assert copy[kept] == cms.get(f"/api/v2/companies/{kept}").json()["data"]
+    for plural in ("posts", "pages", "users", "media", "experts", "events"):
+        answer = cms.get(f"/api/v2/{plural}/changes?limit=1")
+        assert answer.status_code == 200, answer.text
     assert anonymous.get("/api/v2/companies/changes").status_code in (401, 403)
     assert cms.get("/api/v2/companies/changes?since=x").status_code == 400
