@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "common/base/loop.h"
 #include "common/base/str.h"
 
 #include <fcntl.h>
@@ -191,6 +192,51 @@ static void lines_of_threads_do_not_mix(void **state)
 
 #define LOG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static size_t lines_written(void)
+{
+    size_t n = 0;
+
+    for (const char *s = written(); (s = strchr(s, '\n')); s++)
+        n++;
+    return n;
+}
+
+/* In a round: lines up to info wait for its end, a warning takes those before it along. */
+static void in_a_round(struct deferred *d)
+{
+    log_info("one", kv_i("n", 1));
+    log_info("two", kv_i("n", 2));
+    assert_int_equal(lines_written(), 0);
+    log_warn("three", kv_i("n", 3));
+    assert_int_equal(lines_written(), 3);
+    log_info("four", kv_i("n", 4));
+    assert_int_equal(lines_written(), 3);
+    for (size_t i = 0; i < 2000; i++) /* more than the room there is */
+        log_info("many", kv_i("n", (int64_t)i));
+    d->fn = NULL;
+    loop_stop(loop_self());
+}
+
+static void lines_of_a_round_leave_whole_and_in_order(void **state)
+{
+    struct loop *l = loop_new();
+    struct deferred d = { .fn = in_a_round };
+    const char *at;
+
+    (void)state;
+    loop_defer(l, &d);
+    loop_run(l);
+    assert_int_equal(lines_written(), 2004);
+    at = written();
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const order[] = { "\"one\"", "\"two\"", "\"three\"", "\"four\"" };
+
+        at = strstr(at, order[i]);
+        assert_non_null(at);
+    }
+    loop_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +246,7 @@ int main(void)
         LOG_TEST(level_filters),
         LOG_TEST(long_lines_are_cut_and_still_json),
         LOG_TEST(lines_of_threads_do_not_mix),
+        LOG_TEST(lines_of_a_round_leave_whole_and_in_order),
     };
 
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
