@@ -2,52 +2,14 @@
  * Signing keys, logins and the tables of OAuth on a real database, without HTTP.
  * CMS365_TEST_DATABASE_URL names a role that may create schemas; CMS365_TEST_REDIS_URL.
  */
+#include "tests/integration/services/auth/auth_fixture.h"
+
 #include "services/auth/oauth.h"
 
-#include "common/base/clock.h"
-#include "common/base/log.h"
-#include "common/base/str.h"
-#include "common/io/cache.h"
-#include "common/io/crypto.h"
-#include "common/kit/migrate.h"
-#include "common/kit/svc_internal.h"
 #include "services/auth/jwk.h"
 #include "services/auth/login.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "auth/sql.h"
-
-static struct svc svc;
-static struct auth_conf own_conf;
-static struct db_conf dbc;
-static struct db_session *session;
-static struct arena *a;
-static char schema[64];
-
-static void ok(int rc, const struct err *err)
-{
-    if (rc)
-        fail_msg("%s: %s (%s)", err_name(err->code), err->msg, err->detail);
-}
-
-static struct db_rows *query(const char *sql)
-{
-    struct db_stmt s = { .sql = sql, .flags = DB_ONCE };
-    struct db_rows *r;
-    struct err err;
-    ok(db_query(svc.db, a, &s, NULL, 0, &r, &err), &err);
-    return r;
-}
-
-static int64_t number(const char *sql)
-{
-    return db_get_i64(query(sql), 0, 0);
-}
 
 /* --- signing keys -------------------------------------------------------------------------------
  */
@@ -282,49 +244,21 @@ static void events_show_what_the_entities_show(void **state)
 static int setup(void **state)
 {
     (void)state;
-    struct err err = { 0 };
-    const char *url = getenv("CMS365_TEST_DATABASE_URL"), *redis = getenv("CMS365_TEST_REDIS_URL");
-    if (!url || !redis) {
-        fputs("CMS365_TEST_DATABASE_URL and CMS365_TEST_REDIS_URL are not set\n", stderr);
-        return -1;
-    }
-    log_init("oauth_test", LOG_ERROR);
-    a = arena_new();
-    snprintf(schema, sizeof(schema), "oauth_test_%d", (int)getpid());
-    dbc = (struct db_conf){ .conninfo = arena_printf(a, "%s%soptions=-csearch_path%%3D%s", url,
-                                                     strchr(url, '?') ? "&" : "?", schema),
-                            .application = "oauth_test",
-                            .loops = 1,
-                            .statement_timeout_ms = 5000,
-                            .wait_ms = 2000,
-                            .connect_timeout_ms = 2000 };
-    ok(db_session_open(&dbc, &session, &err), &err);
-    ok(db_session_script(session, arena_printf(a, "create schema %s", schema), &err), &err);
-    int applied;
-    ok(migrate_run(session, auth_migrations(a), &applied, &err), &err);
-    own_conf.svc.env = "test";
+    struct err err;
+    int rc = fx_setup("oauth_test", "cms365:denied");
+    if (rc)
+        return rc;
     own_conf.signing_key_days = 30;
-    svc = (struct svc){ .def = auth_def(), .conf = &own_conf.svc, .arena = a, .db = db_new(&dbc) };
     svc.workers = workers_new(1, 16);
     ok(keyring_parse("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", &svc.keyring, &err), &err);
-    ok(cache_new(&(struct cache_conf){ .url = redis, .timeout_ms = 1000 }, &svc.cache, &err), &err);
-    struct cache_reply r;
-    const char *const argv[] = { "DEL", "cms365:denied" };
-    return cache_call(svc.cache, a, argv, ARRAY_LEN(argv), &r, &err);
+    return 0;
 }
 
 static int teardown(void **state)
 {
-    (void)state;
-    struct err err;
-    ok(db_session_script(session, arena_printf(a, "drop schema %s cascade", schema), &err), &err);
-    db_session_close(session);
     workers_free(svc.workers);
     keyring_free(svc.keyring);
-    cache_free(svc.cache);
-    db_free(svc.db);
-    arena_free(a);
-    return 0;
+    return fx_teardown(state);
 }
 
 int main(void)
