@@ -2,6 +2,24 @@
 
 #include "common/base/str.h"
 
+/* --- deprecations --- */
+const struct deprecation_def deprecations[] = {
+#define DEPRECATION(n, before, after, t, d)                                                        \
+    { .name = (n), .from = (before), .to = (after), .title = (t), .doc = (d) },
+#include "proto/deprecations.def"
+#undef DEPRECATION
+    { .name = NULL },
+};
+_Static_assert(ARRAY_LEN(deprecations) <= deprecations_max + 1, "a table of dates has room");
+
+int deprecation_find(const char *name)
+{
+    for (int i = 0; deprecations[i].name; i++)
+        if (str_eq(deprecations[i].name, name))
+            return i;
+    return -1;
+}
+
 /* --- scopes --- */
 const struct scope_def scopes[S_MAX_] = {
 #define SCOPE(sym, text, needs_name, about)                                                        \

@@ -74,6 +74,17 @@ struct metric_def {
 };
 extern const struct metric_def metrics[M_MAX_];
 
+/* --- deprecations -------------------------------------------------------------------------------
+ */
+struct deprecation_def {
+    const char *name;      /* "v1": last part of its page, /deprecations/v1 */
+    const char *from, *to; /* prefixes of paths: what goes, and what takes its place */
+    const char *title, *doc;
+};
+enum { deprecations_max = 8 };
+extern const struct deprecation_def deprecations[]; /* ends at .name NULL */
+int deprecation_find(const char *name);             /* its index, or -1 */
+
 /* --- settings: every CMS365_ name there is, with who knows it ------------------------------------
  */
 extern const char *const setting_names[]; /* NULL-ended */

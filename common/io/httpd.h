@@ -22,7 +22,7 @@ enum {
     header_bytes_max = 32 * 1024,
     target_bytes_max = 8 * 1024,
     httpd_headers_max = 100,
-    response_headers_max = 24
+    response_headers_max = 40
 };
 
 struct http_header {

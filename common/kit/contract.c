@@ -268,6 +268,10 @@ static json_t *success(const struct route *r, int status)
     json_t *headers = json_object();
     const char *type = r->produces;
     header(headers, "X-Request-Id", "Name of this request in every log.");
+    if (r->deprecated) {
+        header(headers, "Deprecation", "Since when it is deprecated: @ and seconds (RFC 9745).");
+        header(headers, "Sunset", "Until when it is there (RFC 8594).");
+    }
     if (r->flags & ROUTE_ETAG)
         header(headers, "ETag", "Version of the representation.");
     if (status == 201)
@@ -303,6 +307,18 @@ static json_t *problem(int status)
     return json_pack("{s:s,s:o}", "description", title, "content", content);
 }
 
+/* Of versions before RFC 9457. */
+static json_t *plain_error(json_t *answer)
+{
+    json_t *error =
+        json_pack("{s:s,s:[ss],s:{s:{s:s},s:{s:s}}}", "type", "object", "required", "code",
+                  "message", "properties", "code", "type", "string", "message", "type", "string");
+    set(answer, "content",
+        media("application/json", json_pack("{s:s,s:[s],s:{s:o}}", "type", "object", "required",
+                                            "error", "properties", "error", error)));
+    return answer;
+}
+
 static json_t *redirect(void)
 {
     json_t *answer = json_pack("{s:s,s:{}}", "description", "Elsewhere.", "headers");
@@ -328,6 +344,8 @@ static void add_problem(json_t *responses, const struct route *r, int status)
     if (json_object_get(responses, key))
         return;
     json_t *answer = status / 100 == 3 ? redirect() : problem(status);
+    if (r->version && r->version->plain_errors && status >= 400)
+        (void)plain_error(answer);
     json_t *content = json_object_get(answer, "content");
     if (content && r->refusal)
         set(content, "application/json", json_pack("{s:o}", "schema", ref(r->refusal->name, "")));
@@ -444,6 +462,8 @@ static json_t *operation(const struct route *r)
         set(op, "requestBody", body);
     set(op, "responses", responses(r));
     set(op, "security", security(r));
+    if (r->deprecated)
+        set(op, "deprecated", json_true());
     set(op, "x-scope", r->scope ? json_string(r->scope) : json_null());
     return op;
 }
@@ -496,6 +516,8 @@ int contract_print(struct svc *svc, FILE *out, struct err *err)
         }
     }
     for (const struct route *r = problem_routes; r->path; r++)
+        add_route(paths, schemas, r);
+    for (const struct route *r = deprecation_routes; r->path; r++)
         add_route(paths, schemas, r);
     add_settings(names, svc_conf_defs);
     add_settings(names, svc->def->conf);

@@ -46,7 +46,7 @@ const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_clas
 
 const char *crud_location(const struct req *req, const struct entity_def *e, const char *id)
 {
-    return arena_printf(req->arena, "%s%s/%s", req->svc->conf->public_url, e->path, id);
+    return arena_printf(req->arena, "%s/%s", req_url(req, e->path), id);
 }
 
 const char *crud_hash_etag(struct arena *a, const char *first, const void *data, size_t n)

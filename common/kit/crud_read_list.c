@@ -197,8 +197,7 @@ static void start_link(const struct list *l, struct buf *b)
     const char *sep = "?";
     const struct req *req = l->req;
     buf_init(b, req->arena, 256, link_bytes_max);
-    buf_puts(b, req->svc->conf->public_url);
-    buf_puts(b, l->c->e->path);
+    buf_puts(b, req_url(req, l->c->e->path));
     for (size_t i = 0; i < req->nargs; i++) {
         const char *n = req->args[i].name;
         if (str_eq(n, "page") || str_eq(n, "offset") || str_eq(n, "cursor"))
@@ -332,8 +331,9 @@ static const char *list_etag(const struct list *l, const struct res *res)
         return crud_hash_etag(a, "l", res->body.data, res->body.len);
     struct buf b;
     buf_init(&b, a, 1024, 64 * 1024);
-    buf_printf(&b, "application/json|%d|%s|%s|%lld|%s|%lld|%d", crud_schema_version, l->c->e->name,
-               vis_class_name(l->vc),
+    const struct route_version *version = l->req->route->version;
+    buf_printf(&b, "application/json|%d|%d|%s|%s|%lld|%s|%lld|%d", crud_schema_version,
+               version ? version->number : 0, l->c->e->name, vis_class_name(l->vc),
                vis_uses_uid(l->c->e, l->vc) ? (long long)l->req->who.user_id : 0LL,
                l->req->raw_query, (long long)l->total, l->more);
     for (size_t i = 0; i < l->n; i++) {

@@ -38,7 +38,9 @@ static void read_cond(struct write *w)
 
 static int read_prefer(struct write *w, struct err *err)
 {
-    const char *header = crud_header(w->req, "Prefer");
+    const struct route *r = w->req->route;
+    bool heard = !r->version || r->flags & ROUTE_PREFER;
+    const char *header = heard ? crud_header(w->req, "Prefer") : NULL;
     if (!header)
         return 0;
     prefer_parse(w->req->arena, header, &w->prefer);

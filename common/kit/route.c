@@ -72,7 +72,7 @@ static void accept_patch(struct call *c)
 static int phase_match(struct call *c, struct err *err)
 {
     if (c->leaf)
-        return 0;
+        return route_version_ok(c, err);
     if (!c->allowed)
         return err_set(err, E_not_found, "There is nothing at this path.");
     if (c->req.method == OPTIONS) {
@@ -183,8 +183,13 @@ static void put_head(struct call *c, struct http_res *out)
     }
     if (res->location)
         http_res_header(out, "Location", res->location);
-    if (res->link)
-        http_res_header(out, "Link", res->link);
+    const char *link = route_deprecate(c, out, res->link);
+    if (link)
+        http_res_header(out, "Link", link);
+    if (read && c->version_asked && !c->failed) /* what the path without a version stood for */
+        http_res_header(out, "Content-Location",
+                        arena_printf(a, "%s%s%s%s", c->rt->public_url, c->req.path,
+                                     *c->req.raw_query ? "?" : "", c->req.raw_query));
     if (!c->leaf && c->allowed)
         http_res_header(out, "Allow", allow_text(a, c->allowed));
     for (size_t i = 0; i < res->nextra; i++)
@@ -239,8 +244,7 @@ static bool on_head(struct http_req *http, struct http_res *res, void *ctx)
     struct router *rt = ctx;
     struct call *c = call_new(rt, http);
     (void)res;
-    c->leaf = routes_find(rt->routes, c->req.arena, c->req.method, c->req.path, c->req.params,
-                          &c->allowed);
+    route_find(c);
     http->body_max = route_idle_body_bytes;
     if (c->leaf) {
         const struct route *r = c->leaf->route;
@@ -298,11 +302,13 @@ int router_new(struct svc *svc, const struct route *const *tables, bool ops, str
     size_t n = 0;
     while (tables && tables[n])
         n++;
-    const struct route **all = arena_alloc(svc->arena, (n + 2) * sizeof(*all));
+    const struct route **all = arena_alloc(svc->arena, (n + 3) * sizeof(*all));
     if (n)
         memcpy(all, tables, n * sizeof *all);
-    if (!ops)
+    if (!ops) {
         all[n] = problem_routes;
+        all[n + 1] = deprecation_routes;
+    }
     *rt = (struct router){ .svc = svc,
                            .ops = ops,
                            .public_url = conf->public_url,
@@ -312,7 +318,10 @@ int router_new(struct svc *svc, const struct route *const *tables, bool ops, str
     rt->routes = routes_build(svc->arena, all, ops, err);
     if (!rt->routes)
         return -(int)err->code;
-    int rc = nets_parse(svc->arena, conf->trusted_proxies, &rt->proxies, err);
+    int rc = deprecation_read(svc->arena, conf->deprecations, rt->deprecated, err);
+    if (rc)
+        return rc;
+    rc = nets_parse(svc->arena, conf->trusted_proxies, &rt->proxies, err);
     if (rc)
         return rc;
     if (*conf->reqres_log && !ops) {

@@ -70,7 +70,29 @@ struct route {
     const char *takes;           /* media type of a raw body, for the document */
     const struct shape *refusal; /* FOREIGN: what its own refusals look like (application/json) */
     size_t body_max;             /* bytes; 0: CMS365_BODY_BYTES_MAX */
+    const char *deprecated;      /* name in proto/deprecations.def, or NULL */
+    const struct route_version *version; /* an older one of the API; NULL: the present one */
 };
+
+/*
+ * An older version of the API: the same handlers behind other paths, less what it does not have.
+ * The table of them is route_version.c; a row is one version.
+ */
+struct route_version {
+    int number;                      /* what ;version= says */
+    const char *prefix;              /* "/api/v1": stands for the present one's */
+    const char *deprecated;          /* name in proto/deprecations.def, or NULL */
+    unsigned lacks;                  /* flags that its rows have not */
+    unsigned skips;                  /* rows with one of these flags are not there */
+    const char *const *lacks_params; /* query names it does not take, NULL-ended */
+    bool plain_errors;               /* {"error":{"code":…,"message":…}} in place of RFC 9457 */
+};
+extern const struct route_version route_versions[]; /* the present one first; ends at .number 0 */
+/* The rows as an older version has them; ends at .path NULL. */
+const struct route *route_version_rows(struct arena *a, const struct route_version *v,
+                                       const struct route *rows);
+/* Absolute address of a path of the present version ("/api/v2/posts"), in the request's version. */
+const char *req_url(const struct req *req, const char *path);
 
 struct query_arg { /* decoded, in order of appearance */
     const char *name, *value;

@@ -112,6 +112,8 @@ static bool range_next(const char **accept, struct range *r)
             r->q = weight(value.s, value.n);
         } else if (same(name, "version")) {
             r->version = number(value);
+            if (!r->version) /* named, and none that there could be */
+                r->version = -1;
             r->params++;
         } else if (same(name, "charset")) {
             r->charset_bad = !same(value, "utf-8") && !same(value, "utf8");
@@ -160,6 +162,20 @@ size_t accept_best(const char *accept, const char *const *types, size_t n, int64
         }
     }
     return best;
+}
+
+int64_t accept_version(const char *accept)
+{
+    struct range r;
+    int64_t version = 0;
+    int top = 0;
+    while (accept && range_next(&accept, &r)) {
+        if (r.version && r.q > top) {
+            version = r.version;
+            top = r.q;
+        }
+    }
+    return version;
 }
 
 enum coding accept_coding(const char *accept, bool *ret_plain)

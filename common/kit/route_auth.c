@@ -74,7 +74,7 @@ int route_authenticate(struct call *c, struct err *err)
         return 0;
     const struct token_use use = { .credential = token,
                                    .addr = c->req.client_addr,
-                                   .path = c->req.path,
+                                   .path = c->http->path, /* as sent: what a proof is about */
                                    .dpop = c->dpop,
                                    .proof = http_header(c->http, "DPoP"),
                                    .proofs = http_header_count(c->http, "DPoP"),

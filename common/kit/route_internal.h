@@ -4,8 +4,8 @@
  * What the files of route share: route_match.c (paths), route.c (the pipeline), route_id.c (request
  * id, trace, client address), route_auth.c, route_query.c, route_accept.c (media types, codings),
  * route_cond.c (ETag, preconditions), route_repr.c (the answer in another form or coding),
- * route_problem.c, route_log.c (log line, metrics, exchange
- * log).
+ * route_problem.c, route_version.c (older versions of the API), route_deprecation.c, route_log.c
+ * (log line, metrics, exchange log).
  */
 #include "common/base/log.h"
 #include "common/io/coding.h"
@@ -27,7 +27,8 @@ struct metric_cell;
 /* A row with what is looked up once. */
 struct route_leaf {
     const struct route *route;
-    int scope; /* enum scope or -1 */
+    int scope;      /* enum scope or -1 */
+    int deprecated; /* in deprecations[], or -1 */
     struct metric_cell *seconds;
     struct metric_cell *count[METHODS_MAX_][route_status_slots]; /* filled on first use */
 };
@@ -48,6 +49,9 @@ int nets_parse(struct arena *a, const char *text, struct nets *ret, struct err *
 bool nets_have(const struct nets *nets, const char *addr);
 
 enum { router_lengths = 4096, router_length_max = (1 << 24) - 1 };
+struct deprecation_dates {
+    int64_t since_s, sunset_s; /* 0: not deprecated */
+};
 struct router {
     struct svc *svc;
     bool ops;
@@ -55,7 +59,8 @@ struct router {
     struct route_leaf unmatched;
     struct nets proxies;
     const char *public_url, *internal_token, *program;
-    int reqres_fd;                    /* -1: off */
+    int reqres_fd;                                         /* -1: off */
+    struct deprecation_dates deprecated[deprecations_max]; /* by the setting; as deprecations[] */
     uint64_t lengths[router_lengths]; /* of bodies in other forms: hash and number (route_repr.c) */
 };
 
@@ -65,18 +70,20 @@ struct call {
     struct http_req *http;
     struct req req;
     struct res res;
-    struct route_leaf *leaf; /* NULL: none matched */
-    unsigned allowed;        /* methods of the path, a bit each */
-    bool answered;           /* a phase gave the answer: the later ones are skipped */
-    bool credential;         /* one was sent */
-    bool dpop;               /* as "DPoP <token>" (RFC 9449) */
-    unsigned char repr;      /* enum repr of a success, which Accept chose */
-    unsigned char coding;    /* enum coding that Accept-Encoding prefers, */
-    bool plain;              /* and whether it may stay away */
-    bool coded_body;         /* the request's, which is refused */
-    size_t unsent;           /* 304: length of a form that was not made, or 0 */
-    enum err_code failed;    /* E_OK: the handler's own answer */
-    const char *detail;      /* of the failure, for the log */
+    struct route_leaf *leaf;             /* NULL: none matched */
+    unsigned allowed;                    /* methods of the path, a bit each */
+    const struct route_version *version; /* NULL: the present one, or none */
+    int64_t version_asked;               /* by Accept, of a path without one; 0: the path has one */
+    bool answered;                       /* a phase gave the answer: the later ones are skipped */
+    bool credential;                     /* one was sent */
+    bool dpop;                           /* as "DPoP <token>" (RFC 9449) */
+    unsigned char repr;                  /* enum repr of a success, which Accept chose */
+    unsigned char coding;                /* enum coding that Accept-Encoding prefers, */
+    bool plain;                          /* and whether it may stay away */
+    bool coded_body;                     /* the request's, which is refused */
+    size_t unsent;                       /* 304: length of a form that was not made, or 0 */
+    enum err_code failed;                /* E_OK: the handler's own answer */
+    const char *detail;                  /* of the failure, for the log */
     int64_t end_us;
     struct log_context log;
 };
@@ -103,6 +110,18 @@ enum coding accept_coding(const char *accept, bool *ret_plain);
 size_t route_types(const struct route *r,
                    const char *ret[accept_types_max]); /* answers; best first */
 const char *route_takes(const struct route *r);        /* bodies, as Accept-Patch lists them */
+/* The version that Accept prefers, of those that it names; 0: it names none. */
+int64_t accept_version(const char *accept);
+/* route_version.c */
+/* Which version of the API a request is for; a path without one ("/api/posts") gets that of Accept,
+ * and the leaf is looked up by it. */
+void route_find(struct call *c);
+int route_version_ok(const struct call *c, struct err *err) MUST_CHECK;
+/* route_deprecation.c */
+int deprecation_read(struct arena *a, const char *setting, struct deprecation_dates *ret,
+                     struct err *err) MUST_CHECK; /* ret: deprecations_max of them */
+/* Deprecation and Sunset into the answer; its links, after `link` (NULL: none). */
+const char *route_deprecate(const struct call *c, struct http_res *out, const char *link);
 /* route_repr.c */
 void route_etag(struct call *c); /* settles form and coding, and the tag of what will be sent */
 const char *route_tag(const struct call *c, const char *etag);   /* of the chosen form and coding */

@@ -102,6 +102,9 @@ static int add(struct routes *rs, const struct route *r, struct err *err)
     n->leaf[r->method]->scope = r->scope ? scope_find(r->scope) : -1;
     if (r->scope && n->leaf[r->method]->scope < 0)
         return bad_template(r, "has an unknown scope", err);
+    n->leaf[r->method]->deprecated = r->deprecated ? deprecation_find(r->deprecated) : -1;
+    if (r->deprecated && n->leaf[r->method]->deprecated < 0)
+        return bad_template(r, "is deprecated by an unknown name", err);
     n->allowed |= 1U << r->method | (r->method == GET ? 1U << HEAD : 0) | 1U << OPTIONS;
     return 0;
 }

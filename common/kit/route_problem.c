@@ -127,6 +127,40 @@ static void put_xml(struct call *c)
     c->res.content_type = "application/problem+xml; charset=utf-8";
 }
 
+/* What versions before RFC 9457 say: a code, and the first thing that was wrong. */
+static void put_plain(struct call *c, const struct err *err, const char *detail)
+{
+    const struct err_list *l = c->res.faults;
+    struct buf *b = &c->res.body;
+    if (err->code == E_validation && l && l->n)
+        detail = arena_printf(c->req.arena, "%s: %s", l->items[0].pointer, l->items[0].msg);
+    put_pair(b, "{\"error\":{\"code\":", err_name(c->failed));
+    put_pair(b, ",\"message\":", clean(c->req.arena, detail));
+    buf_puts(b, "}}");
+    c->res.content_type = "application/json";
+}
+
+static void put_problem(struct call *c, const struct err *err, const char *detail)
+{
+    struct arena *a = c->req.arena;
+    struct buf *b = &c->res.body;
+    int status = c->res.status;
+    c->res.content_type = "application/problem+json";
+    buf_printf(b, "{\"type\":\"%s/problems/%s\"", c->rt->public_url, err_name(c->failed));
+    put_pair(b, ",\"title\":", err_title(c->failed));
+    buf_printf(b, ",\"status\":%d", status);
+    put_pair(b, ",\"detail\":", clean(a, detail));
+    put_pair(b, ",\"instance\":", clean(a, c->http->path));
+    put_pair(b, ",\"request_id\":", c->req.request_id);
+    if (status < 500)
+        put_errors(c, err);
+    if (c->failed == E_not_acceptable)
+        put_available(c);
+    buf_putc(b, '}');
+    if (wants_xml(c))
+        put_xml(c);
+}
+
 /* Turns a failure into the answer.  What a handler had set of its own answer is dropped; of a 5xx
  * only the title is told. */
 void route_problem(struct call *c, const struct err *err)
@@ -148,22 +182,11 @@ void route_problem(struct call *c, const struct err *err)
         etag = route_tag(c, etag);
     }
     *res = (struct res){ .arena = a, .status = status, .faults = faults, .etag = etag };
-    res->content_type = "application/problem+json";
     buf_init(&res->body, a, 512, 256 * 1024);
-    struct buf *b = &res->body;
-    buf_printf(b, "{\"type\":\"%s/problems/%s\"", c->rt->public_url, err_name(code));
-    put_pair(b, ",\"title\":", err_title(code));
-    buf_printf(b, ",\"status\":%d", status);
-    put_pair(b, ",\"detail\":", clean(a, detail));
-    put_pair(b, ",\"instance\":", clean(a, c->http->path));
-    put_pair(b, ",\"request_id\":", c->req.request_id);
-    if (status < 500)
-        put_errors(c, err);
-    if (code == E_not_acceptable)
-        put_available(c);
-    buf_putc(b, '}');
-    if (wants_xml(c))
-        put_xml(c);
+    if (c->version && c->version->plain_errors)
+        put_plain(c, err, detail);
+    else
+        put_problem(c, err, detail);
     unsigned wait = err->retry_after_s;
     if (!wait && (status == 503 || status == 429 || status == 502))
         wait = 1;

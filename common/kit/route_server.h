@@ -19,5 +19,6 @@ int router_new(struct svc *svc, const struct route *const *tables, bool ops, str
                struct err *err) MUST_CHECK;
 void router_free(struct router *r); /* memory is the svc's arena; closes the exchange log */
 extern const struct httpd_ops router_ops;
-extern const struct route problem_routes[]; /* /problems/{code}, on every public listener */
+extern const struct route problem_routes[];     /* /problems/{code}, on every public listener */
+extern const struct route deprecation_routes[]; /* /deprecations/{name}, likewise */
 #endif

@@ -33,6 +33,7 @@ struct svc_conf {
     const char *env, *public_url, *listen, *ops_listen, *database_url, *migrate_database_url;
     const char *redis_url, *kafka_brokers, *secret_keys, *internal_token, *auth_internal_url;
     const char *egress_allow, *dns_servers, *trusted_proxies, *log_level, *reqres_log;
+    const char *deprecations;
     int64_t loops, db_conns, drain_ms, drain_grace_ms, body_bytes_max, kafka_replication;
     int64_t key_use_ms;
     bool public_read;

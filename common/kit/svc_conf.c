@@ -65,6 +65,10 @@ const struct conf_def svc_conf_defs[] = {
            "On stop: not ready for this long before the listener closes."),
     NUMBER(drain_ms, "CMS365_DRAIN_MS", "10000", 0, 600000,
            "On stop: how long requests in flight may take."),
+    TEXT(
+        deprecations, "CMS365_DEPRECATIONS", "v1=2026-02-19/2027-12-31",
+        "What is deprecated: name=since/sunset by comma, dates (UTC) as in RFC 3339; every name of "
+        "proto/deprecations.def."),
     TEXT(log_level, "CMS365_LOG_LEVEL", "info", "debug, info, warn or error."),
     TEXT(reqres_log, "CMS365_REQRES_LOG", "",
          "File for every exchange with its bodies, for tests only; empty: off."),

@@ -13,7 +13,7 @@
 
 #include <assert.h>
 
-enum { entities_max = 15 };
+enum { entities_max = 15, api_tables_max = 6 /* of routes, an entity */ };
 
 static const struct api *the_api(void);
 
@@ -101,13 +101,16 @@ const struct api *api_make(struct arena *a)
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (3 * n + 3) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (n * api_tables_max + 3) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
         bool revisions = entities[i]->lifecycle == LIFE_PUBLISH;
         unsigned flags = CRUD_COUNTS | CRUD_CHANGES | (revisions ? CRUD_REVISIONS : 0u);
         api->cruds[i] = crud_new(a, entities[i], flags, NULL);
-        routes[nroutes++] = crud_routes(a, api->cruds[i]);
+        const struct route *rows = crud_routes(a, api->cruds[i]);
+        routes[nroutes++] = rows;
+        for (const struct route_version *v = &route_versions[1]; v->number; v++)
+            routes[nroutes++] = route_version_rows(a, v, rows);
         routes[nroutes++] = crud_change_routes(a, api->cruds[i]);
         if (revisions)
             routes[nroutes++] = crud_revision_routes(a, api->cruds[i]);
