@@ -1,5 +1,6 @@
 # One Makefile for the whole tree.
-#   make            the programs            make unit [SAN=1|SAN=thread|COV=1]   unit tests
+#   make            the programs            make admin       the admin web UI
+#   make unit [SAN=1|SAN=thread|COV=1]   unit tests
 #   make check-static   format, layers, headers, limits            make contract   print docs again
 # BUILD= puts the results elsewhere; WERROR= lets warnings pass (packagers).
 SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
@@ -123,9 +124,12 @@ contract: all
 compile_commands.json: $(SRCS) Makefile
 	@{ echo '['; for f in $(SRCS); do printf '{"directory":"%s","file":"%s","command":"%s -c %s"},\n' \
 	    '$(CURDIR)' $$f '$(CC) $(ALL_CFLAGS)' $$f; done | sed '$$s/,$$//'; echo ']'; } > $@
+# The static files of the admin web UI; scripts/dev/admin looks itself whether anything changed.
+admin:
+	@scripts/dev/admin $(BUILD)/admin
 clean:
 	$(RM) -r $(BUILD) compile_commands.json
-.PHONY: all unit unit-bins integration-bins bench-bins fuzz-bins fuzz-replay check-static check-format layers limits hdr-check contract clean
+.PHONY: all admin unit unit-bins integration-bins bench-bins fuzz-bins fuzz-replay check-static check-format layers limits hdr-check contract clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(patsubst %.c,$(OUT)/%.d,$(SRCS))

@@ -37,7 +37,7 @@ make_dirs() {
     fi
     mkdir -p "$RUN" "$(dirname "$ENV_FILE")" 2>/dev/null || die "cannot create $RUN: make its parent writable or set CMS365_RUN_DIR"
     [ -w "$RUN" ] || die "$RUN is not writable for $(id -un): make it so or set CMS365_RUN_DIR"
-    local owned=("$RUN"/data "$RUN"/log "$RUN"/tmp "$SOCK") read_only=("$RUN"/{bin,conf,env} "$RUN"/conf/{gateway,programs.d})
+    local owned=("$RUN"/data "$RUN"/log "$RUN"/tmp "$SOCK") read_only=("$RUN"/{bin,conf,env,admin} "$RUN"/conf/{gateway,programs.d})
     [ "$SOCK" = "$RUN/sock" ] || [ ! -e "$SOCK" ] || [ -O "$SOCK" ] || [ "$(stat -c %U "$SOCK")" = "$RUN_USER" ] ||
         die "$SOCK belongs to somebody else: set CMS365_RUN_DIR to a shorter path"
     mkdir -p "${owned[@]}" "${read_only[@]}" "$RUN/secrets" "$RUN/replicas" "$RUN/setup"
@@ -77,7 +77,7 @@ render_servers() {
 
 render_gateway() { # [NAME-REPLICA to leave out]
     local g=$RUN/conf/gateway f name r without=${1:-}
-    for f in nginx routes problems problem-pages; do put "$g/$f.conf" <"$ROOT/deploy/gateway/$f.conf"; done
+    for f in nginx routes problems problem-pages admin admin-headers; do put "$g/$f.conf" <"$ROOT/deploy/gateway/$f.conf"; done
     put "$g/main.conf" <<END
 pid tmp/nginx.pid;
 error_log stderr warn;
@@ -87,6 +87,7 @@ listen 127.0.0.1:$BASE backlog=1024;
 access_log log/gateway.access.log json buffer=64k flush=1s;
 set \$problem_base ${CMS365_PUBLIC_URL:-http://127.0.0.1:$BASE}/problems/;
 set \$gateway_dir $RUN/tmp;
+set \$admin_root $RUN/admin;
 END
     for name in $(programs); do
         echo "upstream $name {"
@@ -177,4 +178,20 @@ install_program() { # NAME
     install -m 750 "$built" "$RUN/bin/.$1.new" || die "cannot copy $1 to $RUN/bin: is the disk full?"
     ! is_root || chgrp "$RUN_USER" "$RUN/bin/.$1.new"
     mv -f "$RUN/bin/.$1.new" "$RUN/bin/$1"
+}
+
+# Copies the built admin in.  What is new comes before the page that names it, and what an open page may still ask for stays
+# for a week.
+install_admin() {
+    local built=$ROOT/build/admin to=$RUN/admin coding
+    ! cmp -s "$built/hash" "$to/hash" || return 0
+    for coding in identity gzip br; do
+        mkdir -p "$to/$coding/admin/assets"
+        cp "$built/$coding/admin/assets"/* "$to/$coding/admin/assets/" || die "cannot copy the admin to $to: is the disk full?"
+        find "$to/$coding/admin/assets" -type f -mtime +7 -delete
+        cp "$built/$coding/admin"/*.* "$to/$coding/admin/"
+    done
+    ! is_root || chgrp -R "$RUN_USER" "$to"
+    chmod -R u=rwX,g=rX,o= "$to"
+    cp "$built/hash" "$to/hash"
 }

@@ -44,7 +44,8 @@ class World:
         """(name, program, spec, container) of each container that runs one of our programs."""
         for where, _, spec in self.pods():
             for c in containers(spec):
-                if c["image"].split(":")[0].startswith("cms365/"):
+                # The gateway's image is ours too, but runs nginx.
+                if c["image"].split(":")[0].startswith("cms365/") and c["image"].split(":")[0] != "cms365/gateway":
                     yield f"{where}/{c['name']}", c["image"].split(":")[0].removeprefix("cms365/"), spec, c
 
     def environment(self, container):

@@ -1,0 +1,7 @@
+import { render } from 'preact';
+import { App } from './app';
+import { language, setLanguage } from './lib/i18n';
+import { loadSession } from './lib/session';
+
+const root = document.getElementById('app');
+if (root) void Promise.all([setLanguage(language.value), loadSession()]).then(() => render(<App />, root));
