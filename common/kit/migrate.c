@@ -187,3 +187,11 @@ int migrate_check(struct db_session *s, const struct migration *m, struct err *e
     arena_free(a);
     return rc;
 }
+
+void migrate_append(struct arena *a, struct migration *m, const char *name, const char *more)
+{
+    while (m->version && strcmp(m->name, name) != 0)
+        m++;
+    assert(m->version);
+    m->sql = arena_printf(a, "%s%s", m->sql, more);
+}

@@ -12,6 +12,10 @@ struct migration {
     int version; /* 0 ends the table */
     const char *name, *sql;
 };
+/* Adds `more` to the text of the migration with this name: tables that the kit keeps in every
+ * program.  The migration must be there. */
+struct arena;
+void migrate_append(struct arena *a, struct migration *m, const char *name, const char *more);
 int migrate_run(struct db_session *s, const struct migration *m, int *ret_applied,
                 struct err *err) MUST_CHECK;
 int migrate_check(struct db_session *s, const struct migration *m,

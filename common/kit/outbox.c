@@ -40,6 +40,10 @@ const char outbox_schema_sql[] =
     "  reason text not null,"
     "  dead_at timestamptz not null default now());";
 
+const char outbox_also_sql[] =
+    "alter table outbox add column also_types text[], add column also_ids uuid[];"
+    "alter table outbox_dead add column also_types text[], add column also_ids uuid[];";
+
 int outbox_put(struct db_tx *tx, struct arena *a, const struct outbox_event *e, char *ret_event_id,
                struct err *err)
 {

@@ -7,13 +7,16 @@
  * and 7): a writer takes the lock of the row that the key names before it inserts the event, so ids
  * of one key commit in their order.
  *
- * Table (each program's first migration):
+ * Table (each program's first migration, also_… a later one):
  *   outbox(id bigint generated always as identity primary key, event_id uuid not null, type text
  * not null, topic text not null, key text not null, payload text not null, trace text, request_id
- * text, actor text, created_at timestamptz not null default now()) outbox_dead(… the same, reason
- * text, dead_at timestamptz) CloudEvents 1.0 binary mode: ce_specversion, ce_id = event_id, ce_type
- * = com.cms365.<type>, ce_source = /cms365/<program>, ce_time, ce_subject = key, ce_partitionkey =
- * key, content-type application/json, traceparent, x-request-id, ce_actor.
+ * text, actor text, created_at timestamptz not null default now(), also_types text[], also_ids
+ * uuid[]) outbox_dead(… the same, reason text, dead_at timestamptz).  One change may be several
+ * events (created and published): they share a row and its payload, `also_types` with the event
+ * ids `also_ids` follow `type` in their order, a message each.  CloudEvents 1.0 binary mode:
+ * ce_specversion, ce_id = event_id, ce_type = com.cms365.<type>, ce_source = /cms365/<program>,
+ * ce_time, ce_subject = key, ce_partitionkey = key, content-type application/json, traceparent,
+ * x-request-id, ce_actor.
  */
 #include "common/base/err.h"
 #include "common/base/json.h"
@@ -48,5 +51,6 @@ struct outbox_event {
 /* The open transaction is the proof.  ret_event_id may be NULL. */
 int outbox_put(struct db_tx *tx, struct arena *a, const struct outbox_event *e, char *ret_event_id,
                struct err *err) MUST_CHECK;
-extern const char outbox_schema_sql[]; /* create table …; for migrations */
+extern const char outbox_schema_sql[]; /* create table …; for first migrations */
+extern const char outbox_also_sql[];   /* alter table … add also_…; for a later one */
 #endif

@@ -21,6 +21,7 @@
 
 #define ROW_COLUMNS                                                                                \
     "id, event_id, type, topic, key, payload, trace, request_id, actor,"                           \
+    " also_types, also_ids,"                                                                       \
     " to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 enum {
     C_ID,
@@ -32,6 +33,8 @@ enum {
     C_TRACE,
     C_REQUEST_ID,
     C_ACTOR,
+    C_ALSO_TYPES,
+    C_ALSO_IDS,
     C_TIME
 };
 
@@ -66,10 +69,11 @@ static const struct db_stmt delete_stmt = {
 };
 static const struct db_stmt bury_stmt = {
     .name = "outbox_bury",
-    .sql = "with gone as (delete from outbox where id = $1 returning *)"
-           " insert into outbox_dead(id, event_id, type, topic, key, payload, trace, request_id,"
-           " actor, created_at, reason) select id, event_id, type, topic, key, payload, trace,"
-           " request_id, actor, created_at, $2 from gone",
+    .sql =
+        "with gone as (delete from outbox where id = $1 returning *)"
+        " insert into outbox_dead(id, event_id, type, topic, key, payload, trace, request_id,"
+        " actor, created_at, also_types, also_ids, reason) select id, event_id, type, topic, key,"
+        " payload, trace, request_id, actor, created_at, also_types, also_ids, $2 from gone",
     .flags = DB_WRITE,
 };
 
@@ -78,6 +82,9 @@ struct flight { /* a row that was produced and is not deleted yet */
     int64_t id;
     struct relay *relay; /* NULL: free */
     enum flight_state state;
+    unsigned messages;   /* of the row: one an event */
+    unsigned sent;       /* of them, taken by the producer */
+    unsigned waiting;    /* of these, not reported yet */
     char *reason;        /* why it was refused */
     struct flight *next; /* of its bucket, or of the free list */
 };
@@ -125,15 +132,21 @@ static struct flight *flight_find(struct relay *r, int64_t id)
     return f;
 }
 
-static struct flight *flight_add(struct relay *r, int64_t id)
+static struct flight *flight_add(struct relay *r, int64_t id, unsigned messages)
 {
     struct flight *f = r->free, **at = bucket_of(r, id);
     assert(f);
     r->free = f->next;
-    *f = (struct flight){ .id = id, .relay = r, .state = FLIGHT_SENT, .next = *at };
+    *f = (struct flight){ .id = id, .relay = r, .messages = messages, .next = *at };
     *at = f;
     r->in_flight++;
     return f;
+}
+
+/* False for a row of which the producer's full queue has taken some messages only. */
+static bool flight_whole(const struct flight *f)
+{
+    return f->sent == f->messages || f->state == FLIGHT_REFUSED;
 }
 
 static void flight_remove(struct relay *r, struct flight *f)
@@ -223,6 +236,8 @@ static void gaps_settle(struct relay *r, int64_t xmin, int64_t last)
 static void on_refused(struct relay *r, struct flight *f, bool alone, const char *reason)
 {
     r->queue_full = false;
+    if (f->state == FLIGHT_REFUSED)
+        return;
     if (alone || f->id <= r->careful_id) {
         f->state = FLIGHT_REFUSED;
         f->reason = strdup(reason && *reason ? reason : "refused");
@@ -237,12 +252,15 @@ static void on_report(void *ctx, int result, const char *reason)
 {
     struct flight *f = ctx;
     struct relay *r = f->relay;
+    f->waiting--;
     if (result == -E_unavailable) {
         r->fatal = true;
     } else if (result < 0) {
         on_refused(r, f, false, reason);
     } else {
         r->queue_full = false;
+        if (f->state != FLIGHT_SENT || f->waiting > 0 || f->sent < f->messages)
+            return;
         f->state = FLIGHT_ACKED;
         if (r->acked++ == 0)
             r->first_ack_us = clock_mono_us();
@@ -255,8 +273,9 @@ static void add_header(struct bus_msg *m, const char *name, const char *value)
         m->headers[m->nheaders++] = (struct bus_header){ name, value };
 }
 
-/* False: not taken now, so nothing after it may be produced either. */
-static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
+/* One event of a row. */
+static int produce_event(struct relay *r, const struct db_rows *rows, size_t i,
+                         const char *const event[2], struct flight *f, struct err *err)
 {
     size_t len;
     const char *payload = db_cell(rows, i, C_PAYLOAD, &len), *key = db_str(rows, i, C_KEY);
@@ -264,9 +283,8 @@ static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
         .topic = db_str(rows, i, C_TOPIC), .key = key, .payload = payload, .len = len
     };
     add_header(&m, "ce_specversion", "1.0");
-    add_header(&m, "ce_id", db_str(rows, i, C_EVENT_ID));
-    add_header(&m, "ce_type",
-               arena_printf(r->arena, "%s%s", CE_TYPE_PREFIX, db_str(rows, i, C_TYPE)));
+    add_header(&m, "ce_id", event[1]);
+    add_header(&m, "ce_type", arena_printf(r->arena, "%s%s", CE_TYPE_PREFIX, event[0]));
     add_header(&m, "ce_source", r->outbox->source);
     add_header(&m, "ce_time", db_str(rows, i, C_TIME));
     add_header(&m, "ce_subject", key);
@@ -275,17 +293,42 @@ static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
     add_header(&m, "traceparent", db_str(rows, i, C_TRACE));
     add_header(&m, "x-request-id", db_str(rows, i, C_REQUEST_ID));
     add_header(&m, "ce_actor", db_str(rows, i, C_ACTOR));
+    return bus_produce(r->producer, &m, on_report, f, err);
+}
 
-    struct err err;
-    struct flight *f = flight_add(r, db_get_i64(rows, i, C_ID));
-    int rc = bus_produce(r->producer, &m, on_report, f, &err);
-    if (rc == -E_unavailable) {
-        flight_remove(r, f);
-        r->queue_full = true;
-        return false;
+/* A message an event.  False: not all of them were taken now, so nothing after it may be produced
+ * either; the next try goes on where this one ended. */
+static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
+{
+    const char **types = NULL, **ids = NULL;
+    int64_t id = db_get_i64(rows, i, C_ID);
+    struct flight *f = flight_find(r, id);
+    size_t also = 0;
+    if (!db_is_null(rows, i, C_ALSO_TYPES)) {
+        also = db_get_texts(r->arena, rows, i, C_ALSO_TYPES, &types);
+        size_t n = db_get_texts(r->arena, rows, i, C_ALSO_IDS, &ids);
+        also = also < n ? also : n;
     }
-    if (rc < 0)
-        on_refused(r, f, true, err.detail[0] ? err.detail : err.msg);
+    if (!f)
+        f = flight_add(r, id, 1 + (unsigned)also);
+    while (f->sent < f->messages) {
+        struct err err;
+        const char *const event[2] = { f->sent ? types[f->sent - 1] : db_str(rows, i, C_TYPE),
+                                       f->sent ? ids[f->sent - 1] : db_str(rows, i, C_EVENT_ID) };
+        int rc = produce_event(r, rows, i, event, f, &err);
+        if (rc == -E_unavailable) {
+            if (f->sent == 0)
+                flight_remove(r, f);
+            r->queue_full = true;
+            return false;
+        }
+        if (rc < 0) {
+            on_refused(r, f, true, err.detail[0] ? err.detail : err.msg);
+            return true;
+        }
+        f->sent++;
+        f->waiting++;
+    }
     return true;
 }
 
@@ -294,11 +337,13 @@ static size_t produce_rows(struct relay *r, const struct db_rows *rows)
 {
     for (size_t i = 0; i < db_nrows(rows); i++) {
         int64_t id = db_get_i64(rows, i, C_ID);
-        if (flight_find(r, id))
+        const struct flight *f = flight_find(r, id);
+        if (f && flight_whole(f))
             continue;
-        if (id <= r->careful_id && r->in_flight > r->acked)
+        if (!f &&
+            ((id <= r->careful_id && r->in_flight > r->acked) || r->in_flight == outbox_flight_max))
             return i;
-        if (r->in_flight == outbox_flight_max || !produce_row(r, rows, i))
+        if (!produce_row(r, rows, i))
             return i;
         if (id > r->low_water)
             gaps_add(r, id);
@@ -322,9 +367,11 @@ static int relay_late(struct relay *r, bool *ret_all, struct err *err)
     metric_gauge(M_outbox_oldest_ms, n > 0 ? db_get_i64(rows, 0, 1) : 0);
     *ret_all = n < r->in_flight + outbox_rows_max;
     int64_t *late = arena_raw(r->arena, (n + 1) * sizeof(*late));
-    for (size_t i = 0; i < n; i++)
-        if (!flight_find(r, db_get_i64(rows, i, 0)))
+    for (size_t i = 0; i < n; i++) {
+        const struct flight *f = flight_find(r, db_get_i64(rows, i, 0));
+        if (!f || !flight_whole(f))
             late[nlate++] = db_get_i64(rows, i, 0);
+    }
     r->empty = r->empty && nlate == 0;
     /* Few at a time: there is no telling how big they are. */
     enum { late_rows_max = 20 };
@@ -376,7 +423,7 @@ static int delete_acked(struct relay *r, struct err *err)
 {
     struct db_rows *rows;
     size_t n = 0;
-    int64_t *ids = arena_raw(r->arena, r->acked * sizeof(*ids));
+    int64_t messages = 0, *ids = arena_raw(r->arena, r->acked * sizeof(*ids));
     for (size_t i = 0; i < outbox_flight_max && n < r->acked; i++)
         if (r->pool[i].relay && r->pool[i].state == FLIGHT_ACKED)
             ids[n++] = r->pool[i].id;
@@ -384,10 +431,13 @@ static int delete_acked(struct relay *r, struct err *err)
     int rc = db_session_exec(r->session, r->arena, &delete_stmt, v, 1, &rows, err);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < n; i++)
-        flight_remove(r, flight_find(r, ids[i]));
+    for (size_t i = 0; i < n; i++) {
+        struct flight *f = flight_find(r, ids[i]);
+        messages += f->messages;
+        flight_remove(r, f);
+    }
     r->acked = 0;
-    metric_add(metric_cell(M_outbox_produced, NULL, 0), (int64_t)n);
+    metric_add(metric_cell(M_outbox_produced, NULL, 0), messages);
     return 0;
 }
 
@@ -395,7 +445,7 @@ static int bury_refused(struct relay *r, struct err *err)
 {
     for (size_t i = 0; i < outbox_flight_max && r->refused > 0; i++) {
         struct flight *f = &r->pool[i];
-        if (!f->relay || f->state != FLIGHT_REFUSED)
+        if (!f->relay || f->state != FLIGHT_REFUSED || f->waiting > 0)
             continue;
         struct db_rows *rows;
         const struct db_val v[] = { db_i64(f->id), db_text(f->reason) };

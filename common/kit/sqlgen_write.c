@@ -10,8 +10,8 @@
  *                                                 changes is in old.changed_
  *      w AS (INSERT | UPDATE | DELETE … RETURNING the few columns that follow need, body_),
  *      lnk, unl AS (link tables of F_REFS),
- *      cnt AS (counts), rev AS (what the row was), ev AS (outbox, in order), idm AS (idempotency)
- * SELECT id, version, body_, updated_at FROM w
+ *      cnt AS (counts), rev AS (what the row was), ev AS (outbox: one row, of all the events), idm
+ * AS (idempotency) SELECT id, version, body_, updated_at FROM w
  *
  * The events come from the RETURNING of the locked row, so that their outbox ids never invert per
  * key.  An update that changes nothing keeps version and updated_at and has no events.  A write
@@ -437,38 +437,36 @@ static void put_counts(struct writer *w)
         "owner, shard) DO UPDATE SET n = c.n + excluded.n)");
 }
 
-/* Rows (ord, type, condition): the platform's events in their order (rulings.md 21). */
-static void put_event_rows(struct writer *w)
+/* One event, and when it is one. */
+static void put_event(struct writer *w, const char *verb, const char *when)
 {
-    const char *n = w->e->name;
+    buf_printf(w->b, ", CASE WHEN %s THEN '%s.%s' END", when, w->e->name, verb);
+}
+
+/* Elements of an array: the platform's events in their order (rulings.md 21), null where there is
+ * none. */
+static void put_event_types(struct writer *w)
+{
     bool publish = w->e->lifecycle == LIFE_PUBLISH && w->has_status;
     static const char *const verb[] = {
         [SQL_INSERT] = "created", [SQL_INSERT_IDEM] = "created", [SQL_UPDATE] = "updated",
         [SQL_DELETE] = "deleted", [SQL_RESTORE] = "restored",    [SQL_PURGE] = "deleted"
     };
-    buf_printf(w->b, "(1, '%s.%s', %s)", n, verb[w->w],
-               w->w == SQL_UPDATE ? "w.changed_ <> '{}'" : "true");
+    buf_printf(w->b, "CASE WHEN %s THEN '%s.%s' END",
+               w->w == SQL_UPDATE ? "w.changed_ <> '{}'" : "true", w->e->name, verb[w->w]);
     if (!publish || w->w == SQL_DELETE || w->w == SQL_RESTORE || w->w == SQL_PURGE)
         return;
-    if (w->w == SQL_UPDATE) {
-        buf_printf(
-            w->b, ", (2, '%s.unpublished', w.old_status = 'published' AND w.status <> 'published')",
-            n);
-        buf_printf(w->b,
-                   ", (3, '%s.published', w.old_status <> 'published' AND w.status = 'published')",
-                   n);
-        buf_printf(w->b,
-                   ", (4, '%s.scheduled', w.status = 'scheduled' AND (w.old_status <> 'scheduled'",
-                   n);
-        if (w->has_published)
-            buf_puts(w->b, " OR w.published_at IS DISTINCT FROM w.old_published_at");
-        buf_puts(w->b, "))");
+    if (w->w != SQL_UPDATE) {
+        put_event(w, "published", "w.status = 'published'");
+        put_event(w, "scheduled", "w.status = 'scheduled'");
         return;
     }
-    buf_printf(w->b,
-               ", (2, '%s.published', w.status = 'published'), (3, '%s.scheduled', w.status = "
-               "'scheduled')",
-               n, n);
+    put_event(w, "unpublished", "w.old_status = 'published' AND w.status <> 'published'");
+    put_event(w, "published", "w.old_status <> 'published' AND w.status = 'published'");
+    put_event(w, "scheduled",
+              w->has_published ? "w.status = 'scheduled' AND (w.old_status <> 'scheduled' OR "
+                                 "w.published_at IS DISTINCT FROM w.old_published_at)"
+                               : "w.status = 'scheduled' AND w.old_status <> 'scheduled'");
 }
 
 /* What the row was before a change of it, and what changed it. */
@@ -504,11 +502,13 @@ static void put_events(struct writer *w)
     const struct event_def *def = event_find(arena_printf(w->b->arena, "%s.created", e->name));
     bool insert = w->w == SQL_INSERT || w->w == SQL_INSERT_IDEM;
     assert(def);
-    buf_printf(w->b,
-               ", ev AS (INSERT INTO outbox (event_id, type, topic, key, payload, trace, "
-               "request_id, actor) SELECT "
-               "($%d::text[])[v.n]::uuid, v.type, '%s', '%s:' || w.id, '{\"data\":' || w.body_",
-               WP_EVENTS, def->topic, e->name);
+    buf_printf(
+        w->b,
+        ", ev AS (INSERT INTO outbox (event_id, type, also_ids, also_types, topic, key, "
+        "payload, trace, request_id, actor) SELECT ($%d::uuid[])[1], v.t[1], CASE WHEN "
+        "cardinality(v.t) > 1 THEN ($%d::uuid[])[2:cardinality(v.t)] END, CASE WHEN "
+        "cardinality(v.t) > 1 THEN v.t[2:] END, '%s', '%s:' || w.id, '{\"data\":' || w.body_",
+        WP_EVENTS, WP_EVENTS, def->topic, e->name);
     if (e->soft_delete) {
         buf_puts(w->b, " || ',\"deleted_at\":' || coalesce(");
         put_time(w->b, "w.deleted_at");
@@ -522,10 +522,12 @@ static void put_events(struct writer *w)
         buf_puts(w->b, " || ',\"owner_id\":' || coalesce(w.owner_::text, 'null')");
     if (w->w == SQL_PURGE)
         buf_puts(w->b, " || ',\"purged\":true'");
-    buf_printf(w->b, " || '}', $%d::text, $%d::text, $%d::text FROM w CROSS JOIN LATERAL (VALUES ",
+    buf_printf(w->b,
+               " || '}', $%d::text, $%d::text, $%d::text FROM w CROSS JOIN LATERAL (SELECT "
+               "array_remove(ARRAY[",
                WP_TRACE, WP_REQUEST, WP_ACTOR);
-    put_event_rows(w);
-    buf_puts(w->b, ") AS v(n, type, yes) WHERE v.yes ORDER BY v.n)");
+    put_event_types(w);
+    buf_puts(w->b, "]::text[], NULL) AS t) v WHERE v.t <> '{}')");
 }
 
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write what,

@@ -88,9 +88,8 @@ static const struct migration *make_migrations(struct arena *a)
     memcpy(m, migrations, sizeof(migrations));
     m[0].sql = arena_printf(a, "%s%s%s%s", migrations[0].sql, outbox_schema_sql, idem_schema_sql,
                             crud_counts_schema_sql);
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(m[i].name, "0003_commands"))
-            m[i].sql = arena_printf(a, "%s%s", m[i].sql, inbox_schema_sql);
+    migrate_append(a, m, "0003_commands", inbox_schema_sql);
+    migrate_append(a, m, "0007_outbox_also", outbox_also_sql);
     return m;
 }
 

@@ -157,6 +157,7 @@ const struct migration *auth_migrations(struct arena *a)
     memcpy(m, migrations, sizeof(migrations));
     m[0].sql = arena_printf(a, "%s%s%s%s", migrations[0].sql, outbox_schema_sql, inbox_schema_sql,
                             idem_schema_sql);
+    migrate_append(a, m, "0005_outbox_also", outbox_also_sql);
     return m;
 }
 

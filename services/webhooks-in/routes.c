@@ -263,6 +263,7 @@ static const struct migration *make_migrations(struct arena *a)
     memcpy(m, migrations, sizeof(migrations));
     m[0].sql = arena_printf(a, "%s%s%s%s", migrations[0].sql, outbox_schema_sql, inbox_schema_sql,
                             idem_schema_sql);
+    migrate_append(a, m, "0002_outbox_also", outbox_also_sql);
     return m;
 }
 

@@ -33,8 +33,9 @@ static struct answer bulk(const char *query, const char *body)
 static const char *events_since(int64_t id)
 {
     return db_str(fx_sql(arena_printf(fx.a,
-                                      "SELECT coalesce(string_agg(type || ' ' || (payload::json->"
-                                      "'data'->>'name'), ', ' ORDER BY id), '') FROM outbox WHERE "
+                                      "SELECT coalesce(string_agg(u.t || ' ' || (payload::json->"
+                                      "'data'->>'name'), ', ' ORDER BY id, u.n), '') FROM outbox, "
+                                      "unnest(type || also_types) WITH ORDINALITY AS u(t, n) WHERE "
                                       "id > %lld",
                                       (long long)id)),
                   0, 0);

@@ -1,0 +1,1 @@
+-- Events of one change share a row of the outbox: the columns for that, which the kit knows, follow here.
