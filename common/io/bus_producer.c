@@ -15,7 +15,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 {
     (void)rk, (void)opaque;
     struct report *rep = m->_private;
-    if (!m->err)
+    if (!m->err && m->offset < 0) /* concluded from what came after it; no broker has said so */
+        rep->done(rep->ctx, -E_unavailable, "The broker has not acknowledged it.");
+    else if (!m->err)
         rep->done(rep->ctx, 0, "");
     else
         rep->done(rep->ctx, -(int)bus_code(m->err), rd_kafka_err2str(m->err));
@@ -30,6 +32,10 @@ int bus_producer_new(const char *brokers, const char *client_id, struct bus_prod
         { "enable.idempotence",         "true"           },
         { "enable.gapless.guarantee",   "true"           },
         { "acks",                       "all"            },
+        /* A broker takes any first number of a producer it does not know.  With several requests
+         * under way it may refuse the first (not the leader yet) and take the second, and
+         * librdkafka then believes the first was taken as well: lost, and reported as delivered. */
+        { "max.in.flight",              "1"              },
         { "message.timeout.ms",         "0"              },
         { "compression.codec",          "lz4"            },
         { "linger.ms",                  "1"              },

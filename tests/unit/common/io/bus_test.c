@@ -238,6 +238,48 @@ static void broker_errors_are_retried_until_delivered_once(void **state)
     bus_producer_free(p);
 }
 
+/* The broker knows nothing of the producer yet, refuses the first of two requests and would take
+ * the second. */
+static void a_first_request_that_is_refused_is_not_taken_for_delivered(void **state)
+{
+    (void)state;
+    topic("t.first", 1);
+    struct err err = { 0 };
+    struct bus_producer *p;
+    struct bus_consumer *c;
+    struct tally t = { 0 };
+    const char *const topics[] = { "t.first", NULL };
+    char first[16] = "";
+    assert_int_equal(bus_producer_new(brokers, "test", &p, &err), 0);
+    put(p, &t, "t.first", "k", "first"); /* connections stand, the leader is known */
+    settle(p, &t, 1);
+    assert_int_equal(rd_kafka_mock_broker_set_rtt(mock, 1, 300), 0);
+    rd_kafka_mock_push_request_errors(mock, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+    for (int i = 0; i < 3; i++) {
+        put(p, &t, "t.first", "k", i == 0 ? "0" : i == 1 ? "1" : "2");
+        for (int64_t until = clock_mono_us() + 60000; clock_mono_us() < until;)
+            bus_poll(p, 10); /* each a request of its own */
+    }
+    settle(p, &t, 4);
+    assert_int_equal(t.ok, 4);
+    assert_int_equal(rd_kafka_mock_broker_set_rtt(mock, 1, 0), 0);
+    assert_int_equal(bus_consumer_new(brokers, "first", topics, &c, &err), 0);
+    int n = 0;
+    while (n < 4) {
+        char one[16];
+        int more = take(c, one, sizeof(one));
+        if (n == 0)
+            memcpy(first, one, sizeof(one));
+        assert_int_not_equal(more, 0);
+        n += more;
+    }
+    assert_int_equal(n, 4);
+    assert_string_equal(first, "first");
+    bus_consumer_free(c);
+    bus_producer_free(p);
+}
+
 static void too_large_message_is_refused_before_it_is_queued(void **state)
 {
     (void)state;
@@ -293,6 +335,7 @@ int main(void)
         cmocka_unit_test(rewound_messages_come_again_and_stored_ones_do_not),
         cmocka_unit_test(reader_reads_all_partitions_from_the_beginning),
         cmocka_unit_test(broker_errors_are_retried_until_delivered_once),
+        cmocka_unit_test(a_first_request_that_is_refused_is_not_taken_for_delivered),
         cmocka_unit_test(too_large_message_is_refused_before_it_is_queued),
         cmocka_unit_test(broker_that_is_away_blocks_nobody),
     };
