@@ -13,10 +13,13 @@
  * (the row lock orders id and commit), but the late row's successor, with an id above, must not
  * overtake it while it waits to be found.  So each read asks, in the same snapshot, for what is
  * above low_water and for the ids below it that were passed over.  A gap is given up once every
- * transaction that ran when it was seen has ended (the snapshot's xmin has reached that xmax): it
- * was rolled back.  Its owner had its transaction id by then, for a writer locks its row before it
- * takes an id.  What happened before the first read left no gaps to know of, so until everything
- * that ran then has ended, each read looks at all that is there (a sweep); once a second, anyway.
+ * transaction that ran when it was seen has ended: it was rolled back.  Its owner had its
+ * transaction id by then, for a writer locks its row before it takes an id; so an id that the relay
+ * takes itself after the read (`next_xid`) is above the owner's, and the owner has ended when a
+ * snapshot's xmin gets there.  The snapshot's own xmax will not do: it is one above the latest that
+ * has ended, and the owner may be younger than that.  What happened before the first read left no
+ * gaps to know of, so until everything that ran then has ended, each read looks at all that is
+ * there (a sweep); once a second, anyway.
  */
 
 #define ROW_COLUMNS                                                                                \
@@ -39,10 +42,10 @@ enum {
 };
 
 /* Above low_water ($1) or one of the gaps ($4), at most $2 rows and $3 bytes (but one row at
- * least); the last columns are the snapshot's bounds. */
+ * least); the last column is the snapshot's xmin. */
 static const struct db_stmt read_stmt = {
     .name = "outbox_read",
-    .sql = "select r.*, pg_snapshot_xmin(s.s)::text::bigint, pg_snapshot_xmax(s.s)::text::bigint"
+    .sql = "select r.*, pg_snapshot_xmin(s.s)::text::bigint"
            " from (select pg_current_snapshot() as s) s"
            " left join (select " ROW_COLUMNS
            " from (select *, sum(octet_length(payload)) over (order by id)"
@@ -51,7 +54,14 @@ static const struct db_stmt read_stmt = {
            " union all (select * from outbox where id > $1 order by id limit $2)) o) w"
            " where before < $3) r on true order by r.id",
 };
-enum { C_XMIN = C_TIME + 1, C_XMAX };
+enum { C_XMIN = C_TIME + 1 };
+
+/* Above every transaction id that was taken before.  It takes one, so it is asked only if there is
+ * a gap to date. */
+static const struct db_stmt xid_stmt = {
+    .name = "outbox_xid",
+    .sql = "select pg_current_xact_id()::text::bigint",
+};
 
 static const struct db_stmt below_stmt = {
     .name = "outbox_below",
@@ -89,8 +99,8 @@ struct flight { /* a row that was produced and is not deleted yet */
     struct flight *next; /* of its bucket, or of the free list */
 };
 
-struct gap { /* an id below low_water that no read has shown */
-    int64_t id, xmax;
+struct gap {         /* an id below low_water that no read has shown */
+    int64_t id, xid; /* its owner's is below; 0: not known yet */
 };
 
 struct relay {
@@ -101,8 +111,7 @@ struct relay {
     int64_t low_water;
     struct gap gaps[outbox_gaps_max];
     size_t ngaps;
-    int64_t xmax;       /* of the last read's snapshot */
-    int64_t sweep_xmax; /* each read sweeps until xmin has got there; 0: not known yet */
+    int64_t sweep_xid; /* each read sweeps until xmin has got there; 0: not known yet */
     bool sweep;
     struct flight pool[outbox_flight_max], *free, *bucket[outbox_flight_max];
     size_t in_flight, acked, refused;
@@ -177,7 +186,7 @@ static void flights_clear(struct relay *r)
     r->queue_full = false;
     r->ngaps = 0;
     r->sweep = true;
-    r->sweep_xmax = 0;
+    r->sweep_xid = 0;
 }
 
 /* --- gaps ------------------------------------------------------------------------------ */
@@ -187,7 +196,7 @@ static void gaps_forget(struct relay *r)
 {
     r->ngaps = 0;
     r->sweep = true;
-    r->sweep_xmax = r->xmax;
+    r->sweep_xid = 0;
 }
 
 /* low_water moves to `id`; what lies between was not there. */
@@ -201,7 +210,7 @@ static void gaps_add(struct relay *r, int64_t id)
         from = id;
     }
     for (; from < id; from++)
-        r->gaps[r->ngaps++] = (struct gap){ from, r->xmax };
+        r->gaps[r->ngaps++] = (struct gap){ from, 0 };
     r->low_water = id;
 }
 
@@ -220,12 +229,29 @@ static void gaps_settle(struct relay *r, int64_t xmin, int64_t last)
 {
     size_t kept = 0;
     for (size_t i = 0; i < r->ngaps; i++)
-        if (r->gaps[i].xmax > xmin || r->gaps[i].id > last)
+        if (!r->gaps[i].xid || r->gaps[i].xid > xmin || r->gaps[i].id > last)
             r->gaps[kept++] = r->gaps[i];
     r->ngaps = kept;
-    if (r->sweep && r->sweep_xmax == 0)
-        r->sweep_xmax = r->xmax;
-    r->sweep = r->sweep && xmin < r->sweep_xmax;
+    r->sweep = r->sweep && (!r->sweep_xid || r->sweep_xid > xmin);
+}
+
+/* After the read that has seen them. */
+static int gaps_date(struct relay *r, struct err *err)
+{
+    struct db_rows *rows;
+    bool undated = r->sweep && !r->sweep_xid;
+    for (size_t i = 0; i < r->ngaps && !undated; i++)
+        undated = !r->gaps[i].xid;
+    int rc = undated ? db_session_exec(r->session, r->arena, &xid_stmt, NULL, 0, &rows, err) : 0;
+    if (rc < 0 || !undated)
+        return rc;
+    int64_t xid = db_get_i64(rows, 0, 0);
+    for (size_t i = 0; i < r->ngaps; i++)
+        if (!r->gaps[i].xid)
+            r->gaps[i].xid = xid;
+    if (r->sweep && !r->sweep_xid)
+        r->sweep_xid = xid;
+    return 0;
 }
 
 /* --- producing ------------------------------------------------------------------------- */
@@ -404,12 +430,13 @@ static int relay_read(struct relay *r, bool *ret_full, struct err *err)
     size_t n = db_is_null(rows, 0, C_ID) ? 0 : db_nrows(rows);
     bool all = true;
     r->empty = n == 0;
-    r->xmax = db_get_i64(rows, 0, C_XMAX);
     *ret_full = n >= outbox_rows_max;
     if (r->sweep)
         rc = relay_late(r, &all, err);
     if (rc == 0 && all && (n == 0 || produce_rows(r, rows) == n))
         gaps_settle(r, db_get_i64(rows, 0, C_XMIN), n ? db_get_i64(rows, n - 1, C_ID) : INT64_MAX);
+    if (rc == 0)
+        rc = gaps_date(r, err);
     if (n > 0)
         r->poll_ms = outbox_poll_first_ms;
     else if (r->poll_ms < outbox_poll_most_ms)

@@ -72,6 +72,7 @@ static size_t read_until(size_t want, int64_t ms)
 struct change {
     struct arena *arena;
     const char *key, *payload;
+    unsigned before_ms; /* between the row and the event */
     unsigned linger_ms; /* between the event and the commit */
     int fail;
     char id[uuid_len + 1];
@@ -90,6 +91,8 @@ static int change_fn(struct db_tx *tx, void *ctx, struct err *err)
     int rc = db_exec(tx, c->arena, &bump, (struct db_val[]){ db_text(c->key) }, 1, &r, err);
     if (rc < 0)
         return rc;
+    if (c->before_ms > 0)
+        fiber_sleep_ms(c->before_ms);
     const struct outbox_event e = {
         .type = "post.updated",
         .key = c->key,
@@ -243,42 +246,60 @@ static void a_woken_relay_is_quick(void **state)
     outbox_stop(o);
 }
 
-static void *hold_then_commit(void *ctx)
+static void *change_in_thread(void *ctx)
 {
     struct change *c = ctx;
     c->arena = arena_new();
     return change(c) == 0 ? NULL : ctx;
 }
 
+static void begin(pthread_t *t, struct change *c)
+{
+    assert_int_equal(pthread_create(t, NULL, change_in_thread, c), 0);
+    usleep(100 * 1000);
+}
+
+static void end(pthread_t t, struct change *c)
+{
+    void *failed;
+    pthread_join(t, &failed);
+    assert_null(failed);
+    arena_free(c->arena);
+}
+
+/* `late` takes a lower event id than `early` and commits after it; `next`, of late's key, must not
+ * overtake late.  With early_first early's transaction is the older one all the same. */
+static void late_is_not_overtaken(struct outbox *o, bool early_first)
+{
+    pthread_t e, l;
+    struct change late = { .key = "post:1", .linger_ms = 900 }, next = { .key = "post:1" },
+                  early = { .key = "post:2", .before_ms = 200 };
+    nseen = 0;
+    begin(early_first ? &e : &l, early_first ? &early : &late);
+    begin(early_first ? &l : &e, early_first ? &late : &early);
+    end(e, &early);
+    assert_true(is_gone(early.id, 5000));
+    assert_int_equal(number("select count(*) from outbox"), 0); /* late has not committed yet */
+    assert_int_equal(change(&next), 0);                         /* waits for the row */
+    outbox_wake(o);
+    end(l, &late);
+    assert_int_equal(read_until(3, 5000), 3);
+    const struct seen *of_key[2];
+    for (size_t i = 0, k = 0; i < 3; i++)
+        if (str_eq(seen[i].key, "post:1"))
+            of_key[k++] = &seen[i];
+    assert_string_equal(of_key[0]->id, late.id);
+    assert_string_equal(of_key[1]->id, next.id);
+}
+
+/* proves: X-04 */
 static void a_late_commit_is_found_and_not_overtaken(void **state)
 {
     (void)state;
     struct outbox *o = relay();
     await_owner(o);
-    for (int round = 0; round < 3; round++) {
-        pthread_t t;
-        void *failed;
-        struct change late = { .key = "post:1", .linger_ms = 700 }, early = { .key = "post:2" },
-                      next = { .key = "post:1" };
-        nseen = 0;
-        pthread_create(&t, NULL, hold_then_commit, &late);
-        usleep(100 * 1000); /* its id is taken, and lower than the next */
-        assert_int_equal(change(&early), 0);
-        assert_true(is_gone(early.id, 5000));
-        assert_int_equal(number("select count(*) from outbox"), 0); /* late has not committed yet */
-        assert_int_equal(change(&next), 0);                         /* waits for the row */
-        outbox_wake(o);
-        pthread_join(t, &failed);
-        assert_null(failed);
-        assert_int_equal(read_until(3, 5000), 3);
-        const struct seen *of_key[2];
-        for (size_t i = 0, k = 0; i < 3; i++)
-            if (str_eq(seen[i].key, "post:1"))
-                of_key[k++] = &seen[i];
-        assert_string_equal(of_key[0]->id, late.id);
-        assert_string_equal(of_key[1]->id, next.id);
-        arena_free(late.arena);
-    }
+    for (int round = 0; round < 4; round++)
+        late_is_not_overtaken(o, round % 2);
     outbox_stop(o);
 }
 
