@@ -350,7 +350,11 @@ json_t *emit_schemas(void)
 
 json_t *emit_security(void)
 {
-    return json_pack("{s:{s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s}}", "bearer", "type", "http", "scheme",
-                     "bearer", "description", "An API key, 365k_….", "apiKey", "type", "apiKey",
-                     "in", "header", "name", "X-API-Key", "description", "An API key, 365k_….");
+    return json_pack(
+        "{s:{s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s}}", "bearer", "type", "http",
+        "scheme", "bearer", "description", "An API key, 365k_…, or an access token.", "apiKey",
+        "type", "apiKey", "in", "header", "name", "X-API-Key", "description", "An API key, 365k_….",
+        "session", "type", "apiKey", "in", "cookie", "name", "cms365_session", "description",
+        "A browser session of the site's own pages (__Host-cms365_session over https); "
+        "changes need X-CMS365-CSRF too.");
 }

@@ -407,15 +407,15 @@ static json_t *responses(const struct route *r)
 static json_t *security(const struct route *r)
 {
     json_t *list = json_array();
-    json_t *scopes_a = json_array(), *scopes_b = json_array();
-    if (r->scope) {
-        json_array_append_new(scopes_a, json_string(r->scope));
-        json_array_append_new(scopes_b, json_string(r->scope));
-    }
+    static const char *const schemes[] = { "bearer", "apiKey", "session" };
     if (r->flags & ROUTE_PUBLIC)
         json_array_append_new(list, json_object());
-    json_array_append_new(list, json_pack("{s:o}", "bearer", scopes_a));
-    json_array_append_new(list, json_pack("{s:o}", "apiKey", scopes_b));
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        json_t *names = json_array();
+        if (r->scope)
+            json_array_append_new(names, json_string(r->scope));
+        json_array_append_new(list, json_pack("{s:o}", schemes[i], names));
+    }
     return list;
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/str.h"
 #include "common/io/crypto.h"
 #include "common/kit/key_use.h"
+#include "common/kit/session.h"
 #include "common/kit/svc.h"
 
 #include <strings.h>
@@ -26,8 +27,12 @@ static int credential(struct call *c, const char **ret, struct err *err)
     const char *auth = http_header(c->http, "Authorization");
     const char *key = http_header(c->http, "X-API-Key");
     *ret = NULL;
-    if (!auth && !key)
-        return 0;
+    if (!auth && !key) {
+        bool internal = c->leaf->route->flags & ROUTE_INTERNAL;
+        int rc = internal ? 0 : route_cookie(c, ret, err);
+        c->credential = c->cookie = *ret || rc;
+        return rc;
+    }
     c->credential = true;
     if (http_header_count(c->http, "Authorization") > 1 ||
         http_header_count(c->http, "X-API-Key") > 1)
@@ -72,6 +77,9 @@ int route_authenticate(struct call *c, struct err *err)
         return check_internal(c, token, err);
     if (!token)
         return 0;
+    if (c->cookie)
+        return session_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr,
+                             &c->req.who, err);
     const struct token_use use = { .credential = token,
                                    .addr = c->req.client_addr,
                                    .path = c->http->path, /* as sent: what a proof is about */

@@ -77,6 +77,7 @@ struct call {
     bool answered;                       /* a phase gave the answer: the later ones are skipped */
     bool credential;                     /* one was sent */
     bool dpop;                           /* as "DPoP <token>" (RFC 9449) */
+    bool cookie;                         /* as the cookie of a browser session */
     unsigned char repr;                  /* enum repr of a success, which Accept chose */
     unsigned char coding;                /* enum coding that Accept-Encoding prefers, */
     bool plain;                          /* and whether it may stay away */
@@ -93,6 +94,11 @@ void route_identify(struct call *c); /* request id, trace, client address, log c
 /* route_auth.c */
 int route_authenticate(struct call *c, struct err *err) MUST_CHECK;
 int route_authorize(struct call *c, struct err *err) MUST_CHECK;
+/* route_session.c */
+/* The session that the request's cookie may speak for; *ret NULL: none.  E_forbidden for a write
+ * that another site may have caused. */
+int route_cookie(struct call *c, const char **ret, struct err *err) MUST_CHECK;
+void route_cookie_clear(struct call *c);
 const char *route_challenge(const struct call *c); /* WWW-Authenticate of a 401 or 403 */
 int route_idempotency(struct call *c, struct err *err) MUST_CHECK;
 /* route_query.c */

@@ -197,6 +197,8 @@ void route_problem(struct call *c, const struct err *err)
     const char *challenge = route_challenge(c);
     if (challenge)
         res_header(res, "WWW-Authenticate", challenge);
+    if (c->cookie && code == E_unauthorized)
+        route_cookie_clear(c);
 }
 
 /* --- GET /problems/{code} ------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "common/base/str.h"
 #include "common/io/httpc.h"
 #include "common/kit/metrics.h"
+#include "common/kit/session.h"
 #include "common/kit/svc.h"
 #include "common/kit/token_jwt.h"
 
@@ -32,6 +33,7 @@ int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err 
     t->conf.internal_token =
         arena_strdup(t->arena, conf->internal_token ? conf->internal_token : "");
     table_init(&t->table);
+    t->sessions = sessions_new();
     t->jwts = conf->issuer ? jwts_new(conf->issuer) : NULL;
     t->conf.issuer = conf->issuer ? arena_strdup(t->arena, conf->issuer) : NULL;
     pthread_mutex_init(&t->mu, NULL);
@@ -54,7 +56,8 @@ int tokens_start(struct svc *svc, struct tokens **ret, struct err *err)
                                 .internal_token = svc->conf->internal_token,
                                 .cache = svc->cache,
                                 .issuer = svc->conf->public_url,
-                                .workers = svc->workers };
+                                .workers = svc->workers,
+                                .keyring = svc->keyring };
     /* A client of its own: the address of auth is the operator's word, often a private one, and the
      * egress guard is for what users say. */
     struct httpc_conf hc = { .egress_allow = "0.0.0.0/0,::/0",
@@ -79,6 +82,7 @@ void tokens_stop(struct tokens *t)
     pthread_join(t->poller, NULL);
     httpc_free(t->conf.httpc);
     table_done(&t->table);
+    sessions_free(t->sessions);
     jwts_free(t->jwts);
     halt_done(&t->halt);
     pthread_mutex_destroy(&t->mu);

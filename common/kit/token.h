@@ -9,7 +9,8 @@
  * keeps the compacted topic auth.keys as a table in memory, so checking a key costs one SHA-256 and
  * a look-up and no hop. Revocations also come through the Redis sorted sets `cms365:revoked`
  * (member "key:<id>" or "user:<id>", score Unix ms) and `cms365:denied` (access tokens made until
- * then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>"; kept for an hour), polled
+ * then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>", and "session:<id>";
+ * kept for an hour), polled
  * every 250 ms.  An id that is not in the table is asked of auth once (GET /internal/auth/keys/{id}
  * on its ops listener, single flight, negative cache 1 s); the same listener's GET
  * /internal/auth/keys gives the snapshot when Kafka is away at the start.
@@ -21,11 +22,12 @@
 enum { key_secret_bytes = 32, key_text_max = 128 };
 
 struct principal {
-    int64_t user_id;   /* 0: anonymous */
-    int64_t key_id;    /* 0: no key */
-    int64_t client_id; /* 0: no OAuth client; with user_id 0 the client acts for itself */
-    enum role role;    /* ROLE_NONE: anonymous */
-    scope_set scopes;  /* role ∩ granted, expanded */
+    int64_t user_id;    /* 0: anonymous */
+    int64_t key_id;     /* 0: no key */
+    int64_t client_id;  /* 0: no OAuth client; with user_id 0 the client acts for itself */
+    int64_t session_id; /* 0: not by a browser's cookie (common/kit/session.h) */
+    enum role role;     /* ROLE_NONE: anonymous */
+    scope_set scopes;   /* role ∩ granted, expanded */
 };
 
 struct svc;

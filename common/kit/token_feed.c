@@ -160,6 +160,8 @@ void *tokens_poll(void *arg)
     while (t->conf.cache && !halt_pause(&t->halt, poll_ms)) {
         struct err err;
         int rc = poll_revoked(t, a, &err);
+        if (!rc)
+            __atomic_store_n(&t->polled_us, clock_mono_us(), __ATOMIC_RELEASE);
         if (rc && !down)
             log_warn("keys.revocations_unreadable", kv_s("why", err.msg),
                      kv_s("detail", err.detail));

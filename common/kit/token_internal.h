@@ -46,7 +46,7 @@ struct idmap { /* id -> Unix ms, open addressing */
 };
 /* Access tokens are refused by what they come from.  They live ten minutes, so what is older than
  * an hour is dropped when a map grows. */
-enum deny_kind { DENY_CLIENT, DENY_FAMILY, DENY_TOKENS_OF, DENY_JTI, DENY_KINDS };
+enum deny_kind { DENY_CLIENT, DENY_FAMILY, DENY_TOKENS_OF, DENY_JTI, DENY_SESSION, DENY_KINDS };
 enum { denied_keep_ms = 3600 * 1000 };
 struct token_table {
     pthread_rwlock_t lock;
@@ -64,14 +64,16 @@ bool table_has(struct token_table *t, int64_t id);
 /* An older state than what is there is ignored. */
 void table_put(struct token_table *t, const struct key_state *k);
 void table_drop(struct token_table *t, int64_t id); /* tombstone */
-/* `member` is "key:7", "user:7", "client:7", "family:7", "tokens:7" or "jti:7"; false if it is none
- * of these. */
+/* `member` is "key:7", "user:7", "client:7", "family:7", "tokens:7", "jti:7" or "session:7"; false
+ * if it is none of these. */
 bool table_revoke(struct token_table *t, const char *member, int64_t ms);
 enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
                                const char *addr, struct principal *ret);
 
 struct jwt_known;
 bool table_allows(struct token_table *t, const struct jwt_known *k);
+/* Was the session, or what its user may do, changed at that time or later? */
+bool table_denies_session(struct token_table *t, int64_t session, int64_t user, int64_t since_ms);
 
 /* --- the module ---------------------------------------------------------------------------------
  */
@@ -81,6 +83,7 @@ struct tokens_conf {
     struct httpc *httpc;     /* NULL: unknown ids are refused, no snapshot */
     const char *issuer;      /* CMS365_PUBLIC_URL; NULL: no access tokens */
     struct workers *workers; /* for RSA; NULL: the caller's own stack */
+    struct keyring *keyring; /* of browser sessions */
 };
 enum { ask_slots = 64, absent_slots = 1024, ask_timeout_ms = 2000, asks_per_s_max = 100 };
 struct tokens {
@@ -88,6 +91,8 @@ struct tokens {
     struct arena *arena;
     struct token_table table;
     struct jwts *jwts;
+    struct sessions *sessions;
+    int64_t polled_us; /* atomic, monotonic: revocations were read last */
     pthread_t feed, poller;
     struct halt halt;
     pthread_mutex_t mu;        /* what follows */

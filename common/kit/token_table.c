@@ -174,12 +174,13 @@ bool table_revoke(struct token_table *t, const char *member, int64_t ms)
         struct idmap *map;
         bool denied;
     } kinds[] = {
-        { "key:",    &t->keys_revoked,           false },
-        { "user:",   &t->users_revoked,          false },
-        { "client:", &t->denied[DENY_CLIENT],    true  },
-        { "family:", &t->denied[DENY_FAMILY],    true  },
-        { "tokens:", &t->denied[DENY_TOKENS_OF], true  },
-        { "jti:",    &t->denied[DENY_JTI],       true  },
+        { "key:",     &t->keys_revoked,           false },
+        { "user:",    &t->users_revoked,          false },
+        { "client:",  &t->denied[DENY_CLIENT],    true  },
+        { "family:",  &t->denied[DENY_FAMILY],    true  },
+        { "tokens:",  &t->denied[DENY_TOKENS_OF], true  },
+        { "jti:",     &t->denied[DENY_JTI],       true  },
+        { "session:", &t->denied[DENY_SESSION],   true  },
     };
     int64_t id;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -213,6 +214,16 @@ bool table_allows(struct token_table *t, const struct jwt_known *k)
               denied(&t->denied[DENY_JTI], k->jti_id, k->issued_ms);
     pthread_rwlock_unlock(&t->lock);
     return !no;
+}
+
+bool table_denies_session(struct token_table *t, int64_t session, int64_t user, int64_t since_ms)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    bool no = denied(&t->denied[DENY_SESSION], session, since_ms) ||
+              denied(&t->denied[DENY_TOKENS_OF], user, since_ms) ||
+              denied(&t->users_revoked, user, since_ms);
+    pthread_rwlock_unlock(&t->lock);
+    return no;
 }
 
 /* A user's keys work again once they are published anew, which is later than the suspension. */

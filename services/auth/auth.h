@@ -16,12 +16,17 @@ struct auth_conf {
     struct svc_conf svc;
     const char *admin_password;
     int64_t signing_key_days, refresh_grace_s;
+    int64_t session_s, session_idle_s;
 };
 /* What the running program keeps in memory (svc->state). */
 struct signers;
 struct auth_state {
     struct signers *signers;
 };
+static inline const struct auth_conf *auth_conf_of(const struct svc *svc)
+{
+    return container_of(svc->conf, struct auth_conf, svc);
+}
 extern const struct conf_def auth_conf_defs[];
 
 int auth_init(struct svc *svc, struct err *err) MUST_CHECK;

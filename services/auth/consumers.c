@@ -12,7 +12,7 @@
 
 struct person {
     int64_t id, version;
-    const char *role, *status, *username, *email;
+    const char *role, *status, *username, *email, *display_name;
 };
 
 static int read_person(struct msg *m, struct person *ret, struct err *err)
@@ -23,12 +23,14 @@ static int read_person(struct msg *m, struct person *ret, struct err *err)
         return rc;
     const json_t *data = json_object_get(root, "data");
     const json_t *id = json_object_get(data, "id"), *version = json_object_get(data, "version");
-    *ret = (struct person){ .id = json_integer_value(id),
-                            .version = json_integer_value(version),
-                            .role = json_string_value(json_object_get(data, "role")),
-                            .status = json_string_value(json_object_get(data, "status")),
-                            .username = json_string_value(json_object_get(data, "username")),
-                            .email = json_string_value(json_object_get(data, "email")) };
+    *ret =
+        (struct person){ .id = json_integer_value(id),
+                         .version = json_integer_value(version),
+                         .role = json_string_value(json_object_get(data, "role")),
+                         .status = json_string_value(json_object_get(data, "status")),
+                         .username = json_string_value(json_object_get(data, "username")),
+                         .email = json_string_value(json_object_get(data, "email")),
+                         .display_name = json_string_value(json_object_get(data, "display_name")) };
     if (str_eq(m->type, "user.deleted") || json_is_string(json_object_get(data, "deleted_at")))
         ret->status = "deleted";
     bool known = str_eq(ret->status, "active") || str_eq(ret->status, "suspended") ||
@@ -87,7 +89,8 @@ static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
                                 db_text(p.status),
                                 db_i64(p.version),
                                 db_text(p.username),
-                                db_text(p.email) };
+                                db_text(p.email),
+                                db_text(p.display_name) };
     rc = db_exec(tx, m->arena, &sql_person_put, v, ARRAY_LEN(v), &r, err);
     if (rc || !changed)
         return rc;

@@ -108,7 +108,8 @@ static void forget(struct svc *svc, struct arena *a)
         log_debug("auth.forget", kv_s("why", ignored.detail));
     oauth_forget(svc, a);
     struct db_rows *r;
-    if (db_query(svc->db, a, &sql_session_forget, NULL, 0, &r, &ignored))
+    if (db_query(svc->db, a, &sql_session_forget, NULL, 0, &r, &ignored) ||
+        db_query(svc->db, a, &sql_session_code_forget, NULL, 0, &r, &ignored))
         log_debug("auth.forget", kv_s("why", ignored.detail));
 }
 

@@ -4,13 +4,15 @@
 #include "common/base/fiber.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/session.h"
 #include "services/auth/auth.h"
+#include "services/auth/oauth.h"
 
 #include "auth/sql.h"
 
 #include <pthread.h>
 
-enum { session_bytes = 32, cookie_header_max = 256, agent_max = 200 };
+enum { session_bytes = 32 };
 
 /* --- passwords ----------------------------------------------------------------------------------
  */
@@ -74,46 +76,23 @@ int login_verify(struct svc *svc, struct arena *a, const struct login_try *t,
 /* --- cookies ------------------------------------------------------------------------------------
  */
 
-static bool secure(const struct req *req)
-{
-    return str_starts(req->svc->conf->public_url, "https://");
-}
-
-static const char *cookie_name(const struct req *req, const char *what)
-{
-    return arena_printf(req->arena, "%scms365_%s", secure(req) ? "__Host-" : "", what);
-}
-
-/* The value, if it is one of ours by form; two of the same name are none (RFC 6265 §5.4 has no
- * order that could be relied on). */
+/* The value, if it is one of ours by form. */
 static const char *cookie_get(const struct req *req, const char *what)
 {
-    const char *name = cookie_name(req, what), *found = NULL;
-    const char *p = req_header(req, "Cookie");
-    size_t n = strlen(name);
-    while (p && *p) {
-        p += strspn(p, "; ,");
-        size_t len = strcspn(p, ";,");
-        if (len > n && p[n] == '=' && !strncmp(p, name, n)) {
-            if (found)
-                return NULL;
-            found = arena_strndup(req->arena, p + n + 1, len - n - 1);
-        }
-        p += len;
-    }
+    const char *name = cookie_name(req->arena, what, req->svc->conf->public_url);
+    const char *found = cookie_find(req->arena, req_header(req, "Cookie"), name);
     void *raw;
     size_t raw_n;
-    bool ok = found && strlen(found) < session_text_max &&
+    bool ok = found && strlen(found) < login_cookie_max &&
               b64url_decode(req->arena, found, &raw, &raw_n) && raw_n == session_bytes;
     return ok ? found : NULL;
 }
 
+/* Lax: people come to /oauth/authorize from other sites. */
 static void cookie_set(struct req *req, struct res *res, const char *what, const char *value)
 {
     res_header(res, "Set-Cookie",
-               arena_printf(req->arena, "%s=%s; Path=/; HttpOnly; SameSite=Lax%s%s",
-                            cookie_name(req, what), value, *value ? "" : "; Max-Age=0",
-                            secure(req) ? "; Secure" : ""));
+               cookie_make(req->arena, what, value, req->svc->conf->public_url, "Lax", 0));
 }
 
 static const char *new_secret(struct arena *a)
@@ -136,10 +115,10 @@ int session_start(struct req *req, struct res *res, int64_t user_id, struct err 
     sha256_hex(text, strlen(text), hash);
     const char *seen = agent && str_utf8_ok(agent, strlen(agent)) ? agent : NULL;
     const struct db_val v[] = { db_text(hash), db_i64(user_id), db_text(req->client_addr),
-                                db_text(seen), db_i64(session_hours) };
+                                db_text(seen), db_i64(auth_conf_of(req->svc)->session_s) };
     int rc = db_query(req->svc->db, req->arena, &sql_session_insert, v, ARRAY_LEN(v), &r, err);
     if (!rc)
-        cookie_set(req, res, "session", text);
+        cookie_set(req, res, "login", text);
     return rc;
 }
 
@@ -147,13 +126,14 @@ int session_find(struct req *req, struct session *ret, struct err *err)
 {
     char hash[sha256_hex_len + 1];
     struct db_rows *r;
-    const char *text = cookie_get(req, "session");
+    const char *text = cookie_get(req, "login");
     *ret = (struct session){ .id = 0 };
     if (!text)
         return 0;
     sha256_hex(text, strlen(text), hash);
-    const struct db_val v = db_text(hash);
-    int rc = db_query(req->svc->db, req->arena, &sql_session_get, &v, 1, &r, err);
+    const struct db_val v[] = { db_text(hash), db_text(req->client_addr),
+                                db_i64(auth_conf_of(req->svc)->session_idle_s) };
+    int rc = db_query(req->svc->db, req->arena, &sql_session_get, v, ARRAY_LEN(v), &r, err);
     if (rc || !db_nrows(r))
         return rc;
     *ret = (struct session){ .id = db_get_i64(r, 0, 0),
@@ -169,13 +149,16 @@ int session_end(struct req *req, struct res *res, struct err *err)
 {
     char hash[sha256_hex_len + 1];
     struct db_rows *r;
-    const char *text = cookie_get(req, "session");
-    cookie_set(req, res, "session", "");
+    const char *text = cookie_get(req, "login");
+    cookie_set(req, res, "login", "");
     if (!text)
         return 0;
     sha256_hex(text, strlen(text), hash);
     const struct db_val v = db_text(hash);
-    return db_query(req->svc->db, req->arena, &sql_session_revoke, &v, 1, &r, err);
+    int rc = db_query(req->svc->db, req->arena, &sql_session_revoke, &v, 1, &r, err);
+    if (rc || !db_nrows(r))
+        return rc;
+    return auth_deny_now(req->svc, req->arena, "session", db_get_i64(r, 0, 0), err);
 }
 
 /* --- forms --------------------------------------------------------------------------------------
@@ -194,7 +177,7 @@ static const char *bound(struct arena *a, const char *cookie, const char *purpos
 
 const char *csrf_token(struct req *req, struct res *res, const char *purpose)
 {
-    const char *cookie = cookie_get(req, "session");
+    const char *cookie = cookie_get(req, "login");
     if (!cookie)
         cookie = cookie_get(req, "form");
     if (!cookie) {
@@ -210,23 +193,14 @@ static bool fits(struct arena *a, const char *cookie, const char *purpose, const
     return want && strlen(want) == strlen(token) && crypto_equal(want, token, strlen(want));
 }
 
-/* The origin of CMS365_PUBLIC_URL: scheme, host and port. */
-static bool own_origin(const struct req *req, const char *origin)
-{
-    const char *url = req->svc->conf->public_url;
-    const char *host = strstr(url, "://") + 3;
-    size_t n = (size_t)(host - url) + strcspn(host, "/");
-    return strlen(origin) == n && !strncmp(origin, url, n);
-}
-
 bool csrf_ok(struct req *req, const char *purpose, const char *token)
 {
     const char *origin = req_header(req, "Origin"), *site = req_header(req, "Sec-Fetch-Site");
-    if (origin && !own_origin(req, origin))
+    if (origin && !session_own_origin(req->svc->conf->public_url, origin))
         return false;
     if (site && !str_eq(site, "same-origin"))
         return false;
     /* Whoever can plant a cookie of the other kind must not speak for somebody who is signed in. */
-    const char *session = cookie_get(req, "session");
+    const char *session = cookie_get(req, "login");
     return fits(req->arena, session ? session : cookie_get(req, "form"), purpose, token);
 }

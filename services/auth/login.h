@@ -3,10 +3,11 @@
 /*
  * Who sits at the browser: the check of a password, and the session that follows from it.
  *
- * A session is a cookie of 256 random bits, of which the database keeps the SHA-256
- * (sessions.hash). The cookie is HttpOnly, SameSite=Lax, Path=/, and Secure when CMS365_PUBLIC_URL
- * is https (then its name begins with __Host-, RFC 6265bis §4.1.3.2).  A session counts only while
- * its user is active.
+ * A session is the cookie `cms365_login` of 256 random bits, of which the database keeps the
+ * SHA-256 (sessions.hash). The cookie is HttpOnly, SameSite=Lax, Path=/, and Secure when
+ * CMS365_PUBLIC_URL is https (then its name begins with __Host-, RFC 6265bis §4.1.3.2).  It is good
+ * under /oauth only; what the API takes is in session.h.  A session counts only while its user is
+ * active, and ends CMS365_SESSION_S after its start or CMS365_SESSION_IDLE_S after its last use.
  *
  * Passwords are Argon2id (common/io/crypto.h), always computed on a worker thread; a name that
  * nobody has costs the same computation, so that neither time nor text tells who has an account.
@@ -22,8 +23,7 @@ struct res;
 enum {
     login_name_max = 254,      /* bytes */
     login_password_max = 1024, /* bytes */
-    session_text_max = 48,
-    session_hours = 12,
+    login_cookie_max = 48,
 };
 
 struct login_try {
@@ -52,7 +52,7 @@ struct session {
     enum role role; /* as of now */
     const char *username;
     int64_t started_us;          /* when the password was given */
-    char text[session_text_max]; /* of the cookie: a secret */
+    char text[login_cookie_max]; /* of the cookie: a secret */
 };
 /* Makes a session and sets its cookie on the answer. */
 int session_start(struct req *req, struct res *res, int64_t user_id, struct err *err) MUST_CHECK;

@@ -68,6 +68,7 @@ struct client {
     const char *client_id; /* "365c_7" */
     const char *name, *website;
     bool public;
+    bool first_party; /* our own pages: no consent is asked, no token is given (session.h) */
     enum client_auth auth;
     const char **redirects;
     size_t nredirects;

@@ -3,6 +3,7 @@
 #include "services/auth/login.h"
 #include "services/auth/oauth_ask.h"
 #include "services/auth/pages/page.h"
+#include "services/auth/session.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -17,34 +18,14 @@ static const char carried_context[] = "oauth.authorize";
 /* --- answers ------------------------------------------------------------------------------------
  */
 
-static int see_other(struct res *res, const char *location)
-{
-    buf_reset(&res->body);
-    res->status = 303; /* never 307: a form with a password must not be sent on (RFC 9700 §4.12) */
-    res->location = location;
-    res->cache_control = "no-store";
-    res_header(res, "Referrer-Policy", "no-referrer");
-    return 0;
-}
-
 /* Back to the client with name=value pairs, state and iss (RFC 9207). */
 static int send_back(struct req *req, struct res *res, const struct ask *z, const char *pairs)
 {
     struct arena *a = req->arena;
     const char *join = !strchr(z->redirect_uri, '?') ? "?" : "&";
     const char *state = z->state ? arena_printf(a, "&state=%s", url_encode(a, z->state)) : "";
-    return see_other(res, arena_printf(a, "%s%s%s%s&iss=%s", z->redirect_uri, join, pairs, state,
-                                       url_encode(a, req->svc->conf->public_url)));
-}
-
-static int error_page(struct req *req, struct res *res, int status, const char *why)
-{
-    struct page p = page_begin(req, res, status, "This does not work", NULL);
-    page_raw(&p, "<p class=\"alert\" role=\"alert\">");
-    page_text(&p, why);
-    page_raw(&p, "</p><p>Go back to the application and try again from there.</p>");
-    page_end(&p);
-    return 0;
+    return page_see_other(res, arena_printf(a, "%s%s%s%s&iss=%s", z->redirect_uri, join, pairs,
+                                            state, url_encode(a, req->svc->conf->public_url)));
 }
 
 static int refuse(struct req *req, struct res *res, const struct ask *z, int rc,
@@ -53,7 +34,7 @@ static int refuse(struct req *req, struct res *res, const struct ask *z, int rc,
     if (rc != -E_invalid || !f->error)
         return rc;
     if (!z->redirect_uri)
-        return error_page(req, res, f->status, f->text);
+        return page_error(req, res, f->status, f->text);
     return send_back(req, res, z,
                      arena_printf(req->arena, "error=%s&error_description=%s", f->error,
                                   url_encode(req->arena, f->text)));
@@ -91,7 +72,7 @@ static const char *carried(struct req *req, const struct form *form)
 
 static int back_to_authorize(struct req *req, struct res *res, const char *query)
 {
-    return see_other(
+    return page_see_other(
         res, arena_printf(req->arena, "%s/oauth/authorize?%s", req->svc->conf->public_url, query));
 }
 
@@ -103,12 +84,12 @@ static int posted(struct req *req, struct res *res, const char *purpose, struct 
     *ret = NULL;
     int rc = oauth_form(req, form, &f, err);
     if (rc == -E_invalid)
-        return error_page(req, res, f.status, f.text);
+        return page_error(req, res, f.status, f.text);
     const char *token = form_get(form, "csrf");
     if (rc || !token || !csrf_ok(req, purpose, token))
-        return rc ? rc : error_page(req, res, 403, "The form did not come from this site's page.");
+        return rc ? rc : page_error(req, res, 403, "The form did not come from this site's page.");
     *ret = carried(req, form);
-    return *ret ? 0 : error_page(req, res, 400, "The page was open for too long.");
+    return *ret ? 0 : page_error(req, res, 400, "The page was open for too long.");
 }
 
 /* --- login --------------------------------------------------------------------------------------
@@ -168,7 +149,7 @@ int oauth_login(struct req *req, struct res *res, struct err *err)
         return rc ? rc : back_to_authorize(req, res, query);
     }
     if (!form_parse(req->arena, query, strlen(query), &asked))
-        return error_page(req, res, 400, "The request cannot be read.");
+        return page_error(req, res, 400, "The request cannot be read.");
     rc = ask_read(req, &asked, &z, &f, err);
     return rc ? refuse(req, res, &z, rc, &f) : login_page(req, res, &z, query, t.name);
 }
@@ -257,7 +238,7 @@ static int grant(struct req *req, struct res *res, const struct ask *z, int64_t 
                                          .pushed_hash = z->pushed_hash };
     int rc = oauth_make_code(req, &given, &code, err);
     if (rc == -E_conflict)
-        return error_page(req, res, 400, "This request was answered before.");
+        return page_error(req, res, 400, "This request was answered before.");
     return rc ? rc : send_back(req, res, z, arena_printf(req->arena, "code=%s", code));
 }
 
@@ -277,6 +258,15 @@ static int known_consent(struct req *req, const struct ask *z, const struct sess
     return rc;
 }
 
+/* Our own pages act with all that the person may, and need nobody's consent. */
+static int own_code(struct req *req, struct res *res, const struct ask *z, const struct session *s,
+                    struct err *err)
+{
+    const char *code;
+    int rc = session_code_make(req, s->id, z->challenge, &code, err);
+    return rc ? rc : send_back(req, res, z, arena_printf(req->arena, "code=%s", code));
+}
+
 int oauth_authorize(struct req *req, struct res *res, struct err *err)
 {
     struct form form;
@@ -285,7 +275,7 @@ int oauth_authorize(struct req *req, struct res *res, struct err *err)
     struct session s;
     bool known;
     if (!form_parse(req->arena, req->raw_query, strlen(req->raw_query), &form))
-        return error_page(req, res, 400, "The request cannot be read.");
+        return page_error(req, res, 400, "The request cannot be read.");
     int rc = ask_read(req, &form, &z, &f, err);
     if (rc)
         return refuse(req, res, &z, rc, &f);
@@ -294,6 +284,8 @@ int oauth_authorize(struct req *req, struct res *res, struct err *err)
         return rc;
     if (!s.id)
         return login_page(req, res, &z, req->raw_query, NULL);
+    if (z.client.first_party)
+        return own_code(req, res, &z, &s, err);
     scope_set names = scopes_for(z.scopes, s.role);
     if (!names)
         return send_back(req, res, &z, "error=access_denied");
@@ -325,14 +317,14 @@ int oauth_decide(struct req *req, struct res *res, struct err *err)
     if (rc || !query)
         return rc;
     if (!form_parse(req->arena, query, strlen(query), &asked))
-        return error_page(req, res, 400, "The request cannot be read.");
+        return page_error(req, res, 400, "The request cannot be read.");
     rc = ask_read(req, &asked, &z, &f, err);
     if (rc)
         return refuse(req, res, &z, rc, &f);
     rc = session_find(req, &s, err);
     if (rc)
         return rc;
-    if (!s.id)
+    if (!s.id || z.client.first_party)
         return back_to_authorize(req, res, query);
     scope_set names = chosen(&form) & scopes_for(z.scopes, s.role);
     if (!str_eq(form_get(&form, "decision"), "allow") || !names)

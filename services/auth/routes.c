@@ -8,6 +8,7 @@
 #include "common/kit/query.h"
 #include "services/auth/jwk.h"
 #include "services/auth/oauth.h"
+#include "services/auth/session.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
                                                        */
@@ -130,9 +131,13 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = { auth_key_routes,      auth_client_routes,
-                                              auth_grant_routes,    auth_oauth_routes,
-                                              auth_internal_routes, NULL };
+static const struct route *const routes[] = { auth_key_routes,
+                                              auth_client_routes,
+                                              auth_grant_routes,
+                                              auth_oauth_routes,
+                                              auth_session_routes,
+                                              auth_internal_routes,
+                                              NULL };
 static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",

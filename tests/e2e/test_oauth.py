@@ -287,7 +287,7 @@ def test_AU11_login_says_the_same_whatever_was_wrong(register):
         times.append(time.monotonic() - begin)
         assert browser.answer.status_code == 401
         texts.add(" ".join(browser.page.text))
-        assert "cms365_session" not in browser.session.cookies
+        assert "cms365_login" not in browser.session.cookies
     assert len(texts) == 1
     assert min(times) > 0.005, "a name that nobody has costs a password check too"
 
@@ -355,10 +355,10 @@ def test_AU14_signing_out_ends_the_session(register):
     browser = Browser()
     browser.go(authorize_url(register(), pkce()[1]))
     browser.sign_in()
-    cookie = browser.session.cookies["cms365_session"]
+    cookie = browser.session.cookies["cms365_login"]
     browser.submit("/oauth/logout")
     assert "Sign in" in browser.page.title
-    browser.session.cookies.set("cms365_session", cookie)
+    browser.session.cookies.set("cms365_login", cookie)
     browser.go(authorize_url(register(), pkce()[1]))
     assert "Sign in" in browser.page.title
 

@@ -106,3 +106,23 @@ const char *page_source_of(struct arena *a, const char *uri)
         return arena_strndup(a, uri, scheme + 1);
     return arena_strndup(a, uri, scheme + 3 + strcspn(uri + scheme + 3, "/?#"));
 }
+
+int page_see_other(struct res *res, const char *location)
+{
+    buf_reset(&res->body);
+    res->status = 303;
+    res->location = location;
+    res->cache_control = "no-store";
+    res_header(res, "Referrer-Policy", "no-referrer");
+    return 0;
+}
+
+int page_error(struct req *req, struct res *res, int status, const char *why)
+{
+    struct page p = page_begin(req, res, status, "This does not work", NULL);
+    page_raw(&p, "<p class=\"alert\" role=\"alert\">");
+    page_text(&p, why);
+    page_raw(&p, "</p><p>Go back to the application and try again from there.</p>");
+    page_end(&p);
+    return 0;
+}

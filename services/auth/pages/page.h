@@ -17,6 +17,10 @@ struct page {
 struct page page_begin(struct req *req, struct res *res, int status, const char *title,
                        const char *form_to);
 void page_end(struct page *p);
+/* A whole page that says what went wrong. */
+int page_error(struct req *req, struct res *res, int status, const char *why);
+/* 303; never 307: a form with a password must not be sent on (RFC 9700 §4.12). */
+int page_see_other(struct res *res, const char *location);
 void page_raw(struct page *p, const char *html);  /* ours, as it is */
 void page_text(struct page *p, const char *text); /* anybody's, escaped; also in attributes */
 void page_hidden(struct page *p, const char *name, const char *value);

@@ -6,9 +6,11 @@ select role, status, version from people where user_id = $1 for update
 
 -- name: person_put write
 -- An older version than the one known changes nothing.
-insert into people (user_id, role, status, version, username, email) values ($1, $2, $3, $4, $5, $6)
+insert into people (user_id, role, status, version, username, email, display_name)
+values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (user_id) do update set role = excluded.role, status = excluded.status, version = excluded.version,
     username = coalesce(excluded.username, people.username), email = coalesce(excluded.email, people.email),
+    display_name = coalesce(excluded.display_name, people.display_name),
     updated_at = clock_timestamp()
 where people.version <= excluded.version
 

@@ -130,6 +130,40 @@ static const struct route routes[] = {
 };
 const struct route *const tables[] = { routes, NULL };
 
+/* proves: AU-05: when a browser session's cookie speaks for a request */
+static void cookies_count_for_our_own_pages_only(void **state)
+{
+    static char csrf[session_csrf_max];
+    char ours[256], foreign[256];
+    session_csrf("writer", csrf);
+    snprintf(ours, sizeof(ours),
+             "Cookie: cms365_session=writer\r\nOrigin: http://cms.test\r\nX-CMS365-CSRF: %s\r\n",
+             csrf);
+    snprintf(foreign, sizeof(foreign),
+             "Cookie: cms365_session=writer\r\nOrigin: http://evil.test\r\nX-CMS365-CSRF: %s\r\n",
+             csrf);
+#define COOKIE "Cookie: a=b; cms365_session=writer\r\n"
+    const struct exchange list[] = {
+        { "GET /t/any", COOKIE, NULL, 204, HAS("!Set-Cookie") },
+        { "HEAD /t/any", COOKIE "Sec-Fetch-Site: same-origin\r\n", NULL, 204, HAS(NULL) },
+        { "GET /t/any", COOKIE "Sec-Fetch-Site: cross-site\r\n", NULL, 401, HAS("!Set-Cookie") },
+        { "GET /t/any", COOKIE "Origin: http://evil.test\r\n", NULL, 401, HAS("!Set-Cookie") },
+        { "GET /t/any", COOKIE COOKIE, NULL, 401, HAS(NULL) },
+        { "GET /t/any", "Cookie: cms365_session=over\r\n", NULL, 401,
+         HAS("cms365_session=; ", "Max-Age=0") },
+        { "GET /t/any", "Cookie: cms365_session=down\r\n", NULL, 503, HAS("!Set-Cookie") },
+        { "GET /t/any", COOKIE "Authorization: Bearer none\r\n", NULL, 401, HAS("!Set-Cookie") },
+        { "DELETE /t/items/7", COOKIE, NULL, 403, HAS("Origin", "!WWW-Authenticate") },
+        { "DELETE /t/items/7", COOKIE "Origin: http://cms.test\r\n", NULL, 403,
+         HAS("X-CMS365-CSRF") },
+        { "DELETE /t/items/7", foreign, NULL, 403, HAS("Origin") },
+        { "DELETE /t/items/7", ours, NULL, 204, HAS(NULL) },
+        { "POST /t/raw", foreign, "x", 403, HAS("Origin") },
+    };
+    (void)state;
+    talk_all(list, ARRAY_LEN(list));
+}
+
 /* proves: X-01 */
 static void failures_are_problems(void **state)
 {
@@ -498,6 +532,7 @@ static void exchanges_are_logged_for_the_validator(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cookies_count_for_our_own_pages_only),
         cmocka_unit_test(failures_are_problems),
         cmocka_unit_test(methods_and_options),
         cmocka_unit_test(credentials),
