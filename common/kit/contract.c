@@ -464,6 +464,11 @@ static json_t *operation(const struct route *r)
     set(op, "security", security(r));
     if (r->deprecated)
         set(op, "deprecated", json_true());
+    struct arena *a = arena_new();
+    json_t *query = schema_query(a, r);
+    arena_free(a);
+    if (query)
+        set(op, "x-query", query);
     set(op, "x-scope", r->scope ? json_string(r->scope) : json_null());
     return op;
 }
@@ -518,6 +523,8 @@ int contract_print(struct svc *svc, FILE *out, struct err *err)
     for (const struct route *r = problem_routes; r->path; r++)
         add_route(paths, schemas, r);
     for (const struct route *r = deprecation_routes; r->path; r++)
+        add_route(paths, schemas, r);
+    for (const struct route *r = schema_rows(svc->arena, svc->routes); r->path; r++)
         add_route(paths, schemas, r);
     add_settings(names, svc_conf_defs);
     add_settings(names, svc->def->conf);

@@ -24,6 +24,7 @@
 #include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/io/db.h"
 #include "common/kit/vis.h"
 #include "proto/entity.h"
@@ -138,6 +139,9 @@ int query_parse(struct arena *a, const struct entity_def *e, const struct princi
                 struct err *err) MUST_CHECK;
 /* What a list without parameters asks, for readers of a class. */
 void query_plain(const struct entity_def *e, enum vis_class vc, struct query *ret);
+/* For machines: {"filter":{field:[operators]},"sort":[…],"default_sort":…,"include":[…],"private":
+ * [fields for the owner and api:admin only],"limits":{…}}.  New reference. */
+json_t *query_describe(struct arena *a, const struct entity_def *e, bool includes);
 /* The test, if the filters are one `field` eq value and nothing else; else NULL. */
 const struct query_node *query_only(const struct query *q, const char *field);
 /* Cursors: opaque to clients, signed with the program's keys, good only for the entity, the

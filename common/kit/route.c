@@ -58,15 +58,36 @@ static const char *allow_text(struct arena *a, unsigned allowed)
     return b.data;
 }
 
-/* RFC 5789 §3.1 */
-static void accept_patch(struct call *c)
+/* OPTIONS: what the path takes (RFC 5789 §3.1, LDP §7.1), and where its schema is. */
+static void tell_options(struct call *c)
 {
+    static const struct {
+        enum method method;
+        const char *header;
+    } rows[] = {
+        { PATCH,  "Accept-Patch" },
+        { POST,   "Accept-Post"  },
+        { GET,    NULL           },
+        { DELETE, NULL           }
+    };
+    const struct entity_def *e = NULL;
     const char *params[route_params_max];
     unsigned ignored;
-    struct route_leaf *leaf =
-        routes_find(c->rt->routes, c->req.arena, PATCH, c->req.path, params, &ignored);
-    if (leaf)
-        res_header(&c->res, "Accept-Patch", route_takes(leaf->route));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route_leaf *leaf =
+            routes_find(c->rt->routes, c->req.arena, rows[i].method, c->req.path, params, &ignored);
+        if (!leaf)
+            continue;
+        e = leaf->route->entity ? leaf->route->entity : e;
+        if (rows[i].header && (leaf->route->in || leaf->route->entity) &&
+            !(leaf->route->flags & ROUTE_NO_BODY))
+            res_header(&c->res, rows[i].header, route_takes(leaf->route));
+    }
+    const char *schema = e ? arena_printf(c->req.arena, "%s/schema", e->path) : NULL;
+    if (schema && routes_find(c->rt->routes, c->req.arena, GET, schema, params, &ignored))
+        c->res.link = arena_printf(c->req.arena,
+                                   "<%s%s>; rel=\"describedby\"; type=\"application/schema+json\"",
+                                   c->rt->public_url, schema);
 }
 
 static int phase_match(struct call *c, struct err *err)
@@ -77,7 +98,7 @@ static int phase_match(struct call *c, struct err *err)
         return err_set(err, E_not_found, "There is nothing at this path.");
     if (c->req.method == OPTIONS) {
         c->res.status = 204;
-        accept_patch(c);
+        tell_options(c);
         c->answered = true;
         return 0;
     }
@@ -302,12 +323,13 @@ int router_new(struct svc *svc, const struct route *const *tables, bool ops, str
     size_t n = 0;
     while (tables && tables[n])
         n++;
-    const struct route **all = arena_alloc(svc->arena, (n + 3) * sizeof(*all));
+    const struct route **all = arena_alloc(svc->arena, (n + 4) * sizeof(*all));
     if (n)
         memcpy(all, tables, n * sizeof *all);
     if (!ops) {
         all[n] = problem_routes;
         all[n + 1] = deprecation_routes;
+        all[n + 2] = schema_rows(svc->arena, tables);
     }
     *rt = (struct router){ .svc = svc,
                            .ops = ops,

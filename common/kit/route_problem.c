@@ -5,27 +5,42 @@
 #include "common/kit/repr.h"
 
 /* What a client can do about each, for the page behind `type`. */
-struct problem_doc {
-    enum err_code code;
-    const char *doc;
-};
-static const struct problem_doc docs[] = {
-    { E_invalid_parameter,     "Names and values of query parameters are checked; the detail names the "
-                           "one at fault and what would be valid."          },
-    { E_invalid_json,          "The body must be one JSON object or array: UTF-8, no duplicate names, at "
-                      "most 32 levels, integers within 64 bits."                 },
-    { E_unauthorized,          "Send a valid API key as Authorization: Bearer or X-API-Key."          },
-    { E_insufficient_scope,    "WWW-Authenticate names the scope; use a credential that has it."      },
-    { E_conflict,              "Read the resource again and decide anew."                             },
-    { E_idempotency_in_flight, "Wait for the first request's answer, then repeat."                    },
-    { E_idempotency_reused,    "Use a new Idempotency-Key for a new request."                         },
-    { E_precondition_failed,   "Read the resource again: its ETag has changed."                       },
-    { E_precondition_required, "Send If-Match with the ETag that was read."                           },
-    { E_validation,            "Each fault is in `errors` with a JSON pointer to its place."          },
-    { E_rate_limited,          "Wait for the time in Retry-After."                                    },
-    { E_unavailable,           "Wait for the time in Retry-After and repeat; use an Idempotency-Key." },
-    { E_timeout,               "Wait for the time in Retry-After and repeat; use an Idempotency-Key." },
-    { E_internal,              "The fault is ours.  Tell us the request_id."                          },
+static const char *const docs[E_MAX_] = {
+    [E_invalid] = "The request line, a header or the whole of it cannot be read as HTTP has it; "
+                  "the detail says what.",
+    [E_invalid_parameter] = "Names and values of query parameters are checked; the detail names "
+                            "the one at fault and what would be valid.",
+    [E_invalid_json] = "The body must be one JSON object or array: UTF-8, no duplicate names, at "
+                       "most 32 levels, integers within 64 bits.",
+    [E_unauthorized] = "Send a valid API key as Authorization: Bearer or X-API-Key.",
+    [E_forbidden] = "The credential is good, but its user's role does not allow this.",
+    [E_insufficient_scope] = "WWW-Authenticate names the scope; use a credential that has it.",
+    [E_not_found] = "Nothing is there, or nothing that this credential may know of.",
+    [E_method_not_allowed] = "Allow lists the methods that the path takes.",
+    [E_not_acceptable] = "Ask for one of the media types in `available`, or leave Accept out.",
+    [E_conflict] = "Read the resource again and decide anew.",
+    [E_idempotency_in_flight] = "Wait for the first request's answer, then repeat.",
+    [E_gone] = "It was there and will not be again; ask for something else.",
+    [E_precondition_failed] = "Read the resource again: its ETag has changed.",
+    [E_too_large] =
+        "Send less at once; the schema of the resource and the document name the limits.",
+    [E_uri_too_long] = "Ask with fewer or shorter parameters.",
+    [E_unsupported_media_type] =
+        "Send the body as one of the media types in Accept, Accept-Post or Accept-Patch.",
+    [E_validation] = "Each fault is in `errors` with a JSON pointer to its place.",
+    [E_idempotency_reused] = "Use a new Idempotency-Key for a new request.",
+    [E_precondition_required] = "Send If-Match with the ETag that was read.",
+    [E_rate_limited] = "Wait for the time in Retry-After.",
+    [E_headers_too_large] = "Send fewer or shorter header fields.",
+    [E_internal] = "The fault is ours.  Tell us the request_id.",
+    [E_upstream] = "A service behind this one failed; wait for the time in Retry-After and repeat.",
+    [E_unavailable] = "Wait for the time in Retry-After and repeat; use an Idempotency-Key.",
+    [E_timeout] = "Wait for the time in Retry-After and repeat; use an Idempotency-Key.",
+    [E_retry_later] =
+        "What this refers to is not there yet; wait for the time in Retry-After and repeat.",
+    [E_egress_refused] =
+        "The address is private, local or otherwise not to be reached from here; use a public one.",
+    [E_config] = "The installation is set up wrongly; its operator finds the reason in the log.",
 };
 
 static void put_pair(struct buf *b, const char *name, const char *value)
@@ -206,11 +221,7 @@ void route_problem(struct call *c, const struct err *err)
 
 static const char *doc_of(enum err_code code)
 {
-    for (size_t i = 0; i < ARRAY_LEN(docs); i++) {
-        if (docs[i].code == code)
-            return docs[i].doc;
-    }
-    return "";
+    return docs[code] ? docs[code] : "";
 }
 
 static int problem_get(struct req *req, struct res *res, struct err *err)
