@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 
 const [, , openapiFile, entitiesFile] = process.argv;
-const schemas = JSON.parse(readFileSync(openapiFile, 'utf8')).components.schemas;
+const openapi = JSON.parse(readFileSync(openapiFile, 'utf8'));
+const schemas = openapi.components.schemas;
 
 // docs/reference/entities.md is printed of the same tables; it alone says what may be filtered and sorted by.
 function flagsOf(markdown) {
@@ -31,7 +32,7 @@ function kindOf(name, schema, printed) {
   const types = [].concat(schema?.type ?? []);
   if (schema?.enum) return { kind: 'enum', choices: schema.enum.filter((c) => c !== null) };
   if (schema?.format === 'date-time') return { kind: 'time' };
-  if (types.includes('array')) return { kind: 'texts' };
+  if (types.includes('array')) return { kind: schema.items?.type === 'string' || !schema.items ? 'texts' : 'json' };
   if (types.includes('object')) return { kind: 'json' };
   if (types.includes('boolean')) return { kind: 'bool' };
   if (types.includes('integer') || types.includes('number')) return { kind: 'int' };
@@ -74,4 +75,6 @@ for (const [entity, printed] of Object.entries(flagsOf(readFileSync(entitiesFile
 }
 const scopes = schemas.ApiKeyInput && [...readFileSync(process.argv[4], 'utf8').matchAll(/^  \| "([a-z]+:[a-z]+)"$/gm)].map((m) => m[1]);
 const events = [...readFileSync(process.argv[4], 'utf8').matchAll(/Delivery<"([^"]+)"/g)].map((m) => m[1]);
-process.stdout.write(JSON.stringify({ entities: out, scopes, events }));
+// What the platform can do, so that a page offers only that.
+const routes = Object.entries(openapi.paths).flatMap(([path, ops]) => Object.keys(ops).filter((m) => /^(get|put|post|patch|delete)$/.test(m)).map((m) => `${m.toUpperCase()} ${path}`));
+process.stdout.write(JSON.stringify({ entities: out, scopes, events, routes }));

@@ -15,7 +15,7 @@ const menuOpen = signal(false);
 const groups: GroupId[] = ['overview', 'content', 'access', 'webhooks', 'operations', 'developers'];
 
 const isHere = (row: PageRow): boolean => {
-  const to = row.nav?.to ?? row.path;
+  const to = row.path;
   return path.value === to || (to !== '/' && path.value.startsWith(`${to}/`));
 };
 function Menu() {
@@ -35,7 +35,7 @@ function Menu() {
               <ul>
                 {rows.map((p) => p.nav && (
                   <li key={p.id}>
-                    <Link to={p.nav.to ?? p.path} aria-current={isHere(p) ? 'page' : undefined}>
+                    <Link to={p.path} aria-current={isHere(p) ? 'page' : undefined}>
                       <Icon name={p.nav.icon} />
                       {t(p.nav.label)}
                     </Link>
@@ -65,7 +65,7 @@ class Guarded extends Component<{ children: ComponentChildren }, { failed: boole
   }
   override render() {
     if (!this.state.failed) return this.props.children;
-    return <Empty icon="error" title={t('error.page')} action={<Button icon="refresh" onClick={() => location.reload()}>{t('action.reload')}</Button>}>{t('error.page_about')}</Empty>;
+    return <Empty page icon="error" title={t('error.page')} action={<Button icon="refresh" onClick={() => location.reload()}>{t('action.reload')}</Button>}>{t('error.page_about')}</Empty>;
   }
 }
 
@@ -73,7 +73,8 @@ const loaded = new Map<string, PageComponent>();
 function find(at: string): { row: PageRow; params: Params } | null {
   for (const row of pages) {
     const params = match(row.path, at);
-    if (params) return { row, params };
+    // The rows of the menu that show an entity name it in their path.
+    if (params) return { row, params: { entity: row.id, ...params } };
   }
   return null;
 }
@@ -93,9 +94,9 @@ function Page() {
       () => setFailed(true), // the files are another version's by now, or the network is away
     );
   }, [at]);
-  if (!found) return <Empty icon="search" title={t('error.no_page')} action={<Button to="/">{t('action.home')}</Button>}>{t('error.no_page_about')}</Empty>;
-  if (!may(found.row.scope)) return <Empty icon="lock" title={t('error.not_yours')}>{t('error.not_yours_about', { scope: found.row.scope ?? '' })}</Empty>;
-  if (failed) return <Empty icon="error" title={t('error.load')} action={<Button icon="refresh" onClick={() => location.reload()}>{t('action.reload')}</Button>}>{t('error.load_about')}</Empty>;
+  if (!found) return <Empty page icon="search" title={t('error.no_page')} action={<Button to="/">{t('action.home')}</Button>}>{t('error.no_page_about')}</Empty>;
+  if (!may(found.row.scope)) return <Empty page icon="lock" title={t('error.not_yours')}>{t('error.not_yours_about', { scope: found.row.scope ?? '' })}</Empty>;
+  if (failed) return <Empty page icon="error" title={t('error.load')} action={<Button icon="refresh" onClick={() => location.reload()}>{t('action.reload')}</Button>}>{t('error.load_about')}</Empty>;
   const Found = loaded.get(found.row.id);
   return Found ? <Guarded key={at}><Found params={found.params} /></Guarded> : <Bones lines={7} />;
 }
@@ -153,12 +154,12 @@ export function App() {
     <>
       <a class="skip" href="#main">{t('shell.skip')}</a>
       <div class="shell">
-        <div class="topbar">
+        <header class="topbar">
           <button type="button" aria-label={t('shell.menu')} aria-expanded={menuOpen.value} aria-controls="menu" onClick={() => (menuOpen.value = !menuOpen.value)}>
             <Icon name={menuOpen.value ? 'close' : 'menu'} />
           </button>
           <Link to="/" class="brand"><Logo /> 365CMS</Link>
-        </div>
+        </header>
         <Menu />
         {menuOpen.value && <div class="veil" onClick={() => (menuOpen.value = false)} />}
         <main class="main" id="main" tabIndex={-1}>

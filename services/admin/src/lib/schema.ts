@@ -29,11 +29,14 @@ export interface EntityDef {
   sort: string | null;
   fields: FieldDef[];
 }
-const schema = raw as unknown as { entities: Record<string, EntityDef>; scopes: string[]; events: string[] };
+const schema = raw as unknown as { entities: Record<string, EntityDef>; scopes: string[]; events: string[]; routes: string[] };
 
 export const entities = schema.entities;
 export const scopes = schema.scopes;
 export const eventTypes = schema.events;
+const routes = new Set(schema.routes);
+/** Does the platform have it?  "POST /api/v2/auth/keys/{id}/rotate" */
+export const has = (route: string): boolean => routes.has(route);
 export function entity(name: string): EntityDef {
   const def = entities[name];
   if (!def) throw new Error(`no entity ${name}`);

@@ -6,5 +6,5 @@ import { Empty } from '../ui/parts';
 
 export default function SignedIn() {
   useEffect(tellSignedIn, []);
-  return <Empty icon="check" title={t('session.back')}>{t('session.back_about')}</Empty>;
+  return <Empty page icon="check" title={t('session.back')}>{t('session.back_about')}</Empty>;
 }

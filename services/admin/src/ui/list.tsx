@@ -39,6 +39,7 @@ export function Table<R extends { id: number | string }>({ label, columns, rows,
             {columns.map((c) => {
               const down = sort?.by === `-${c.id}`;
               const on = down || sort?.by === c.id;
+              if (!c.label) return <td key={c.id} />;
               return (
                 <th key={c.id} class={c.right ? 'n' : ''} aria-sort={on ? (down ? 'descending' : 'ascending') : undefined} scope="col">
                   {c.sort && sort ? (
@@ -67,7 +68,7 @@ export function Table<R extends { id: number | string }>({ label, columns, rows,
                 </td>
               )}
               {columns.map((c) => (
-                <td key={c.id} class={[c.main ? 'main' : '', c.right ? 'n' : ''].join(' ').trim() || undefined} data-label={c.label || undefined}>
+                <td key={c.id} class={[c.main ? 'names' : '', c.right ? 'n' : ''].join(' ').trim() || undefined} data-label={c.label || undefined}>
                   {c.show(r)}
                 </td>
               ))}

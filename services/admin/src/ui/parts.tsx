@@ -113,11 +113,12 @@ export function FailureNote({ failure, retry }: { failure: Failure; retry?: () =
     </Note>
   );
 }
-export function Empty({ icon, title, children, action }: { icon: IconName; title: string; children?: ComponentChildren; action?: ComponentChildren }) {
+/** `page`: it is all that the page shows. */
+export function Empty({ icon, title, children, action, page }: { icon: IconName; title: string; page?: boolean; children?: ComponentChildren; action?: ComponentChildren }) {
   return (
     <div class="empty">
       <Icon name={icon} />
-      <h2>{title}</h2>
+      {page ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children && <p>{children}</p>}
       {action}
     </div>
