@@ -52,6 +52,8 @@ export function withQuery(path: string, query?: Query): string {
 }
 
 export const newKey = (): string => crypto.randomUUID();
+/** The key of an action on one version of a row: another version is another action. */
+export const keyFor = (key: string, what: string | number | null): string => `${key}-${String(what ?? '').replace(/[^\w.-]/g, '')}`;
 
 async function problemOf(res: Response): Promise<Problem> {
   const base = { type: `about:blank/${res.status === 404 ? 'not_found' : 'unavailable'}`, title: res.statusText || String(res.status), status: res.status, detail: '' };

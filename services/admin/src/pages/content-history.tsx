@@ -1,6 +1,6 @@
 // Former states of a row: who changed what and when, compared, and taken back.
 import { useState } from 'preact/hooks';
-import { call, newKey } from '../lib/api';
+import { call, keyFor, newKey } from '../lib/api';
 import { t } from '../lib/i18n';
 import { entityLabel, fieldLabel, valueLabel } from '../lib/labels';
 import { useGet } from '../lib/query';
@@ -52,7 +52,7 @@ function History({ of, id }: { of: ContentName; id: string }) {
   const restore = (r: Revision): void => confirm({
     title: t('history.restore_title', { n: r.rev }), text: t('history.restore_about'), yes: t('history.restore'),
     run: async () => {
-      await call('POST', `${path}/revisions/${r.rev}/restore`, { etag: row.answer?.etag ?? null, once: `${once}-${r.rev}-${row.answer?.etag ?? ''}` });
+      await call('POST', `${path}/revisions/${r.rev}/restore`, { etag: row.answer?.etag ?? null, once: keyFor(once, `${r.rev}-${row.answer?.etag ?? ''}`) });
       toast(t('history.restored', { n: r.rev }));
       setTimeout(() => go(`/content/${of}/${id}`));
     },

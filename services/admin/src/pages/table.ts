@@ -41,6 +41,7 @@ export const pages: PageRow[] = [
   row('client-new', '/access/clients/new', 'clients:write', () => import('./client-new')),
   row('client-edit', '/access/clients/:id', 'clients:read', () => import('./client-edit')),
   row('grants', '/access/grants', 'grants:read', () => import('./grants'), { group: 'access', icon: 'shield', label: 'nav.grants' }),
+  row('sessions', '/access/sessions', null, () => import('./sessions'), { group: 'access', icon: 'device', label: 'nav.sessions' }),
 
   row('endpoints', '/webhooks/endpoints', 'webhooks:read', () => import('./endpoints'), { group: 'webhooks', icon: 'out', label: 'nav.endpoints' }),
   row('endpoint-new', '/webhooks/endpoints/new', 'webhooks:write', () => import('./endpoint-new')),
@@ -53,6 +54,10 @@ export const pages: PageRow[] = [
   row('source-edit', '/webhooks/sources/:id', 'webhooks:read', () => import('./source-edit')),
   row('messages', '/webhooks/messages', 'webhooks:read', () => import('./messages'), { group: 'webhooks', icon: 'inbox', label: 'nav.messages' }),
   row('message', '/webhooks/messages/:id', 'webhooks:read', () => import('./message')),
+
+  row('requests', '/operations/requests', 'api:admin', () => import('./requests'), { group: 'operations', icon: 'pulse', label: 'nav.requests' }),
+  row('quotas', '/operations/quotas', 'keys:read', () => import('./quotas'), { group: 'operations', icon: 'meter', label: 'nav.quotas' }),
+  row('audit', '/operations/audit', 'api:admin', () => import('./audit'), { group: 'operations', icon: 'lock', label: 'nav.audit' }),
 
   row('settings', '/settings', null, () => import('./settings'), { group: 'overview', icon: 'gear', label: 'nav.settings' }),
   row('signed-in', '/signed-in', null, () => import('./signed-in')),

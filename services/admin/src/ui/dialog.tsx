@@ -11,8 +11,13 @@ export function Dialog({ title, wide, onClose, children }: { title: string; wide
   const id = useId();
   useEffect(() => {
     const d = ref.current;
+    const before = document.activeElement;
     d?.showModal();
-    return () => d?.close();
+    return () => {
+      d?.close();
+      // The dialog is out of the page by then, so the browser does not give the focus back itself.
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
   return (
     <dialog

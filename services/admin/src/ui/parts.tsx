@@ -99,7 +99,7 @@ export function FailureNote({ failure, retry }: { failure: Failure; retry?: () =
   return (
     <Note kind="bad">
       <b>{failureText(failure)}</b>
-      {failure.problem.errors?.map((e) => (
+      {failure.problem.errors?.filter((e) => e.detail !== failureText(failure)).map((e) => (
         <div key={e.pointer + e.code}>
           <code>{e.pointer}</code> {e.detail}
         </div>

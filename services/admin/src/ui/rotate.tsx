@@ -1,6 +1,6 @@
 // Another secret, while the one before is accepted for a while.
 import { useState } from 'preact/hooks';
-import { call, Failure, newKey } from '../lib/api';
+import { call, Failure, keyFor, newKey } from '../lib/api';
 import { t } from '../lib/i18n';
 import { Dialog } from './dialog';
 import { Choice } from './inputs';
@@ -42,7 +42,7 @@ export function Rotate({ path, etag, field, label, max, onDone }: { path: string
                   setBusy(true);
                   setFailure(null);
                   try {
-                    const a = await call<Record<string, string | null>>('POST', path, { body: { overlap_seconds: Number(span) }, etag, once: `${once}-${etag ?? ''}` });
+                    const a = await call<Record<string, string | null>>('POST', path, { body: { overlap_seconds: Number(span) }, etag, once: keyFor(once, etag) });
                     setSecret(a.data[field] ?? '');
                   } catch (e) {
                     if (!(e instanceof Failure)) throw e;
