@@ -82,7 +82,9 @@ struct page page_begin(struct req *req, struct res *res, int status, const char 
     res->cache_control = "no-store";
     res_header(res, "Content-Security-Policy", policy(req->arena, form_to));
     res_header(res, "X-Frame-Options", "DENY");
-    res_header(res, "Referrer-Policy", "no-referrer");
+    /* Not no-referrer: with that, browsers say "Origin: null" of the form, which csrf_ok refuses
+     * (Fetch, "append a request `Origin` header"). */
+    res_header(res, "Referrer-Policy", "same-origin");
     page_raw(&p, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>");
     page_text(&p, title);
