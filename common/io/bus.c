@@ -166,8 +166,10 @@ struct admin {
     rd_kafka_AdminOptions_t *opt;
 };
 
-static void topic_values(const struct bus_topic *t, struct bus_setting out[4], char ms[24],
-                         char max[24])
+enum { topic_settings = 5, segment_ms_max = 60 * 60 * 1000 };
+
+static void topic_values(const struct bus_topic *t, struct bus_setting out[topic_settings],
+                         char ms[24], char max[24])
 {
     snprintf(ms, 24, "%lld", (long long)t->retention_ms);
     snprintf(max, 24, "%d", bus_message_bytes_max + bus_overhead_bytes_max);
@@ -175,6 +177,10 @@ static void topic_values(const struct bus_topic *t, struct bus_setting out[4], c
     out[1] = (struct bus_setting){ "retention.ms", ms };
     out[2] = (struct bus_setting){ "max.message.bytes", max };
     out[3] = (struct bus_setting){ NULL, NULL };
+    /* What is kept for an hour must not lie in a segment that is written to for a week. */
+    if (t->retention_ms > 0 && t->retention_ms <= segment_ms_max)
+        out[3] = (struct bus_setting){ "segment.ms", ms };
+    out[4] = (struct bus_setting){ NULL, NULL };
 }
 
 static int topic_result(rd_kafka_resp_err_t e, rd_kafka_resp_err_t fine, const char *name,
@@ -191,7 +197,7 @@ static int create_topics(struct admin *ad, const struct bus_topic *t, size_t n, 
 {
     rd_kafka_NewTopic_t **list = calloc(n, sizeof(*list));
     char text[256], ms[24], max[24];
-    struct bus_setting set[4];
+    struct bus_setting set[topic_settings];
     for (size_t i = 0; i < n; i++) {
         list[i] =
             rd_kafka_NewTopic_new(t[i].name, t[i].partitions, replication, text, sizeof(text));
@@ -273,7 +279,7 @@ static const char *config_value(const rd_kafka_ConfigResource_t *res, const char
  * carries everything we set. */
 static int alter_config(struct admin *ad, const struct bus_topic *t, struct err *err)
 {
-    struct bus_setting set[4];
+    struct bus_setting set[topic_settings];
     char ms[24], max[24];
     topic_values(t, set, ms, max);
     rd_kafka_ConfigResource_t *res = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, t->name);
@@ -297,7 +303,7 @@ static int alter_config(struct admin *ad, const struct bus_topic *t, struct err 
 
 static bool config_differs(const rd_kafka_ConfigResource_t *res, const struct bus_topic *t)
 {
-    struct bus_setting set[4];
+    struct bus_setting set[topic_settings];
     char ms[24], max[24];
     topic_values(t, set, ms, max);
     for (size_t k = 0; set[k].name; k++)

@@ -66,6 +66,8 @@ int64_t bus_lag(struct bus_consumer *c); /* messages behind, all assigned partit
 struct bus_reader;
 int bus_reader_new(const char *brokers, const char *topic, struct bus_reader **ret,
                    struct err *err) MUST_CHECK;
+/* Before the first read: only what comes from then on, not what is there. */
+void bus_reader_from_end(struct bus_reader *r);
 void bus_reader_free(struct bus_reader *r);
 int bus_read(struct bus_reader *r, struct arena *a, size_t max, unsigned timeout_ms,
              struct bus_msg **ret, size_t *ret_n, struct err *err) MUST_CHECK;

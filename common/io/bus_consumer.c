@@ -278,6 +278,7 @@ struct bus_reader {
     char *topic;
     int32_t nparts; /* 0: not assigned yet */
     bool *at_end;   /* each has been read to its end once */
+    bool from_end;
 };
 
 int bus_reader_new(const char *brokers, const char *topic, struct bus_reader **ret, struct err *err)
@@ -304,6 +305,11 @@ int bus_reader_new(const char *brokers, const char *topic, struct bus_reader **r
     r->topic = strdup(topic);
     *ret = r;
     return 0;
+}
+
+void bus_reader_from_end(struct bus_reader *r)
+{
+    r->from_end = true;
 }
 
 void bus_reader_free(struct bus_reader *r)
@@ -334,7 +340,8 @@ static int reader_assign(struct bus_reader *r, unsigned timeout_ms, struct err *
         return bus_fail(err, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, r->topic);
     rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(n);
     for (int32_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(l, r->topic, i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+        rd_kafka_topic_partition_list_add(l, r->topic, i)->offset =
+            r->from_end ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
     e = rd_kafka_assign(r->rk, l);
     rd_kafka_topic_partition_list_destroy(l);
     if (e)

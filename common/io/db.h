@@ -102,6 +102,10 @@ int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const st
 int db_try(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const struct db_val *v,
            size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
 bool db_tx_usable(const struct db_tx *tx); /* false: a statement failed, it can only be left */
+/* Calls fn(ctx) when the transaction has ended, before db_tx returns, if it was committed or nobody
+ * knows whether it was: what has to hear of a change, hears of every one.  Of `a` is remembered
+ * that it is to be done.  In the order of the calls; a rerun begins without any. */
+void db_tx_then(struct db_tx *tx, struct arena *a, void (*fn)(void *ctx), void *ctx);
 
 /* A session of its own, for advisory locks (relay, scheduler, migrations).  Blocking; for threads.
  * After any E_unavailable the session and its locks are gone: close it and open another. */

@@ -4,8 +4,14 @@
 
 #include <assert.h>
 
+struct after { /* what db_tx_then asked for */
+    void (*fn)(void *ctx);
+    void *ctx;
+    struct after *next;
+};
 struct db_tx {
     struct db_conn *conn;
+    struct after *first, **last;
     bool begun;
     bool failed;    /* the server takes nothing but ROLLBACK any more */
     bool rerun;     /* because of 40001 or 40P01 */
@@ -75,6 +81,14 @@ bool db_tx_usable(const struct db_tx *tx)
     return !tx->failed && !tx->conn->broken;
 }
 
+void db_tx_then(struct db_tx *tx, struct arena *a, void (*fn)(void *ctx), void *ctx)
+{
+    struct after *n = arena_alloc(a, sizeof(*n));
+    *n = (struct after){ .fn = fn, .ctx = ctx };
+    *(tx->last ? tx->last : &tx->first) = n;
+    tx->last = &n->next;
+}
+
 static void tx_rollback(struct db_tx *tx)
 {
     PGresult *res;
@@ -120,8 +134,12 @@ static int tx_once(struct db_tx *tx, int (*fn)(struct db_tx *tx, void *ctx, stru
         *err = tx->err;
         rc = -(int)err->code;
     }
-    if (rc == 0)
-        return tx_commit(tx, err);
+    if (rc == 0) {
+        rc = tx_commit(tx, err);
+        for (struct after *n = rc == 0 || tx->conn->broken ? tx->first : NULL; n; n = n->next)
+            n->fn(n->ctx);
+        return rc;
+    }
     tx_rollback(tx);
     return rc;
 }

@@ -266,7 +266,8 @@ static void fill_reads(struct arena *a, const struct crud *c, struct route *list
                             .query = crud_list_params,
                             .errors = list_errors,
                             .cost = 2,
-                            .flags = open | ROUTE_LIST | ROUTE_FORMS | ROUTE_ETAG | ROUTE_NO_BODY,
+                            .flags = open | ROUTE_LIST | ROUTE_FORMS | ROUTE_ETAG | ROUTE_NO_BODY |
+                                     ROUTE_CACHED,
                             .op_id = arena_printf(a, "list_%s", e->plural),
                             .doc = arena_printf(a, "List %s, page by page.", e->plural),
                             .ctx = c };
@@ -278,7 +279,7 @@ static void fill_reads(struct arena *a, const struct crud *c, struct route *list
                            .query = crud_get_params,
                            .errors = read_errors,
                            .cost = 1,
-                           .flags = open | ROUTE_FORMS | ROUTE_ETAG | ROUTE_NO_BODY,
+                           .flags = open | ROUTE_FORMS | ROUTE_ETAG | ROUTE_NO_BODY | ROUTE_CACHED,
                            .op_id = arena_printf(a, "get_%s", e->name),
                            .doc = arena_printf(a, "Read one of the %s.", e->plural),
                            .ctx = c };

@@ -3,15 +3,61 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
+#include "common/kit/rcache.h"
 #include "common/kit/svc.h"
 
-int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
+#include <assert.h>
+
+static int run(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
                struct db_rows **ret, struct err *err)
 {
     if (!req->tx)
         return db_query(req->svc->db, req->arena, s, v, n, ret, err);
     return req->tx_bare ? db_exec(req->tx, req->arena, s, v, n, ret, err)
                         : db_try(req->tx, req->arena, s, v, n, ret, err);
+}
+
+int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
+               struct db_rows **ret, struct err *err)
+{
+    assert(!(s->flags & DB_WRITE)); /* crud_change_query */
+    return run(req, s, v, n, ret, err);
+}
+
+/* --- changes, and who has to hear of them --- */
+
+struct change {
+    struct rcache *cache;
+    const struct entity_def *e;
+    int64_t id; /* 0: not known */
+};
+
+static void tell(void *ctx)
+{
+    const struct change *ch = ctx;
+    rcache_wrote(ch->cache, ch->e, ch->id);
+}
+
+int crud_change_query(const struct req *req, const struct crud *c, const struct db_stmt *s,
+                      const struct db_val *v, size_t n, struct db_rows **ret, struct err *err)
+{
+    struct change ch = { .cache = req->svc->rcache, .e = c->e };
+    assert(s->flags & DB_WRITE);
+    int rc = run(req, s, v, n, ret, err);
+    if (!ch.cache || (rc >= 0 && !db_nrows(*ret)))
+        return rc;
+    if (rc >= 0)
+        ch.id = db_get_i64(*ret, 0, WR_ID);
+    if (!req->tx) {
+        /* Of what was refused nothing is there.  Of what was not answered something may be. */
+        if (rc >= 0 || err_http(err->code) >= 500)
+            tell(&ch);
+    } else if (rc >= 0) {
+        struct change *later = arena_alloc(req->arena, sizeof(*later));
+        *later = ch;
+        db_tx_then(req->tx, req->arena, tell, later);
+    }
+    return rc;
 }
 
 const char *crud_header(const struct req *req, const char *name)

@@ -2,6 +2,7 @@
 #include "common/kit/crud_int.h"
 
 #include "common/base/str.h"
+#include "common/kit/rcache.h"
 #include "common/kit/svc.h"
 
 #include <assert.h>
@@ -177,4 +178,23 @@ int crud_includes(struct req *req, const struct crud *c, const struct query *q,
     }
     gather(req->arena, q, all, -1, ret);
     return 0;
+}
+
+/* --- what the response cache has to know --- */
+
+static void made_of_filter(struct rcache_made *m, const struct query_node *n)
+{
+    if (n->kind == QN_HAS)
+        rcache_made_of_rows(m, n->far, n->vc);
+    for (const struct query_node *k = n->first; k; k = k->next)
+        made_of_filter(m, k);
+}
+
+void crud_made_of(const struct req *req, const struct query *q)
+{
+    if (!req->made)
+        return;
+    made_of_filter(req->made, &q->filter);
+    for (size_t i = 0; i < q->nincludes; i++)
+        rcache_made_of_rows(req->made, q->includes[i].far, q->includes[i].vc);
 }

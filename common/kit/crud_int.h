@@ -30,6 +30,11 @@ struct crud {
 /* In the request's transaction if it has one, else by itself. */
 int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
                struct db_rows **ret, struct err *err) MUST_CHECK;
+/* The same for a statement that changes a row of e, and answers its id first: the response cache
+ * hears of it when it is committed. */
+int crud_change_query(const struct req *req, const struct crud *c, const struct db_stmt *s,
+                      const struct db_val *v, size_t n, struct db_rows **ret,
+                      struct err *err) MUST_CHECK;
 /* NULL for a change by the program itself, which has no HTTP request. */
 const char *crud_header(const struct req *req, const char *name);
 bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
@@ -53,6 +58,8 @@ struct crud_incs {
 int crud_includes(struct req *req, const struct crud *c, const struct query *q,
                   const struct rowplan *plan, const struct db_rows *rows, size_t nrows,
                   struct crud_incs *ret, struct err *err);
+/* Says to the response cache what a query looks at beside the rows themselves. */
+void crud_made_of(const struct req *req, const struct query *q);
 /* The total of a list, as q->count asks for it. */
 struct crud_total {
     const struct crud *c;

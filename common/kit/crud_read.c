@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/rcache.h"
 #include "common/kit/svc.h"
 
 #include <assert.h>
@@ -93,6 +94,9 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
         return rc;
     if (!db_nrows(rows))
         return missing(e, o->key, err);
+    if (req->made && plan->id >= 0)
+        rcache_made_of_row(req->made, e, vc, db_get_i64(rows, 0, (size_t)plan->id));
+    crud_made_of(req, &o->q);
     rc = crud_includes(req, o->c, &o->q, plan, rows, 1, &inc, err);
     if (rc < 0)
         return rc;

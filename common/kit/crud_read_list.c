@@ -2,6 +2,7 @@
 #include "common/kit/crud_int.h"
 
 #include "common/base/str.h"
+#include "common/kit/rcache.h"
 #include "common/kit/svc.h"
 
 #include <assert.h>
@@ -360,6 +361,17 @@ static int parse(struct list *l, struct err *err)
     return query_open_cursor(req->arena, &l->scope, &l->q, err);
 }
 
+static void say(const struct list *l)
+{
+    struct rcache_made *m = l->req->made;
+    if (!m)
+        return;
+    rcache_made_of_rows(m, l->c->e, l->vc);
+    crud_made_of(l->req, &l->q);
+    m->personal |= l->q.paging == PAGING_CURSOR; /* cursors are the reader's */
+    m->never |= l->q.count == COUNT_ESTIMATED;   /* what ANALYZE finds is no change of a row */
+}
+
 int crud_list(struct req *req, struct res *res, struct err *err)
 {
     struct list l = { .req = req, .c = crud_of(req) };
@@ -377,6 +389,7 @@ int crud_list(struct req *req, struct res *res, struct err *err)
         rc = crud_includes(req, l.c, &l.q, l.plan, l.rows, l.n, &inc, err);
     if (rc < 0)
         return rc;
+    say(&l);
     (void)buf_room(&res->body, db_rows_bytes(l.rows)); /* grown once, not by doubling */
     buf_puts(&res->body, l.q.bare ? "[" : "{\"data\":[");
     for (size_t i = 0; i < l.n; i++) {

@@ -236,7 +236,7 @@ static int insert(struct write *w, struct err *err)
     }
     n = put_inputs(w, v, n);
     const struct db_stmt *s = &w->c->write[records(w) ? SQL_INSERT_IDEM : SQL_INSERT];
-    return crud_query(w->req, s, v, n, &w->rows, err);
+    return crud_change_query(w->req, w->c, s, v, n, &w->rows, err);
 }
 
 const char *crud_slug_of(struct arena *a, const struct entity_def *e, const char *title)
@@ -387,7 +387,7 @@ int write_update(struct write *w, struct err *err)
     size_t n = put_target(w, v);
     v[n++] = db_i64((int64_t)w->mask);
     n = put_inputs(w, v, n);
-    int rc = crud_query(w->req, &w->c->write[SQL_UPDATE], v, n, &w->rows, err);
+    int rc = crud_change_query(w->req, w->c, &w->c->write[SQL_UPDATE], v, n, &w->rows, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, &w->row, false, err);
     if (!db_nrows(w->rows))
@@ -410,7 +410,7 @@ int write_target(struct write *w, enum sqlgen_write what, struct err *err)
 {
     struct db_val v[sqlgen_params_max];
     size_t n = put_target(w, v);
-    int rc = crud_query(w->req, &w->c->write[what], v, n, &w->rows, err);
+    int rc = crud_change_query(w->req, w->c, &w->c->write[what], v, n, &w->rows, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, NULL, what == SQL_PURGE || !w->e->soft_delete, err);
     if (!db_nrows(w->rows))

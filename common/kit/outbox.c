@@ -211,7 +211,8 @@ int outbox_start(struct svc *svc, struct outbox **ret, struct err *err)
     return outbox_open(&(struct outbox_conf){ .program = svc->def->name,
                                               .brokers = svc->conf->kafka_brokers,
                                               .db = svc_db_conf(svc),
-                                              .drain_ms = svc->conf->drain_ms },
+                                              .drain_ms = svc->conf->drain_ms,
+                                              .invalidations = svc->def->invalidations },
                        ret, err);
 }
 

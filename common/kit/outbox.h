@@ -32,6 +32,7 @@ struct outbox_conf {
     const char *program, *brokers;
     const struct db_conf *db; /* borrowed while the relay runs */
     int64_t drain_ms;
+    const char *invalidations; /* topic of common/kit/outbox_beat.h, or NULL */
 };
 int outbox_open(const struct outbox_conf *conf, struct outbox **ret, struct err *err) MUST_CHECK;
 int outbox_start(struct svc *svc, struct outbox **ret,

@@ -3,6 +3,7 @@
 #include "common/io/bus.h"
 #include "common/io/db.h"
 #include "common/kit/metrics.h"
+#include "common/kit/outbox_beat.h"
 #include "common/kit/outbox_internal.h"
 
 #include <assert.h>
@@ -42,10 +43,11 @@ enum {
 };
 
 /* Above low_water ($1) or one of the gaps ($4), at most $2 rows and $3 bytes (but one row at
- * least); the last column is the snapshot's xmin. */
+ * least); the last columns are the snapshot's xmin, and a time before it was taken. */
 static const struct db_stmt read_stmt = {
     .name = "outbox_read",
-    .sql = "select r.*, pg_snapshot_xmin(s.s)::text::bigint"
+    .sql = "select r.*, pg_snapshot_xmin(s.s)::text::bigint,"
+           " (extract(epoch from now()) * 1000000)::bigint"
            " from (select pg_current_snapshot() as s) s"
            " left join (select " ROW_COLUMNS
            " from (select *, sum(octet_length(payload)) over (order by id)"
@@ -54,7 +56,7 @@ static const struct db_stmt read_stmt = {
            " union all (select * from outbox where id > $1 order by id limit $2)) o) w"
            " where before < $3) r on true order by r.id",
 };
-enum { C_XMIN = C_TIME + 1 };
+enum { C_XMIN = C_TIME + 1, C_NOW };
 
 /* Above every transaction id that was taken before.  It takes one, so it is asked only if there is
  * a gap to date. */
@@ -107,6 +109,7 @@ struct relay {
     struct outbox *outbox;
     struct db_session *session;
     struct bus_producer *producer;
+    struct beat *beat;   /* NULL: nobody wants to hear of it */
     struct arena *arena; /* one turn */
     int64_t low_water;
     struct gap gaps[outbox_gaps_max];
@@ -335,6 +338,7 @@ static bool produce_row(struct relay *r, const struct db_rows *rows, size_t i)
         size_t n = db_get_texts(r->arena, rows, i, C_ALSO_IDS, &ids);
         also = also < n ? also : n;
     }
+    beat_note(r->beat, db_str(rows, i, C_KEY));
     if (!f)
         f = flight_add(r, id, 1 + (unsigned)also);
     while (f->sent < f->messages) {
@@ -415,6 +419,17 @@ static int relay_late(struct relay *r, bool *ret_all, struct err *err)
     return 0;
 }
 
+/* Was that all there is?  Rows are cut off by their number and by their bytes. */
+static bool is_all(const struct db_rows *rows, size_t n)
+{
+    size_t bytes = 0, len;
+    for (size_t i = 0; i < n; i++) {
+        (void)db_cell(rows, i, C_PAYLOAD, &len);
+        bytes += len;
+    }
+    return n < outbox_rows_max && bytes < outbox_read_bytes_max;
+}
+
 /* *ret_full: there is more to read at once. */
 static int relay_read(struct relay *r, bool *ret_full, struct err *err)
 {
@@ -433,10 +448,12 @@ static int relay_read(struct relay *r, bool *ret_full, struct err *err)
     *ret_full = n >= outbox_rows_max;
     if (r->sweep)
         rc = relay_late(r, &all, err);
-    if (rc == 0 && all && (n == 0 || produce_rows(r, rows) == n))
+    bool told = rc == 0 && all && (n == 0 || produce_rows(r, rows) == n);
+    if (told)
         gaps_settle(r, db_get_i64(rows, 0, C_XMIN), n ? db_get_i64(rows, n - 1, C_ID) : INT64_MAX);
     if (rc == 0)
         rc = gaps_date(r, err);
+    beat_send(r->beat, told && is_all(rows, n) ? db_get_i64(rows, 0, C_NOW) : 0);
     if (n > 0)
         r->poll_ms = outbox_poll_first_ms;
     else if (r->poll_ms < outbox_poll_most_ms)
@@ -589,6 +606,8 @@ int relay_run(struct outbox *o, struct db_session *s, struct err *err)
     r->session = s;
     r->arena = arena_new();
     r->poll_ms = outbox_poll_first_ms;
+    if (o->conf.invalidations)
+        r->beat = beat_new(&o->conf);
     flights_clear(r);
     int rc = bus_producer_new(o->conf.brokers, o->conf.program, &r->producer, err);
     if (rc == 0)
@@ -596,6 +615,7 @@ int relay_run(struct outbox *o, struct db_session *s, struct err *err)
     /* Dropped with what it still holds: whoever owns the lock next starts at the lowest row that is
      * left. */
     bus_producer_free(r->producer);
+    beat_free(r->beat);
     flights_clear(r);
     arena_free(r->arena);
     free(r);

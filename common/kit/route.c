@@ -165,7 +165,8 @@ static int phase_handler(struct call *c, struct err *err)
 typedef int phase_fn(struct call *c, struct err *err);
 static phase_fn *const phases[] = {
     phase_match, route_authenticate, route_authorize, route_negotiate,   route_idempotency,
-    route_query, phase_body,         phase_handler,   route_conditional, route_represent,
+    route_recall, route_query, phase_body, phase_handler, route_conditional, route_represent,
+    route_keep,
 };
 
 /* --- the answer on the wire ----------------------------------------------------------------------
@@ -213,6 +214,8 @@ static void put_head(struct call *c, struct http_res *out)
                                      *c->req.raw_query ? "?" : "", c->req.raw_query));
     if (!c->leaf && c->allowed)
         http_res_header(out, "Allow", allow_text(a, c->allowed));
+    if (c->kept.status)
+        http_res_header(out, "Cache-Status", c->kept.status);
     for (size_t i = 0; i < res->nextra; i++)
         http_res_header(out, res->extra[i].name, res->extra[i].value);
 }

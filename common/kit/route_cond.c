@@ -144,8 +144,13 @@ static int must_match(const struct call *c, struct err *err)
 
 int route_conditional(struct call *c, struct err *err)
 {
-    struct res *res = &c->res;
     route_etag(c);
+    return route_condition(c, err);
+}
+
+int route_condition(struct call *c, struct err *err)
+{
+    struct res *res = &c->res;
     if (c->req.method != GET && c->req.method != HEAD)
         return 0;
     if (res->status != 200 || (!res->etag && !res->modified_s))

@@ -4,12 +4,13 @@
  * What the files of route share: route_match.c (paths), route.c (the pipeline), route_id.c (request
  * id, trace, client address), route_auth.c, route_query.c, route_accept.c (media types, codings),
  * route_cond.c (ETag, preconditions), route_repr.c (the answer in another form or coding),
- * route_problem.c, route_version.c (older versions of the API), route_deprecation.c, route_log.c
+ * route_cache.c (answers that are kept), route_problem.c, route_version.c (older versions of the API), route_deprecation.c, route_log.c
  * (log line, metrics, exchange log).
  */
 #include "common/base/log.h"
 #include "common/io/coding.h"
 #include "common/io/httpd.h"
+#include "common/kit/rcache.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
 
@@ -83,6 +84,14 @@ struct call {
     bool plain;                          /* and whether it may stay away */
     bool coded_body;                     /* the request's, which is refused */
     size_t unsent;                       /* 304: length of a form that was not made, or 0 */
+    struct {
+        struct rcache_key keys[2]; /* whoever reads alike; this reader */
+        size_t nkeys;
+        bool wanted; /* the answer is to be kept */
+        struct rcache_made made;
+        const char *status; /* Cache-Status (RFC 9211), or NULL */
+        size_t nextra;      /* headers that are the request's, not the answer's */
+    } kept;
     enum err_code failed;                /* E_OK: the handler's own answer */
     const char *detail;                  /* of the failure, for the log */
     int64_t end_us;
@@ -132,7 +141,11 @@ const char *route_deprecate(const struct call *c, struct http_res *out, const ch
 void route_etag(struct call *c); /* settles form and coding, and the tag of what will be sent */
 const char *route_tag(const struct call *c, const char *etag);   /* of the chosen form and coding */
 int route_represent(struct call *c, struct err *err) MUST_CHECK; /* what Accept asked for */
+/* route_cache.c */
+int route_recall(struct call *c, struct err *err) MUST_CHECK; /* the answer, if it is kept */
+int route_keep(struct call *c, struct err *err) MUST_CHECK;
 /* route_cond.c */
+int route_condition(struct call *c, struct err *err) MUST_CHECK; /* the tag is settled */
 int route_conditional(struct call *c, struct err *err) MUST_CHECK;
 /* route_problem.c */
 void route_problem(struct call *c, const struct err *err);

@@ -85,8 +85,10 @@ static bool shown(const struct field_def *f, const void *ctx)
 static void tell_total(struct call *c)
 {
     struct res *res = &c->res;
+    if (c->repr != REPR_CSV)
+        return;
     struct js total = js_get(js_get(js_of(res->body.data, res->body.len), "meta"), "total");
-    if (c->repr == REPR_CSV && js_kind(total) == JS_NUMBER)
+    if (js_kind(total) == JS_NUMBER)
         res_header(res, "X-Total-Count", arena_strndup(res->arena, total.s, total.n));
 }
 
@@ -104,7 +106,6 @@ static void convert(struct work *w)
     struct buf out;
     buf_init(&out, c->req.arena, c->res.body.len + c->res.body.len / 4 + 512, route_res_bytes_max);
     w->rc = repr_write((enum repr)c->repr, &src, &out, w->err);
-    tell_total(c);
     c->res.body = out;
     c->res.content_type = repr_types[c->repr].content_type;
 }
@@ -161,7 +162,8 @@ int route_represent(struct call *c, struct err *err)
     struct work w = { .c = c, .err = err, .coding = (enum coding)c->coding };
     if (c->repr == REPR_JSON && w.coding == CODING_IDENTITY)
         return 0;
-    if (res->status == 304 && res->etag && length_known(c, &c->unsent))
+    tell_total(c);
+    if (res->status == 304 && res->etag && !c->kept.wanted && length_known(c, &c->unsent))
         return 0;
     bool heavy = res->body.len > repr_inline_bytes ||
                  (w.coding != CODING_IDENTITY && res->body.len > coding_inline_bytes);

@@ -4,6 +4,7 @@
 #include "common/kit/metrics.h"
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
+#include "common/kit/rcache.h"
 #include "common/kit/route.h"
 
 enum {
@@ -91,6 +92,24 @@ static int get_readyz(struct req *req, struct res *res, struct err *err)
 /* --- metrics -------------------------------------------------------------------------------------
  */
 
+static void copy_rcache(struct rcache *c)
+{
+    static const char *const results[] = { "hit", "miss", "stale", "bypass" };
+    static const char *const sources[] = { "own", "stream" };
+    _Static_assert(ARRAY_LEN(results) == RCACHE_RESULTS_MAX_, "a name each");
+    struct rcache_stats s;
+    rcache_stats(c, &s);
+    for (size_t i = 0; i < ARRAY_LEN(results); i++)
+        metric_set(metric_cell(M_rcache_lookups, &results[i], 1), (int64_t)s.result[i]);
+    metric_set(metric_cell(M_rcache_changes, &sources[0], 1), (int64_t)s.own);
+    metric_set(metric_cell(M_rcache_changes, &sources[1], 1), (int64_t)s.told);
+    metric_gauge(M_rcache_stored, (int64_t)s.stored);
+    metric_gauge(M_rcache_evicted, (int64_t)s.evicted);
+    metric_gauge(M_rcache_bytes, (int64_t)s.bytes);
+    metric_gauge(M_rcache_entries, (int64_t)s.entries);
+    metric_gauge(M_rcache_behind_ms, s.behind_us < 0 ? -1 : s.behind_us / 1000);
+}
+
 /* Counters that a module keeps itself are copied when someone asks. */
 static void copy_stats(struct svc *svc)
 {
@@ -110,6 +129,8 @@ static void copy_stats(struct svc *svc)
         metric_gauge(M_db_errors, (int64_t)d.errors);
         metric_gauge(M_db_reconnects, (int64_t)d.reconnects);
     }
+    if (svc->rcache)
+        copy_rcache(svc->rcache);
     if (svc->tokens)
         metric_gauge(M_keys_known, (int64_t)tokens_count(svc->tokens));
     if (svc->outbox)

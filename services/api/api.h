@@ -11,6 +11,7 @@ struct api_conf {
     const char *require_if_match; /* plurals, separated by commas */
     int64_t revision_days;
     int64_t operation_lease_ms;
+    int64_t response_cache_bytes;
 };
 
 /* Made once, before svc_main, because routes and prepared statements are part of the definition. */

@@ -5,6 +5,7 @@
 #include "common/kit/migrate.h"
 #include "common/kit/operation.h"
 #include "common/kit/outbox.h"
+#include "common/kit/rcache.h"
 #include "common/kit/repr.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
@@ -46,6 +47,13 @@ static const struct conf_def conf_defs[] = {
      .offset = offsetof(struct api_conf, operation_lease_ms),
      .doc = "How long a replica has an accepted operation to itself; another one takes it over "
              "after that." },
+    { .name = "CMS365_RESPONSE_CACHE_BYTES",
+     .type = CONF_INT,
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 30,
+     .offset = offsetof(struct api_conf, response_cache_bytes),
+     .doc = "Memory of the response cache, all of it; 0: no answers are kept." },
     { 0 },
 };
 
@@ -67,7 +75,16 @@ int api_require_if_match(const struct api *api, const char *list, struct err *er
 static int init(struct svc *svc, struct err *err)
 {
     const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
-    return api_require_if_match(the_api(), conf->require_if_match, err);
+    int rc = api_require_if_match(the_api(), conf->require_if_match, err);
+    if (!rc && conf->response_cache_bytes)
+        rc = rcache_new((size_t)conf->response_cache_bytes, &svc->rcache, err);
+    return rc;
+}
+
+static void done(struct svc *svc)
+{
+    rcache_free(svc->rcache);
+    svc->rcache = NULL;
 }
 
 static const struct job_def jobs[] = {
@@ -76,6 +93,8 @@ static const struct job_def jobs[] = {
      api_operations_job },
     { "revisions", "Drops former states past their time.", api_revisions_job },
     { "counts", "Folds the shards of the totals.", api_counts_job },
+    { "cache-follow", "Hears of changes of other replicas (response cache).", rcache_follow_job },
+    { "cache-due", "Knows what becomes visible next (response cache).", rcache_due_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { 0 },
 };
@@ -125,6 +144,8 @@ const struct api *api_make(struct arena *a)
         .conf = conf_defs,
         .conf_size = sizeof(struct api_conf),
         .init = init,
+        .done = done,
+        .invalidations = "content.invalidations",
         .routes = routes,
         .jobs = jobs,
         .consumers = api_consumers,
