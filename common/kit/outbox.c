@@ -212,7 +212,7 @@ int outbox_start(struct svc *svc, struct outbox **ret, struct err *err)
                                               .brokers = svc->conf->kafka_brokers,
                                               .db = svc_db_conf(svc),
                                               .drain_ms = svc->conf->drain_ms,
-                                              .invalidations = svc->def->invalidations },
+                                              .invalidations = svc->invalidations },
                        ret, err);
 }
 

@@ -44,7 +44,8 @@ void beat_free(struct beat *b)
     struct err ignored;
     if (!b)
         return;
-    if (b->producer && bus_flush(b->producer, 100, &ignored)) /* the next relay begins anew anyway */
+    if (b->producer &&
+        bus_flush(b->producer, 100, &ignored)) /* the next relay begins anew anyway */
         log_debug("beat.unsent", kv_s("why", ignored.msg));
     bus_producer_free(b->producer);
     arena_free(b->arena);

@@ -5,15 +5,16 @@
  * that decides their bytes, and used again until something that they were made of is changed.
  *
  * Exact.  Changes are numbered.  An entry knows the number of the last change before its first
- * statement was sent (its token) and what it was made of: one row, whole entities, a moment at which
- * something becomes visible by itself.  A change gives its number to the row and the entity; an entry
- * whose token is smaller than a number of what it was made of is never used.  So it does not matter
- * whether a reader that was under way during a change stores its answer before or after it.
+ * statement was sent (its token) and what it was made of: one row, whole entities, a moment at
+ * which something becomes visible by itself.  A change gives its number to the row and the entity;
+ * an entry whose token is smaller than a number of what it was made of is never used.  So it does
+ * not matter whether a reader that was under way during a change stores its answer before or after
+ * it.
  *
  * Own changes are told (rcache_wrote) after their commit and before their answer, those of other
  * replicas by the topic content.invalidations (common/kit/rcache_follow.c), which also says up to
- * which moment it has told all; when that is more than rcache_behind_ms_max ago, nothing is answered
- * from here (rulings.md 1).
+ * which moment it has told all; when that is more than rcache_behind_ms_max ago, nothing is
+ * answered from here (rulings.md 1).
  *
  * Bounded.  bytes_max holds all of it, tables too; what a request still sends after it was thrown
  * out counts until it is sent.  An answer is stored when its key is asked for a second time within
@@ -31,7 +32,7 @@
 enum {
     rcache_bytes_min = 1024 * 1024,
     rcache_shards = 8,
-    rcache_seen_slots = 1024,  /* of a shard */
+    rcache_seen_slots = 1024, /* of a shard */
     rcache_key_bytes_max = 1024,
     rcache_extra_max = 8,
     rcache_rows = 4096,        /* numbers of rows: two rows of one number only cost a hit */
@@ -47,20 +48,22 @@ struct svc;
 int rcache_new(size_t bytes_max, struct rcache **ret, struct err *err) MUST_CHECK;
 void rcache_free(struct rcache *c); /* NULL is fine; no entry may be in use */
 
-/* A row was changed and is committed, or may be; id 0: which ones is not known.  `c` NULL is fine. */
+/* A row was changed and is committed, or may be; id 0: which ones is not known.  `c` NULL is fine.
+ */
 void rcache_wrote(struct rcache *c, const struct entity_def *e, int64_t id);
 
 /* --- what an answer is made of: filled by the handler as it reads */
 struct rcache_made {
     struct rcache *cache;
     uint64_t token;
-    uint32_t entities;        /* bits: any row of these */
+    uint32_t entities;                   /* bits: any row of these */
     const struct entity_def *row_entity; /* and this row, or NULL */
     int64_t row;
-    int64_t until_us;         /* monotonic: something becomes visible then by itself */
-    int64_t due_us[rcache_entities_max]; /* when the next row of the entity becomes visible; 0: not known */
-    bool said;                /* the handler has said what it is made of; else it is not kept */
-    bool personal;            /* the reader's id is part of it */
+    int64_t until_us;                    /* monotonic: something becomes visible then by itself */
+    int64_t due_us[rcache_entities_max]; /* when the next row of the entity becomes visible; 0: not
+                                            known */
+    bool said;     /* the handler has said what it is made of; else it is not kept */
+    bool personal; /* the reader's id is part of it */
     bool never;
 };
 /* All of these do nothing if m is NULL. */
@@ -86,8 +89,8 @@ struct rcache_answer { /* of a 200, coded as it is sent */
     size_t nextra;
 };
 enum rcache_result { RCACHE_HIT, RCACHE_MISS, RCACHE_STALE, RCACHE_BYPASS, RCACHE_RESULTS_MAX_ };
-/* Tries each key in turn.  A hit holds *ret until rcache_release.  *ret_wanted, on a miss: an answer
- * under one of these keys is worth storing. */
+/* Tries each key in turn.  A hit holds *ret until rcache_release.  *ret_wanted, on a miss: an
+ * answer under one of these keys is worth storing. */
 enum rcache_result rcache_find(struct rcache *c, const struct rcache_key *keys, size_t n,
                                struct rcache_entry **ret, bool *ret_wanted);
 const struct rcache_answer *rcache_answer(const struct rcache_entry *e);
@@ -119,7 +122,8 @@ struct rcache_stats {
 };
 void rcache_stats(struct rcache *c, struct rcache_stats *ret);
 
-/* The program's jobs (struct job_def): hear of changes; know the database's clock and what is due. */
+/* The program's jobs (struct job_def): hear of changes; know the database's clock and what is due.
+ */
 void rcache_follow_job(struct svc *svc);
 void rcache_due_job(struct svc *svc);
 #endif

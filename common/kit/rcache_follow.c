@@ -119,7 +119,7 @@ void rcache_follow_job(struct svc *svc)
         struct bus_msg *m;
         size_t n = 0;
         struct err err;
-        int rc = r ? 0 : bus_reader_new(svc->conf->kafka_brokers, svc->def->invalidations, &r, &err);
+        int rc = r ? 0 : bus_reader_new(svc->conf->kafka_brokers, svc->invalidations, &r, &err);
         if (!rc) {
             bus_reader_from_end(r);
             rc = bus_read(r, f.a, read_max, read_ms, &m, &n, &err);

@@ -61,7 +61,7 @@ struct rcache_shard {
 struct rcache {
     struct rcache_gens gens;
     int64_t fresh_until_us; /* atomic */
-    uint64_t own, told; /* atomic */
+    uint64_t own, told;     /* atomic */
     uint64_t seed;
     size_t fixed_bytes, bytes_max;
     struct rcache_shard shards[rcache_shards];

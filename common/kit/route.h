@@ -51,9 +51,9 @@ enum route_flag {
                               * there in every representation (common/kit/repr.h) */
     ROUTE_PATCHES = 1 << 11, /* with MERGE: a JSON Patch too; the handler asks the media type */
     ROUTE_PREFER = 1 << 13,  /* takes Prefer: return=minimal, and then answers 204 unless 201 */
-    ROUTE_CACHED = 1 << 14, /* answers may be kept: the handler says what they are made of
-                             * (req.made), and looks at nothing else of the request than its path,
-                             * query, form and principal */
+    ROUTE_CACHED = 1 << 14,  /* answers may be kept: the handler says what they are made of
+                              * (req.made), and looks at nothing else of the request than its path,
+                              * query, form and principal */
     ROUTE_BULK = 1 << 12,    /* takes operations on the entity, answers with the result of each */
 };
 struct route {
@@ -120,10 +120,10 @@ struct req {
     const char *request_id, *traceparent;
     const char *client_addr;
     int64_t now_us;
-    struct http_req *http; /* opaque here; req_header reads it */
+    struct http_req *http;    /* opaque here; req_header reads it */
     struct rcache_made *made; /* what the answer is made of, for the response cache, or NULL */
-    struct db_tx *tx;      /* set: what crud does joins this transaction.  NULL over HTTP */
-    bool tx_bare;          /* a statement that fails ends it: no savepoint around each */
+    struct db_tx *tx;         /* set: what crud does joins this transaction.  NULL over HTTP */
+    bool tx_bare;             /* a statement that fails ends it: no savepoint around each */
 };
 const char *req_header(const struct req *req, const char *name);
 const char *req_arg(const struct req *req, const char *name); /* first value or NULL */

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* strcasestr */
 /* Answers that are kept: looked for after everything that may refuse the request, and before its
  * query is even split; put away once they have the form in which they are sent.  A hit never parks
  * (rulings.md 2) and copies nothing: the arena of the request holds the entry until it is sent. */
@@ -16,13 +17,22 @@ static const char *const statuses[RCACHE_RESULTS_MAX_] = {
 static const char stored_miss[] = "cms365; fwd=miss; stored";
 static const char stored_stale[] = "cms365; fwd=stale; stored";
 
+static const char asked_past[] = "cms365; fwd=request";
+
+/* RFC 9111 §5.2.1: the client wants to know it from the source. */
+static bool asks_past(const struct call *c)
+{
+    const char *s = http_header(c->http, "Cache-Control");
+    return s && (strcasestr(s, "no-cache") || strcasestr(s, "no-store"));
+}
+
 static bool is_read(const struct call *c)
 {
     return c->req.method == GET || c->req.method == HEAD;
 }
 
-/* All that decides an answer's bytes: the row, the address, the form and coding, and what the reader
- * may see.  `uid` 0: for whoever reads alike. */
+/* All that decides an answer's bytes: the row, the address, the form and coding, and what the
+ * reader may see.  `uid` 0: for whoever reads alike. */
 static bool make_key(struct call *c, int64_t uid, struct rcache_key *ret)
 {
     const struct principal *who = &c->req.who;
@@ -32,7 +42,7 @@ static bool make_key(struct call *c, int64_t uid, struct rcache_key *ret)
         scope_set scopes;
         uint32_t role;
         unsigned char repr, coding, plain, credential;
-    } head = { c->leaf->route, uid,      who->scopes, (uint32_t)who->role,
+    } head = { c->leaf->route, uid,       who->scopes, (uint32_t)who->role,
                c->repr,        c->coding, c->plain,    c->credential };
     size_t path = strlen(c->req.path), query = strlen(c->req.raw_query);
     if (path + query > rcache_key_bytes_max)
@@ -73,13 +83,16 @@ int route_recall(struct call *c, struct err *err)
     if (!cache || !is_read(c) || !(c->leaf->route->flags & ROUTE_CACHED) || c->http->body_n)
         return 0;
     c->kept.nextra = c->res.nextra;
+    if (asks_past(c)) {
+        c->kept.status = asked_past;
+        return 0;
+    }
     if (!make_key(c, 0, &c->kept.keys[0]))
         return 0;
     c->kept.nkeys = 1;
     if (c->req.who.user_id && make_key(c, c->req.who.user_id, &c->kept.keys[1]))
         c->kept.nkeys++;
-    enum rcache_result found =
-        rcache_find(cache, c->kept.keys, c->kept.nkeys, &e, &c->kept.wanted);
+    enum rcache_result found = rcache_find(cache, c->kept.keys, c->kept.nkeys, &e, &c->kept.wanted);
     c->kept.status = statuses[found];
     if (found == RCACHE_HIT) {
         take(c, e);
@@ -108,8 +121,8 @@ int route_keep(struct call *c, struct err *err)
                                .link = res->link,
                                .modified_s = res->modified_s };
     (void)err;
-    if (!c->kept.wanted || !m->said || (res->status != 200 && res->status != 304) ||
-        c->unsent || !res->body.len)
+    if (!c->kept.wanted || !m->said || (res->status != 200 && res->status != 304) || c->unsent ||
+        !res->body.len)
         return 0;
     for (size_t i = c->kept.nextra; i < res->nextra; i++) {
         if (str_eq(res->extra[i].name, "Content-Encoding"))

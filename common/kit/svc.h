@@ -63,7 +63,6 @@ struct svc_def {
     const struct svc_verb *verbs;       /* ends at .name NULL, or NULL */
     const struct migration *migrations; /* ends at .version 0 */
     const struct db_stmt *const *fast;  /* DB_FAST statements, NULL-ended, or NULL */
-    const char *invalidations; /* topic that the relay tells of changed rows, or NULL */
     /* Before anything is opened, also for --contract: composes routes and statements that tables
      * give, by setting svc->routes and svc->fast (in svc->arena).  Or NULL. */
     int (*prepare)(struct svc *svc, struct err *err);
@@ -83,6 +82,8 @@ struct svc {
     struct outbox *outbox;
     struct key_uses *key_uses; /* NULL: the program has no outbox to tell of them */
     struct rcache *rcache;     /* made by init; NULL: answers are not kept */
+    const char
+        *invalidations; /* topic that the relay tells of changed rows, set by prepare; or NULL */
     struct workers *workers;
     const struct route *const *routes; /* the definition's, or what prepare made */
     const struct db_stmt *const *fast;

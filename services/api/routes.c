@@ -72,6 +72,15 @@ int api_require_if_match(const struct api *api, const char *list, struct err *er
     return 0;
 }
 
+static int prepare(struct svc *svc, struct err *err)
+{
+    const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
+    (void)err;
+    if (conf->response_cache_bytes)
+        svc->invalidations = "content.invalidations";
+    return 0;
+}
+
 static int init(struct svc *svc, struct err *err)
 {
     const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
@@ -145,7 +154,7 @@ const struct api *api_make(struct arena *a)
         .conf_size = sizeof(struct api_conf),
         .init = init,
         .done = done,
-        .invalidations = "content.invalidations",
+        .prepare = prepare,
         .routes = routes,
         .jobs = jobs,
         .consumers = api_consumers,

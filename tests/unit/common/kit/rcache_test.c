@@ -76,22 +76,22 @@ static void an_answer_lives_until_what_it_was_made_of_changes(void **state)
         int64_t id;
         bool dies;
     } cases[] = {
-        { "post", false, VC_PUBLIC, "post", 7, true },
-        { "post", false, VC_PUBLIC, "post", 8, false },
-        { "post", false, VC_PUBLIC, "post", 0, true }, /* which one is not known */
-        { "post", false, VC_ADMIN, "user", 7, false },
-        { "post", true, VC_ADMIN, "post", 8, true },
-        { "post", true, VC_ADMIN, "user", 8, false },
-        { "company", true, VC_PUBLIC, "company", 1, true },
-        { "company", true, VC_PUBLIC, "media", 1, false },
+        { "post",    false, VC_PUBLIC, "post",    7, true  },
+        { "post",    false, VC_PUBLIC, "post",    8, false },
+        { "post",    false, VC_PUBLIC, "post",    0, true  }, /* which one is not known */
+        { "post",    false, VC_ADMIN,  "user",    7, false },
+        { "post",    true,  VC_ADMIN,  "post",    8, true  },
+        { "post",    true,  VC_ADMIN,  "user",    8, false },
+        { "company", true,  VC_PUBLIC, "company", 1, true  },
+        { "company", true,  VC_PUBLIC, "media",   1, false },
         /* A person is public by a post, media by whatever shows it. */
-        { "user", false, VC_PUBLIC, "post", 8, true },
-        { "user", false, VC_OWN, "post", 8, true },
-        { "user", false, VC_ALL, "post", 8, false },
-        { "media", false, VC_PUBLIC, "company", 8, true },
-        { "media", false, VC_PUBLIC, "post", 8, true },
-        { "media", false, VC_PUBLIC, "media", 8, false },
-        { "media", true, VC_ADMIN, "company", 8, false },
+        { "user",    false, VC_PUBLIC, "post",    8, true  },
+        { "user",    false, VC_OWN,    "post",    8, true  },
+        { "user",    false, VC_ALL,    "post",    8, false },
+        { "media",   false, VC_PUBLIC, "company", 8, true  },
+        { "media",   false, VC_PUBLIC, "post",    8, true  },
+        { "media",   false, VC_PUBLIC, "media",   8, false },
+        { "media",   true,  VC_ADMIN,  "company", 8, false },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -230,7 +230,8 @@ static int64_t load(const int64_t *p)
 
 static void write_one(int row)
 {
-    int64_t v = __atomic_add_fetch(&database[row], 1, __ATOMIC_SEQ_CST), seen = load(&acknowledged[row]);
+    int64_t v = __atomic_add_fetch(&database[row], 1, __ATOMIC_SEQ_CST),
+            seen = load(&acknowledged[row]);
     rcache_wrote(cache, post, row + 1);
     while (seen < v && !__atomic_compare_exchange_n(&acknowledged[row], &seen, v, false,
                                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
