@@ -10,6 +10,9 @@ from support import stack  # noqa: E402
 @pytest.fixture(scope="session", autouse=True)
 def running_stack():
     assert stack.URL and stack.ADMIN_KEY, "no stack: run ./dev up first, or ./dev test, which starts its own"
+    yield
+    if stack.COMPARED["equal"]:
+        print(f"\n{stack.COMPARED['equal']} reads were as fresh ones, {stack.COMPARED['hits']} from the response cache")
 
 
 @pytest.fixture
