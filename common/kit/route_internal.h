@@ -4,8 +4,8 @@
  * What the files of route share: route_match.c (paths), route.c (the pipeline), route_id.c (request
  * id, trace, client address), route_auth.c, route_query.c, route_accept.c (media types, codings),
  * route_cond.c (ETag, preconditions), route_repr.c (the answer in another form or coding),
- * route_cache.c (answers that are kept), route_problem.c, route_version.c (older versions of the API), route_deprecation.c, route_log.c
- * (log line, metrics, exchange log).
+ * route_cache.c (answers that are kept), route_problem.c, route_version.c (older versions of the
+ * API), route_deprecation.c, route_log.c (log line, metrics, exchange log).
  */
 #include "common/base/log.h"
 #include "common/io/coding.h"
@@ -92,8 +92,8 @@ struct call {
         const char *status; /* Cache-Status (RFC 9211), or NULL */
         size_t nextra;      /* headers that are the request's, not the answer's */
     } kept;
-    enum err_code failed;                /* E_OK: the handler's own answer */
-    const char *detail;                  /* of the failure, for the log */
+    enum err_code failed; /* E_OK: the handler's own answer */
+    const char *detail;   /* of the failure, for the log */
     int64_t end_us;
     struct log_context log;
 };

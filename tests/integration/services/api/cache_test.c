@@ -44,42 +44,44 @@ static void each_write_that_changes_a_row_is_told_once(void **state)
     id = arena_printf(fx.a, "%lld", (long long)make("one"));
     ids = arena_printf(fx.a, "{\"ids\":[%s,%lld],\"patch\":{\"city\":\"B\"}}", id,
                        (long long)make("two"));
-    const char *each =
-        arena_printf(fx.a, "[{\"op\":\"update\",\"id\":%s,\"data\":{\"city\":\"C\"}},"
-                           "{\"op\":\"create\",\"data\":{\"name\":\"three\"}},"
-                           "{\"op\":\"delete\",\"id\":%s}]",
-                     id, id);
-    const char *half = arena_printf(fx.a, "[{\"op\":\"update\",\"id\":%s,\"data\":{\"city\":\"D\"}},"
-                                          "{\"op\":\"update\",\"id\":999999,\"data\":{}}]",
+    const char *each = arena_printf(fx.a,
+                                    "[{\"op\":\"update\",\"id\":%s,\"data\":{\"city\":\"C\"}},"
+                                    "{\"op\":\"create\",\"data\":{\"name\":\"three\"}},"
+                                    "{\"op\":\"delete\",\"id\":%s}]",
+                                    id, id);
+    const char *half = arena_printf(fx.a,
+                                    "[{\"op\":\"update\",\"id\":%s,\"data\":{\"city\":\"D\"}},"
+                                    "{\"op\":\"update\",\"id\":999999,\"data\":{}}]",
                                     id);
     const struct {
         struct ask ask;
         int status;
         uint64_t told;
     } steps[] = {
-        { { "GET", "companies", id, .who = &admin }, 200, 0 },
-        { { "POST", "companies", .body = "{\"name\":\"k\"}", .key = "k1", .who = &admin }, 201, 1 },
-        { { "POST", "companies", .body = "{\"name\":\"k\"}", .key = "k1", .who = &admin }, 201, 0 },
-        { { "POST", "companies", .body = "{\"name\":7}", .who = &admin }, 422, 0 },
-        { { "POST", "companies", .body = "{\"name\":\"k\"}", .who = &anonymous }, 403, 0 },
-        { { "PATCH", "companies", id, .body = "{\"city\":\"A\"}", .who = &admin }, 200, 1 },
-        { { "PATCH", "companies", id, .body = "{\"meta\":{\"a\":1}}", .who = &admin }, 200, 1 },
-        { { "PATCH", "companies", "999999", .body = "{\"city\":\"A\"}", .who = &admin }, 404, 0 },
-        { { "PUT", "companies", id, .body = "{\"name\":\"one\"}", .who = &admin }, 200, 1 },
-        { { "PUT", "companies", "slug:four", .body = "{\"name\":\"four\"}", .who = &admin }, 201, 1 },
+        { { "GET", "companies", id, .who = &admin },                                         200, 0 },
+        { { "POST", "companies", .body = "{\"name\":\"k\"}", .key = "k1", .who = &admin },   201, 1 },
+        { { "POST", "companies", .body = "{\"name\":\"k\"}", .key = "k1", .who = &admin },   201, 0 },
+        { { "POST", "companies", .body = "{\"name\":7}", .who = &admin },                    422, 0 },
+        { { "POST", "companies", .body = "{\"name\":\"k\"}", .who = &anonymous },            403, 0 },
+        { { "PATCH", "companies", id, .body = "{\"city\":\"A\"}", .who = &admin },           200, 1 },
+        { { "PATCH", "companies", id, .body = "{\"meta\":{\"a\":1}}", .who = &admin },       200, 1 },
+        { { "PATCH", "companies", "999999", .body = "{\"city\":\"A\"}", .who = &admin },     404, 0 },
+        { { "PUT", "companies", id, .body = "{\"name\":\"one\"}", .who = &admin },           200, 1 },
+        { { "PUT", "companies", "slug:four", .body = "{\"name\":\"four\"}", .who = &admin },
+         201,                                                                                     1 },
         { { "PUT", "companies", "slug:four", .body = "{\"name\":\"4\"}", .key = "k2",
             .who = &admin },
-          200, 1 },
-        { { "PATCH", "companies", .body = ids, .who = &admin }, 200, 2 },
-        { { "PATCH", "companies", .body = each, .query = "dry_run=true", .who = &admin }, 200, 0 },
-        { { "PATCH", "companies", .body = half, .who = &admin }, 404, 0 }, /* rolled back */
-        { { "PATCH", "companies", .body = half, .query = "atomic=false", .who = &admin }, 207, 1 },
-        { { "PATCH", "companies", .body = each, .key = "k3", .who = &admin }, 200, 3 },
-        { { "PATCH", "companies", .body = each, .key = "k3", .who = &admin }, 200, 0 },
-        { { "RESTORE", "companies", id, .who = &admin }, 200, 1 },
-        { { "DELETE", "companies", id, .who = &admin }, 204, 1 },
-        { { "RESTORE", "companies", id, .key = "k4", .who = &admin }, 200, 1 },
-        { { "DELETE", "companies", id, .query = "purge=true", .who = &admin }, 204, 1 },
+         200,                                                                                     1 },
+        { { "PATCH", "companies", .body = ids, .who = &admin },                              200, 2 },
+        { { "PATCH", "companies", .body = each, .query = "dry_run=true", .who = &admin },    200, 0 },
+        { { "PATCH", "companies", .body = half, .who = &admin },                             404, 0 }, /* rolled back */
+        { { "PATCH", "companies", .body = half, .query = "atomic=false", .who = &admin },    207, 1 },
+        { { "PATCH", "companies", .body = each, .key = "k3", .who = &admin },                200, 3 },
+        { { "PATCH", "companies", .body = each, .key = "k3", .who = &admin },                200, 0 },
+        { { "RESTORE", "companies", id, .who = &admin },                                     200, 1 },
+        { { "DELETE", "companies", id, .who = &admin },                                      204, 1 },
+        { { "RESTORE", "companies", id, .key = "k4", .who = &admin },                        200, 1 },
+        { { "DELETE", "companies", id, .query = "purge=true", .who = &admin },               204, 1 },
     };
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         uint64_t before = told();
@@ -155,12 +157,13 @@ static void what_commands_and_jobs_change_is_told_when_it_is_committed(void **st
     assert_int_equal(told(), before);
     a.fail = false;
     fx_check(db_tx(fx.svc.db, fx.a, command_tx, &a, &err), &err);
-    assert_int_equal(a.during, before); /* a reader who came then would have found the row as it was */
+    assert_int_equal(a.during,
+                     before); /* a reader who came then would have found the row as it was */
     assert_int_equal(told(), before + 1);
     assert_int_equal(fx_int("SELECT count(*) FROM companies WHERE name = 'told'"), 1);
-    const struct crud_change change = {
-        .body = json_in(fx.a, json_pack("{s:s}", "name", "by itself")), .actor = "test"
-    };
+    const struct crud_change change = { .body =
+                                            json_in(fx.a, json_pack("{s:s}", "name", "by itself")),
+                                        .actor = "test" };
     fx_check(crud_apply(&fx.svc, fx.a, companies(), &change, &id, &err), &err);
     assert_int_equal(told(), before + 2);
 }

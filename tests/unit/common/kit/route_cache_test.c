@@ -1,4 +1,5 @@
-/* Kept answers in the pipeline: the same bytes, no parking, and every phase before them still runs. */
+/* Kept answers in the pipeline: the same bytes, no parking, and every phase before them still runs.
+ */
 #define _GNU_SOURCE /* strcasestr */
 #include "common/kit/rcache.h"
 
@@ -87,7 +88,7 @@ static uint64_t suspended(void)
 static void the_third_answer_is_a_kept_one_and_the_same(void **state)
 {
     static const struct exchange first[] = {
-        { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("fwd=miss"), HEAD_OF_IT) },
+        { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("fwd=miss"),         HEAD_OF_IT) },
         { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("fwd=miss; stored"), HEAD_OF_IT) },
     };
     static const struct exchange hits[] = {
@@ -111,9 +112,9 @@ static void the_third_answer_is_a_kept_one_and_the_same(void **state)
 static void a_change_ends_it(void **state)
 {
     static const struct exchange get[] = {
-        { "GET /c/things/7", NULL, NULL, 200, HAS("200") },
+        { "GET /c/things/7", NULL, NULL, 200, HAS("200")                      },
         { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("fwd=miss; stored")) },
-        { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("hit")) },
+        { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("hit"))              },
     };
     static const struct exchange after = { "GET /c/things/7", NULL, NULL, 200,
                                            HAS(STATUS("fwd=stale; stored")) };
@@ -173,8 +174,8 @@ static void the_phases_before_it_still_refuse(void **state)
 static void a_deaf_replica_asks_each_time(void **state)
 {
     static const struct exchange list[] = {
-        { "GET /c/things/7", NULL, NULL, 200, HAS("200") },
-        { "GET /c/things/7", NULL, NULL, 200, HAS("stored") },
+        { "GET /c/things/7", NULL, NULL, 200, HAS("200")         },
+        { "GET /c/things/7", NULL, NULL, 200, HAS("stored")      },
         { "GET /c/things/7", NULL, NULL, 200, HAS(STATUS("hit")) },
     };
     static const struct exchange deaf = { "GET /c/things/7", NULL, NULL, 200,
@@ -191,8 +192,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        T(the_third_answer_is_a_kept_one_and_the_same), T(a_change_ends_it),
-        T(what_decides_the_bytes_is_in_the_key),        T(the_phases_before_it_still_refuse),
+        T(the_third_answer_is_a_kept_one_and_the_same),
+        T(a_change_ends_it),
+        T(what_decides_the_bytes_is_in_the_key),
+        T(the_phases_before_it_still_refuse),
         T(a_deaf_replica_asks_each_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
