@@ -49,7 +49,7 @@ static const struct conf_def conf_defs[] = {
              "after that." },
     { .name = "CMS365_RESPONSE_CACHE_BYTES",
      .type = CONF_INT,
-     .fallback = "0",
+     .fallback = "8388608",
      .min = 0,
      .max = 1 << 30,
      .offset = offsetof(struct api_conf, response_cache_bytes),
