@@ -29,13 +29,15 @@ int crud_query(const struct req *req, const struct db_stmt *s, const struct db_v
 struct change {
     struct rcache *cache;
     const struct entity_def *e;
-    int64_t id; /* 0: not known */
+    const struct db_rows *rows; /* NULL: which ones is not known */
 };
 
 static void tell(void *ctx)
 {
     const struct change *ch = ctx;
-    rcache_wrote(ch->cache, ch->e, ch->id);
+    size_t n = ch->rows ? db_nrows(ch->rows) : 1;
+    for (size_t i = 0; i < n; i++)
+        rcache_wrote(ch->cache, ch->e, ch->rows ? db_get_i64(ch->rows, i, WR_ID) : 0);
 }
 
 int crud_change_query(const struct req *req, const struct crud *c, const struct db_stmt *s,
@@ -47,7 +49,7 @@ int crud_change_query(const struct req *req, const struct crud *c, const struct 
     if (!ch.cache || (rc >= 0 && !db_nrows(*ret)))
         return rc;
     if (rc >= 0)
-        ch.id = db_get_i64(*ret, 0, WR_ID);
+        ch.rows = *ret;
     if (!req->tx) {
         /* Of what was refused nothing is there.  Of what was not answered something may be. */
         if (rc >= 0 || err_http(err->code) >= 500)

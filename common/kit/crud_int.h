@@ -30,8 +30,8 @@ struct crud {
 /* In the request's transaction if it has one, else by itself. */
 int crud_query(const struct req *req, const struct db_stmt *s, const struct db_val *v, size_t n,
                struct db_rows **ret, struct err *err) MUST_CHECK;
-/* The same for a statement that changes a row of e, and answers its id first: the response cache
- * hears of it when it is committed. */
+/* The same for a statement that changes rows of c's entity, and answers the id of each first: the
+ * response cache hears of them when they are committed.  No other way leads to such a statement. */
 int crud_change_query(const struct req *req, const struct crud *c, const struct db_stmt *s,
                       const struct db_val *v, size_t n, struct db_rows **ret,
                       struct err *err) MUST_CHECK;
