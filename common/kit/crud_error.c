@@ -32,12 +32,17 @@ struct change {
     const struct db_rows *rows; /* NULL: which ones is not known */
 };
 
+void crud_tell_changed(struct rcache *cache, const struct entity_def *e, const struct db_rows *rows)
+{
+    size_t n = rows ? db_nrows(rows) : 1;
+    for (size_t i = 0; i < n; i++)
+        rcache_wrote(cache, e, rows ? db_get_i64(rows, i, WR_ID) : 0);
+}
+
 static void tell(void *ctx)
 {
     const struct change *ch = ctx;
-    size_t n = ch->rows ? db_nrows(ch->rows) : 1;
-    for (size_t i = 0; i < n; i++)
-        rcache_wrote(ch->cache, ch->e, ch->rows ? db_get_i64(ch->rows, i, WR_ID) : 0);
+    crud_tell_changed(ch->cache, ch->e, ch->rows);
 }
 
 int crud_change_query(const struct req *req, const struct crud *c, const struct db_stmt *s,

@@ -6,6 +6,7 @@
 #include "common/kit/shape.h"
 #include "common/kit/sqlgen.h"
 
+struct rcache;
 struct crud_reads { /* of one visibility class */
     struct rowplan plan, plan_total;
     struct db_stmt get, slug, by_ids, why;
@@ -35,6 +36,10 @@ int crud_query(const struct req *req, const struct db_stmt *s, const struct db_v
 int crud_change_query(const struct req *req, const struct crud *c, const struct db_stmt *s,
                       const struct db_val *v, size_t n, struct db_rows **ret,
                       struct err *err) MUST_CHECK;
+/* Tells the response cache (NULL is fine) of committed changes: rows with their ids first, or NULL:
+ * which ones is not known. */
+void crud_tell_changed(struct rcache *cache, const struct entity_def *e,
+                       const struct db_rows *rows);
 /* NULL for a change by the program itself, which has no HTTP request. */
 const char *crud_header(const struct req *req, const char *name);
 bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
