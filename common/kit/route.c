@@ -12,6 +12,8 @@
 
 const char *req_header(const struct req *req, const char *name)
 {
+    if (req->made) /* its value is no part of the key that an answer is kept under */
+        req->made->never = true;
     return http_header(req->http, name);
 }
 
