@@ -51,9 +51,9 @@ enum route_flag {
                               * there in every representation (common/kit/repr.h) */
     ROUTE_PATCHES = 1 << 11, /* with MERGE: a JSON Patch too; the handler asks the media type */
     ROUTE_PREFER = 1 << 13,  /* takes Prefer: return=minimal, and then answers 204 unless 201 */
-    ROUTE_CACHED = 1 << 14, /* answers may be kept: the handler says what they are made of
-                             * (req.made), of no more of the request than its path, query, form and
-                             * principal.  An answer for which it read a header is not kept */
+    ROUTE_CACHED = 1 << 14,  /* answers may be kept: the handler says what they are made of
+                              * (req.made), of no more of the request than its path, query, form and
+                              * principal.  An answer for which it read a header is not kept */
     ROUTE_BULK = 1 << 12,    /* takes operations on the entity, answers with the result of each */
 };
 struct route {

@@ -46,8 +46,9 @@ static bool ask(struct conn *c)
 static void read_head(struct conn *c, const char *end)
 {
     int64_t length = 0;
-    int found = c->have > 12 ? (c->head[9] - '0') * 100 + (c->head[10] - '0') * 10 + (c->head[11] - '0')
-                             : 0;
+    int found = c->have > 12
+                    ? (c->head[9] - '0') * 100 + (c->head[10] - '0') * 10 + (c->head[11] - '0')
+                    : 0;
     char *p = strcasestr(c->head, "\r\nContent-Length:");
     if (p) {
         p += strlen("\r\nContent-Length:");
@@ -106,7 +107,8 @@ static int parse(char **argv, struct sockaddr_in *to, int64_t *conns, int64_t *s
         return fail("HOST:PORT");
     *colon = '\0';
     to->sin_family = AF_INET;
-    if (inet_pton(AF_INET, argv[1], &to->sin_addr) != 1 || !str_to_i64(colon + 1, 1, 65535, &port) ||
+    if (inet_pton(AF_INET, argv[1], &to->sin_addr) != 1 ||
+        !str_to_i64(colon + 1, 1, 65535, &port) ||
         !str_to_i64(argv[2], 1, connections_max, conns) || !str_to_i64(argv[3], 1, 3600, seconds))
         return fail("arguments");
     to->sin_port = htons((uint16_t)port);
