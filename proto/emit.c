@@ -29,6 +29,7 @@ json_t *emit_all(void)
         { "docs/reference/events.md",   emit_md_events   },
         { "docs/reference/scopes.md",   emit_md_scopes   },
         { "docs/reference/topics.md",   emit_md_topics   },
+        { "docs/reference/commands.md", emit_md_commands },
         { "docs/reference/metrics.md",  emit_md_metrics  },
         { "docs/api/types.d.ts",        emit_ts          },
         { "docs/api/v2.xsd",            emit_xsd         },

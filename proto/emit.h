@@ -31,6 +31,7 @@ void emit_md_errors(FILE *out);
 void emit_md_events(FILE *out);
 void emit_md_scopes(FILE *out);
 void emit_md_topics(FILE *out);
+void emit_md_commands(FILE *out);
 void emit_md_metrics(FILE *out);
 void emit_ts(FILE *out);
 

@@ -2,6 +2,7 @@
 
 #include "common/base/err.h"
 #include "common/base/str.h"
+#include "proto/command.h"
 #include "proto/names.h"
 
 #include <inttypes.h>
@@ -162,6 +163,27 @@ void emit_md_scopes(FILE *out)
             if (scope_has(role_scopes(roles[r].role), (enum scope)i))
                 fprintf(out, " `%s`", scopes[i].name);
         fprintf(out, " |\n");
+    }
+}
+
+void emit_md_commands(FILE *out)
+{
+    head(out, "Commands",
+         "What programs ask one another to do, as messages of a topic: the payload is one JSON "
+         "object, `ce_id` names the command for good, `ce_actor` says by whose rights "
+         "(`user:7 source:3`). Senders check it against this table, takers check it again.");
+    for (const struct command_def *c = commands; c->type; c++) {
+        fprintf(out,
+                "## %s\n\n%s Topic `%s`, schema `%s`.\n\n| field | type | | |\n|---|---|---|---|\n",
+                c->type, c->shape->doc, event_find(c->type)->topic, c->shape->name);
+        for (const struct field_def *f = c->shape->fields; f->name; f++) {
+            fprintf(out, "| `%s` | ", f->name);
+            put_type(out, f);
+            fputs(" | ", out);
+            put_marks(out, f);
+            fprintf(out, " | %s |\n", f->doc);
+        }
+        fprintf(out, "\n```json\n%s\n```\n\n", c->example);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "proto/fields.h"
 
 static const char *const states[] = { "active", "paused", NULL };
+static const char *const verifications[] = { "provider", "none", NULL };
 
 /* clang-format off */
 static const struct field_def fields[] = {
@@ -22,6 +23,10 @@ static const struct field_def fields[] = {
     { .name = "status", .type = F_ENUM, .flags = FF_NONNULL | FF_FILTER, .choices = states,
       .fallback = QUOTED("active"), .example = QUOTED("active"),
       .doc = "A paused source takes messages and holds them until it is active again." },
+    { .name = "verification", .type = F_ENUM, .flags = FF_NONNULL | FF_FILTER | FF_CREATE,
+      .choices = verifications, .fallback = QUOTED("provider"), .example = QUOTED("provider"),
+      .doc = "provider: as the provider signs; none: nothing is verified, which the provider none "
+             "needs said, with a reason." },
     { .name = "reason", .type = F_TEXT, .format = FMT_LINE, .max = 500,
       .example = QUOTED("The sender cannot sign; it is reached from one network only."),
       .doc = "Why nothing is verified; needed with the provider none." },
@@ -41,6 +46,10 @@ static const struct field_def fields[] = {
       .example = QUOTED("/id"),
       .doc = "Where a message's own id stands: a JSON pointer into the body, or header:Name. "
              "Absent: where the provider puts it, else the digest of the body." },
+    { .name = "order_by", .type = F_TEXT, .format = FMT_LINE, .max = 300, .example = QUOTED("/data/object/id"),
+      .doc = "Where the key stands of which messages are worked on one after the other, in the order "
+             "they came: a JSON pointer into the body, header:Name, or source (all of them). Absent: "
+             "none waits for another." },
     { .name = "rate_limit", .type = F_INT, .min = 1, .max = 1000000, .example = "600",
       .doc = "Messages a minute; more are answered 429." },
     { .name = "retention_days", .type = F_INT, .flags = FF_NONNULL, .min = 7, .max = 90,

@@ -2,8 +2,10 @@
 
 #include "common/base/str.h"
 
+#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 static const struct {
@@ -43,6 +45,20 @@ size_t mac_of(enum mac_alg alg, const struct sha256_part *key, const struct sha2
     len = mac_bytes_max;
     must(EVP_DigestSignFinal(ctx, out, &len));
     EVP_PKEY_free(k);
+    EVP_MD_CTX_free(ctx);
+    return len;
+}
+
+size_t digest_of(enum mac_alg alg, const struct sha256_part *parts, size_t n,
+                 unsigned char out[mac_bytes_max])
+{
+    unsigned len = 0;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    must(ctx && alg != MAC_NONE);
+    must(EVP_DigestInit_ex(ctx, macs[alg].md(), NULL));
+    for (size_t i = 0; i < n; i++)
+        must(EVP_DigestUpdate(ctx, parts[i].data, parts[i].n));
+    must(EVP_DigestFinal_ex(ctx, out, &len));
     EVP_MD_CTX_free(ctx);
     return len;
 }
@@ -108,26 +124,61 @@ int pubkey_parse(struct arena *a, enum pubkey_form form, const struct sha256_par
     return 0;
 }
 
-static bool kind_fits(const EVP_PKEY *k, enum sig_alg alg)
+static const struct sig_kind {
+    int type, bits_min, bits_max, salt; /* salt: PSS; 0: PKCS #1 v1.5 or no RSA */
+    const EVP_MD *(*md)(void);
+    bool raw; /* r and s as they are, not DER */
+} sigs[] = {
+    [SIG_ED25519] = { EVP_PKEY_ED25519, 253, 256, 0, NULL, false },
+    [SIG_ECDSA_SHA256] = { EVP_PKEY_EC, 256, 256, 0, EVP_sha256, false },
+    [SIG_ECDSA_P256_SHA256] = { EVP_PKEY_EC, 256, 256, 0, EVP_sha256, true },
+    [SIG_RSA_SHA1] = { EVP_PKEY_RSA, 2048, 16384, 0, EVP_sha1, false },
+    [SIG_RSA_SHA256] = { EVP_PKEY_RSA, 2048, 16384, 0, EVP_sha256, false },
+    [SIG_RSA_PSS_SHA512] = { EVP_PKEY_RSA, 2048, 16384, 64, EVP_sha512, false },
+};
+
+/* r and s as OpenSSL takes them; false: they are not 32 bytes each. */
+static bool raw_to_der(struct arena *a, const struct sha256_part *sig, struct sha256_part *ret)
 {
-    switch (alg) {
-    case SIG_ED25519:
-        return EVP_PKEY_get_base_id(k) == EVP_PKEY_ED25519;
-    case SIG_ECDSA_SHA256:
-        return EVP_PKEY_get_base_id(k) == EVP_PKEY_EC && EVP_PKEY_get_bits(k) == 256;
-    case SIG_RSA_SHA1:
-    case SIG_RSA_SHA256:
-        return EVP_PKEY_get_base_id(k) == EVP_PKEY_RSA && EVP_PKEY_get_bits(k) >= 2048;
-    }
-    return false;
+    const unsigned char *p = sig->data;
+    unsigned char *der = NULL;
+    if (sig->n != 64)
+        return false;
+    ECDSA_SIG *s = ECDSA_SIG_new();
+    must(s && ECDSA_SIG_set0(s, BN_bin2bn(p, 32, NULL), BN_bin2bn(p + 32, 32, NULL)));
+    int n = i2d_ECDSA_SIG(s, &der);
+    ECDSA_SIG_free(s);
+    must(n > 0);
+    ret->data = arena_strndup(a, (const char *)der, (size_t)n);
+    ret->n = (size_t)n;
+    OPENSSL_free(der);
+    return true;
+}
+
+static bool verify_all(EVP_PKEY *k, const struct sig_kind *kind, const struct sha256_part *text,
+                       const struct sha256_part *sig)
+{
+    EVP_PKEY_CTX *how = NULL;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    must(ctx != NULL);
+    bool ok = EVP_DigestVerifyInit(ctx, &how, kind->md ? kind->md() : NULL, NULL, k) == 1;
+    if (ok && kind->salt)
+        ok = EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) == 1 &&
+             EVP_PKEY_CTX_set_rsa_pss_saltlen(how, kind->salt) == 1;
+    ok = ok && EVP_DigestVerify(ctx, sig->data, sig->n, text->data, text->n) == 1;
+    EVP_MD_CTX_free(ctx);
+    return ok;
 }
 
 bool pubkey_verify(const struct pubkey *k, struct arena *a, enum sig_alg alg,
                    const struct sha256_part *parts, size_t n, const struct sha256_part *sig)
 {
-    const EVP_MD *md = alg == SIG_ED25519 ? NULL : alg == SIG_RSA_SHA1 ? EVP_sha1() : EVP_sha256();
+    const struct sig_kind *kind = &sigs[alg];
+    struct sha256_part der = *sig;
     size_t total = 0;
-    if (!kind_fits(k->k, alg))
+    int bits = EVP_PKEY_get_bits(k->k);
+    if (EVP_PKEY_get_base_id(k->k) != kind->type || bits < kind->bits_min ||
+        bits > kind->bits_max || (kind->raw && !raw_to_der(a, sig, &der)))
         return false;
     for (size_t i = 0; i < n; i++)
         total += parts[i].n;
@@ -137,10 +188,6 @@ bool pubkey_verify(const struct pubkey *k, struct arena *a, enum sig_alg alg,
             memcpy(at, parts[i].data, parts[i].n);
         at += parts[i].n;
     }
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    must(ctx != NULL);
-    bool ok = EVP_DigestVerifyInit(ctx, NULL, md, NULL, k->k) == 1 &&
-              EVP_DigestVerify(ctx, sig->data, sig->n, all, total) == 1;
-    EVP_MD_CTX_free(ctx);
-    return ok;
+    const struct sha256_part text = { all, total };
+    return verify_all(k->k, kind, &text, &der);
 }

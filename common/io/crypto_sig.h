@@ -10,11 +10,21 @@
 enum mac_alg { MAC_NONE, MAC_SHA1, MAC_SHA256, MAC_SHA384, MAC_SHA512 };
 enum { mac_bytes_max = 64 };
 enum mac_alg mac_find(const char *name); /* "sha256"; MAC_NONE if unknown */
+/* The plain hash of the parts in order; returns its length. */
+size_t digest_of(enum mac_alg alg, const struct sha256_part *parts, size_t n,
+                 unsigned char out[mac_bytes_max]);
 /* HMAC over the parts in order; returns its length. */
 size_t mac_of(enum mac_alg alg, const struct sha256_part *key, const struct sha256_part *parts,
               size_t n, unsigned char out[mac_bytes_max]);
 
-enum sig_alg { SIG_ED25519, SIG_ECDSA_SHA256, SIG_RSA_SHA1, SIG_RSA_SHA256 };
+enum sig_alg {
+    SIG_ED25519,
+    SIG_ECDSA_SHA256,      /* DER */
+    SIG_ECDSA_P256_SHA256, /* r and s, 32 bytes each (RFC 9421 §3.3.4) */
+    SIG_RSA_SHA1,
+    SIG_RSA_SHA256,
+    SIG_RSA_PSS_SHA512, /* MGF1 with SHA-512, salt of 64 bytes (RFC 9421 §3.3.1) */
+};
 enum pubkey_form {
     PUBKEY_ED25519, /* 32 raw bytes */
     PUBKEY_DER,     /* SubjectPublicKeyInfo */

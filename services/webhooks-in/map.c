@@ -2,17 +2,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
-#include "proto/entity.h"
+#include "services/webhooks-in/map_internal.h"
 #include "services/webhooks-in/verify.h"
 
 #include <math.h>
 
-static const char *const kinds[] = {
-    "create", "update", "upsert", "publish", "delete", "emit", NULL
-};
 static const char *const types[] = { "text", "integer", "number", "boolean", "time", "json", NULL };
 
-static bool one_of(const char *const *list, const char *s)
+bool map_one_of(const char *const *list, const char *s)
 {
     for (; s && *list; list++)
         if (str_eq(*list, s))
@@ -23,31 +20,32 @@ static bool one_of(const char *const *list, const char *s)
 /* --- is it a mapping? ----------------------------------------------------------------------------
  */
 
-static int wrong(struct err *err, const char *at, const char *what)
+int map_wrong(struct err *err, const char *at, const char *what)
 {
     char pointer[128];
     snprintf(pointer, sizeof(pointer), "/mapping%.100s", at);
     return err_at(err, E_validation, pointer, "mapping%s %s", at, what);
 }
 
-static int check_names(const json_t *o, const char *at, const char *const *known, struct err *err)
+int map_names(const json_t *o, const char *at, const char *const *known, const char *const *more,
+              struct err *err)
 {
     const char *key;
     json_t *value;
     if (!json_is_object(o))
-        return wrong(err, at, "is an object.");
+        return map_wrong(err, at, "is an object.");
     json_object_foreach((json_t *)(uintptr_t)o, key, value)
     {
-        if (!one_of(known, key)) {
+        if (!map_one_of(known, key) && !(more && map_one_of(more, key))) {
             char pointer[100];
             snprintf(pointer, sizeof(pointer), "%s/%.40s", at, key);
-            return wrong(err, pointer, "is not known here.");
+            return map_wrong(err, pointer, "is not known here.");
         }
     }
     return 0;
 }
 
-static bool pointer_ok(const char *s)
+bool map_pointer_ok(const char *s)
 {
     return s && strlen(s) < 256 && (!*s || *s == '/');
 }
@@ -58,79 +56,22 @@ static int check_field(const json_t *f, const char *at, struct err *err)
     const char *to = json_string_value(json_object_get(f, "to"));
     const char *from = json_string_value(json_object_get(f, "from"));
     const json_t *type = json_object_get(f, "type");
-    int rc = check_names(f, at, known, err);
+    int rc = map_names(f, at, known, NULL, err);
     if (rc)
         return rc;
     if (!to || !*to || strlen(to) > 255)
-        return wrong(err, at, "needs to, the name or JSON pointer of what is set.");
+        return map_wrong(err, at, "needs to, the name or JSON pointer of what is set.");
     bool ok = from &&
               (*from == '/' || *from == '=' || str_starts(from, "header:") ||
                str_starts(from, "query:") || str_eq(from, "event") || str_eq(from, "id") || !*from);
     if (!ok || strlen(from) > 4096)
-        return wrong(
+        return map_wrong(
             err, at,
             "needs from: a JSON pointer, header:Name, query:name, event, id or =constant.");
-    if (type && !one_of(types, json_string_value(type)))
-        return wrong(err, at, "has a type other than text, integer, number, boolean, time, json.");
+    if (type && !map_one_of(types, json_string_value(type)))
+        return map_wrong(err, at,
+                         "has a type other than text, integer, number, boolean, time, json.");
     return 0;
-}
-
-static int check_when(const json_t *when, const char *at, struct err *err)
-{
-    static const char *const known[] = { "at", "is", "in", "exists", NULL };
-    int rc = check_names(when, at, known, err);
-    if (rc)
-        return rc;
-    bool one = !json_object_get(when, "is") + !json_object_get(when, "in") +
-                   !json_object_get(when, "exists") ==
-               2;
-    if (!pointer_ok(json_string_value(json_object_get(when, "at"))) || !one)
-        return wrong(err, at, "has a when without at and one of is, in, exists.");
-    return 0;
-}
-
-static int check_key(const char *kind, const struct entity_def *e, const char *key, const char *at,
-                     struct err *err)
-{
-    const struct field_def *f = key ? entity_field(e, key) : NULL;
-    if (str_eq(kind, "create"))
-        return key ? wrong(err, at, "has a key, and create takes none.") : 0;
-    if (!f || !(f->type == F_ID || f->flags & FF_UNIQUE))
-        return wrong(err, at, "needs key: id, or a field that is unique.");
-    if (str_eq(kind, "upsert") && f->type == F_ID)
-        return wrong(err, at, "cannot upsert by id, which is not yours to choose.");
-    return 0;
-}
-
-static int check_action(const json_t *x, const char *at, struct err *err)
-{
-    static const char *const known[] = { "do", "entity", "key", "data", "when", "set", NULL };
-    const char *kind = json_string_value(json_object_get(x, "do"));
-    const char *name = json_string_value(json_object_get(x, "entity"));
-    const char *key = json_string_value(json_object_get(x, "key"));
-    const json_t *data = json_object_get(x, "data"), *set = json_object_get(x, "set");
-    int rc = check_names(x, at, known, err);
-    if (rc)
-        return rc;
-    if (!one_of(kinds, kind))
-        return wrong(err, at, "needs do: create, update, upsert, publish, delete or emit.");
-    if (data && !pointer_ok(json_string_value(data)))
-        return wrong(err, at, "has data that is no JSON pointer into the result.");
-    if (set && !json_is_object(set))
-        return wrong(err, at, "has a set that is no object.");
-    if (json_object_get(x, "when"))
-        rc = check_when(json_object_get(x, "when"), at, err);
-    if (rc || str_eq(kind, "emit"))
-        return rc;
-    const struct entity_def *e = NULL;
-    for (const struct entity_def *const *i = entities; name && *i; i++)
-        if (str_eq((*i)->name, name))
-            e = *i;
-    if (!e)
-        return wrong(err, at, "needs entity: post, page, media, expert, company, event or user.");
-    if (str_eq(kind, "publish") && e->lifecycle != LIFE_PUBLISH)
-        return wrong(err, at, "publishes what has no publishing.");
-    return check_key(kind, e, key, at, err);
 }
 
 static int check_list(const json_t *list, const char *name, size_t most,
@@ -142,7 +83,7 @@ static int check_list(const json_t *list, const char *name, size_t most,
     if (!list)
         return 0;
     if (!json_is_array(list) || json_array_size(list) > most)
-        return wrong(err, at, "is a list, and not that long.");
+        return map_wrong(err, at, "is a list, and not that long.");
     for (size_t i = 0; !rc && i < json_array_size(list); i++) {
         snprintf(at, sizeof(at), "/%s/%zu", name, i);
         rc = check(json_array_get(list, i), at, err);
@@ -154,18 +95,18 @@ int mapping_check(const json_t *mapping, struct err *err)
 {
     static const char *const known[] = { "jq", "fields", "actions", NULL };
     const json_t *jq = json_object_get(mapping, "jq");
-    int rc = check_names(mapping, "", known, err);
+    int rc = map_names(mapping, "", known, NULL, err);
     if (rc)
         return rc;
     if (jq && json_object_get(mapping, "fields"))
-        return wrong(err, "", "has jq or fields, not both.");
+        return map_wrong(err, "", "has jq or fields, not both.");
     if (jq &&
         (!json_is_string(jq) || !json_string_length(jq) || json_string_length(jq) > 64 * 1024))
-        return wrong(err, "/jq", "is a program of up to 64 KiB.");
+        return map_wrong(err, "/jq", "is a program of up to 64 KiB.");
     rc = check_list(json_object_get(mapping, "fields"), "fields", map_fields_max, check_field, err);
     if (!rc)
         rc = check_list(json_object_get(mapping, "actions"), "actions", map_actions_max,
-                        check_action, err);
+                        action_check, err);
     return rc;
 }
 
@@ -349,70 +290,6 @@ static int run_fields(struct arena *a, const json_t *fields, const json_t *body,
     return 0;
 }
 
-/* --- actions -------------------------------------------------------------------------------------
- */
-
-static bool applies(const json_t *when, const json_t *result)
-{
-    if (!when)
-        return true;
-    const json_t *v = json_at(result, json_string_value(json_object_get(when, "at")));
-    const json_t *is = json_object_get(when, "is"), *in = json_object_get(when, "in");
-    if (is)
-        return v ? json_equal(v, is) : json_is_null(is);
-    if (!in)
-        return (v && !json_is_null(v)) == json_is_true(json_object_get(when, "exists"));
-    for (size_t i = 0; v && i < json_array_size(in); i++)
-        if (json_equal(v, json_array_get(in, i)))
-            return true;
-    return false;
-}
-
-static int plan_key(struct arena *a, struct planned *p, json_t *data, struct err *err)
-{
-    const json_t *v = json_object_get(data, p->field);
-    if (json_is_integer(v))
-        p->key = arena_printf(a, "%lld", (long long)json_integer_value(v));
-    else
-        p->key = json_string_value(v);
-    if (!p->key || !*p->key || strlen(p->key) > 300)
-        return err_at(err, E_validation, p->field, "The result has no %s to find the %s by.",
-                      p->field, p->entity);
-    if (str_eq(p->field, "id"))
-        json_object_del(data, "id");
-    return 0;
-}
-
-static int plan_one(struct arena *a, const json_t *x, const json_t *result, struct planned *p,
-                    struct err *err)
-{
-    const char *at = json_string_value(json_object_get(x, "data"));
-    const json_t *part = json_at(result, at ? at : "");
-    *p = (struct planned){ .kind = json_string_value(json_object_get(x, "do")),
-                           .entity = json_string_value(json_object_get(x, "entity")),
-                           .field = json_string_value(json_object_get(x, "key")) };
-    if (!json_is_object(part))
-        return err_at(err, E_validation, at ? at : "", "What the mapping gives is no object.");
-    json_t *data = json_in(a, json_deep_copy(part));
-    json_object_update(data, (json_t *)(uintptr_t)json_object_get(x, "set"));
-    p->data = data;
-    if (str_eq(p->kind, "emit")) {
-        p->entity = p->field = NULL;
-        return strlen(json_text(a, data)) > 60 * 1024
-                   ? err_at(err, E_validation, "", "What is told to others is larger than 60 KiB.")
-                   : 0;
-    }
-    if (strlen(json_text(a, data)) > map_data_max)
-        return err_at(err, E_validation, "", "The result is larger than %d KiB.",
-                      map_data_max / 1024);
-    int rc = p->field ? plan_key(a, p, data, err) : 0;
-    if (str_eq(p->kind, "publish"))
-        p->data = json_in(a, json_pack("{s:s}", "status", "published"));
-    if (str_eq(p->kind, "delete"))
-        p->data = NULL;
-    return rc;
-}
-
 int mapping_plan(struct arena *a, const json_t *mapping, const struct message *m, map_jq *jq,
                  void *ctx, struct plan *ret, struct err *err)
 {
@@ -435,12 +312,9 @@ int mapping_plan(struct arena *a, const json_t *mapping, const struct message *m
     if (!rc && n > map_results_max)
         return err_at(err, E_validation, "", "The program gives more than %d results.",
                       map_results_max);
-    ret->actions = arena_alloc(a, (n * json_array_size(actions) + 1) * sizeof(*ret->actions));
     for (size_t i = 0; !rc && i < n; i++)
-        for (size_t k = 0; !rc && k < json_array_size(actions); k++) {
-            const json_t *x = json_array_get(actions, k), *result = json_array_get(ret->results, i);
-            if (applies(json_object_get(x, "when"), result))
-                rc = plan_one(a, x, result, &ret->actions[ret->n++], err);
-        }
+        for (size_t k = 0; !rc && k < json_array_size(actions); k++)
+            rc = action_plan(a, json_array_get(actions, k), json_array_get(ret->results, i), ret,
+                             err);
     return rc;
 }

@@ -23,11 +23,6 @@ static bool id_ok(const char *text)
     return text && uuid_parse(text, raw);
 }
 
-static int no_source(const struct req *req, struct err *err)
-{
-    return err_set(err, E_not_found, "There is no webhook_source %.60s.", req->params[0]);
-}
-
 /* --- what came, and what was done ----------------------------------------------------------------
  */
 
@@ -174,22 +169,12 @@ static int bulk_tx(struct db_tx *tx, void *ctx, struct err *err)
                        err);
 }
 
-static int find_source(struct req *req, int64_t *ret_id, struct db_rows **ret, struct err *err)
-{
-    int rc = req_id(req, 0, ret_id, err);
-    const struct db_val v[] = { db_i64(rc ? 0 : *ret_id), db_bool(vis_is_admin(&req->who)),
-                                db_i64(req->who.user_id) };
-    if (!rc)
-        rc = db_query(req->svc->db, req->arena, &sql_source_mapping, v, ARRAY_LEN(v), ret, err);
-    return !rc && !db_nrows(*ret) ? no_source(req, err) : rc;
-}
-
 int source_replay(struct req *req, struct res *res, struct err *err)
 {
     struct shape_row row;
     struct db_rows *r;
     int64_t id;
-    int rc = find_source(req, &id, &r, err);
+    int rc = source_mine(req, &id, &r, err);
     if (rc)
         return rc;
     shape_read(req->arena, req->route->in->fields, SHAPE_CREATE, false, req->body, &row);
@@ -212,36 +197,6 @@ int source_replay(struct req *req, struct res *res, struct err *err)
     process_wake(req->svc);
     buf_printf(&res->body, "{\"data\":{\"matched\":%lld,\"dry_run\":%s}}", (long long)g.n,
                g.dry ? "true" : "false");
-    return 0;
-}
-
-/* --- versions of the mapping ---------------------------------------------------------------------
- */
-
-int source_mappings(struct req *req, struct res *res, struct err *err)
-{
-    struct db_rows *r;
-    int64_t id;
-    int rc = find_source(req, &id, &r, err);
-    const struct db_val v = db_i64(rc ? 0 : id);
-    if (!rc)
-        rc = db_query(req->svc->db, req->arena, &sql_mapping_list, &v, 1, &r, err);
-    if (rc)
-        return rc;
-    struct buf *b = &res->body;
-    buf_puts(b, "{\"data\":[");
-    for (size_t i = 0; i < db_nrows(r); i++) {
-        size_t n;
-        const char *at = db_cell(r, i, 3, &n);
-        buf_printf(b, "%s{\"version\":%s,\"mapping\":%s,\"user\":{\"id\":%s},\"created_at\":",
-                   i ? "," : "", db_str(r, i, 0), db_str(r, i, 1), db_str(r, i, 2));
-        rowjson_put_time(b, at, n);
-        buf_putc(b, '}');
-    }
-    buf_printf(b,
-               "],\"meta\":{\"total\":%zu,\"page\":1,\"per_page\":100},"
-               "\"links\":{\"self\":\"%s%s\",\"next\":null,\"prev\":null}}",
-               db_nrows(r), req->svc->conf->public_url, req->path);
     return 0;
 }
 
@@ -345,15 +300,18 @@ int source_dry_run(struct req *req, struct res *res, struct err *err)
 {
     struct trial t = { .req = req, .mapping = json_object_get(req->body, "mapping") };
     const char *message = json_string_value(json_object_get(req->body, "message_id"));
+    const json_t *version = json_object_get(req->body, "version");
     struct db_rows *r;
     int64_t id;
-    int rc = find_source(req, &id, &r, err);
+    json_t *own;
+    int rc = source_mine(req, &id, &r, err);
     if (!rc && t.mapping)
         rc = mapping_check(t.mapping, err);
+    else if (!rc && version)
+        rc = mapping_version_read(req, id, json_integer_value(version), &t.mapping, err);
     else if (!rc) {
-        json_t *own;
         rc = json_parse(req->arena, db_str(r, 0, 0), strlen(db_str(r, 0, 0)), &own, err);
-        t.mapping = own;
+        t.mapping = rc ? NULL : own;
     }
     if (!rc)
         rc = message ? stored_sample(&t, message, id, err) : pasted_sample(&t, err);

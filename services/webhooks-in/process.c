@@ -46,27 +46,36 @@ static void wake_relay(struct svc *svc)
 /* --- events and commands -------------------------------------------------------------------------
  */
 
-static int tell(struct db_tx *tx, struct arena *a, const char *type, const char *id,
-                const struct work *w, struct err *err)
+/* The message as others see it, with what it says to them. */
+static int message_text(struct db_tx *tx, struct arena *a, const char *id, const char *data,
+                        const char **ret, const char **ret_owner, struct err *err)
 {
     struct db_rows *r;
-    const struct db_val v = db_text(id);
-    int rc = db_exec(tx, a, &sql_message_json, &v, 1, &r, err);
-    if (rc || !db_nrows(r))
+    const struct db_val v[] = { db_text(id), db_text(data) };
+    int rc = db_exec(tx, a, &sql_message_json, v, ARRAY_LEN(v), &r, err);
+    *ret = rc || !db_nrows(r) ? NULL : db_str(r, 0, 0);
+    *ret_owner = *ret ? db_str(r, 0, 1) : NULL;
+    return rc;
+}
+
+static int tell_dead(struct db_tx *tx, const struct work *w, struct err *err)
+{
+    const char *text, *owner;
+    int rc = message_text(tx, w->a, w->id, NULL, &text, &owner, err);
+    if (rc || !text)
         return rc;
     const struct outbox_event e = {
-        .type = type,
-        .key = arena_printf(a, "webhook_message:%s", id),
-        .payload = arena_printf(a, "{\"data\":%s,\"changed\":[],\"owner_id\":%s}", db_str(r, 0, 0),
-                                db_str(r, 0, 1)),
-        .traceparent = w ? w->trace : NULL,
-        .request_id = w ? w->request : NULL,
+        .type = "webhook.message.dead",
+        .key = arena_printf(w->a, "webhook_message:%s", w->id),
+        .payload = arena_printf(w->a, "{\"data\":%s,\"changed\":[],\"owner_id\":%s}", text, owner),
+        .traceparent = w->trace,
+        .request_id = w->request,
     };
-    return outbox_put(tx, a, &e, NULL, err);
+    return outbox_put(tx, w->a, &e, NULL, err);
 }
 
 /* Everything that the api needs to do it by the rights of the source's owner. */
-static char *command_text(struct work *w, const struct planned *p)
+static char *content_command(struct work *w, const struct planned *p)
 {
     json_t *list;
     struct err ignored;
@@ -79,27 +88,122 @@ static char *command_text(struct work *w, const struct planned *p)
     return json_text(w->a, o);
 }
 
-/* Sends the first action that waits; *ret_none: there is none any more. */
-static int send_next(struct db_tx *tx, const struct work *w, bool *ret_none, struct err *err)
+struct sending { /* an action as it is stored */
+    const char *id, *command, *entity, *key, *kind;
+};
+
+/* {"reply","command"}: the api answers on content.results. */
+static int send_content(struct db_tx *tx, const struct work *w, const struct sending *s,
+                        struct outbox_event *e, struct err *err)
 {
-    struct arena *a = w->a;
+    (void)tx, (void)err;
+    e->key = arena_printf(w->a, "%s:%s", s->entity, s->key ? s->key : w->id);
+    e->payload =
+        arena_printf(w->a, "{\"reply\":\"webhook_action:%s\",\"command\":%s}", s->id, s->command);
+    return 0;
+}
+
+static int send_emit(struct db_tx *tx, const struct work *w, const struct sending *s,
+                     struct outbox_event *e, struct err *err)
+{
+    const struct db_val v[] = { db_text(w->id), db_text(s->command) };
+    const char *text, *owner;
     struct db_rows *r;
-    const struct db_val v[] = { db_text(w->id), db_i64(w->run) };
-    int rc = db_exec(tx, a, &sql_action_next, v, ARRAY_LEN(v), &r, err);
-    *ret_none = !rc && !db_nrows(r);
-    if (rc || *ret_none)
+    int rc = db_exec(tx, w->a, &sql_message_data, v, ARRAY_LEN(v), &r, err);
+    if (!rc)
+        rc = message_text(tx, w->a, w->id, s->command, &text, &owner, err);
+    if (rc || !text)
         return rc;
-    const char *entity = db_str(r, 0, 3), *key = db_str(r, 0, 4), *id = db_str(r, 0, 0);
-    const struct outbox_event e = {
-        .type = "content.command",
-        .key = arena_printf(a, "%s:%s", entity, key ? key : w->id),
-        .payload = arena_printf(a, "{\"reply\":\"webhook_action:%s\",\"command\":%s}", id,
-                                db_str(r, 0, 2)),
+    e->key = arena_printf(w->a, "webhook_message:%s", w->id);
+    e->payload = arena_printf(w->a, "{\"data\":%s,\"changed\":[],\"owner_id\":%s}", text, owner);
+    return 0;
+}
+
+/* The same to one endpoint; webhooks-out answers on webhooks.results whether there is one. */
+static int send_call(struct db_tx *tx, const struct work *w, const struct sending *s,
+                     struct outbox_event *e, struct err *err)
+{
+    const char *text, *owner, *endpoint = strchr(s->key, ':') + 1;
+    int rc = message_text(tx, w->a, w->id, s->command, &text, &owner, err);
+    if (rc || !text)
+        return rc;
+    e->key = arena_printf(w->a, "webhook_endpoint:%s", endpoint);
+    e->payload = arena_printf(w->a,
+                              "{\"reply\":\"webhook_action:%s\",\"endpoint_id\":%s,\"data\":%s,"
+                              "\"changed\":[],\"owner_id\":%s}",
+                              s->id, endpoint, text, owner);
+    return 0;
+}
+
+/* Mail and notices: the command is the payload (proto/command.h). */
+static int send_command(struct db_tx *tx, const struct work *w, const struct sending *s,
+                        struct outbox_event *e, struct err *err)
+{
+    (void)tx, (void)err;
+    e->key = arena_printf(w->a, "%s:%.280s", s->kind, s->key);
+    e->payload = s->command;
+    return 0;
+}
+
+static const struct way { /* how each kind of action leaves */
+    const char *kind, *type;
+    bool answered; /* else it is done when it has left */
+    int (*send)(struct db_tx *tx, const struct work *w, const struct sending *s,
+                struct outbox_event *e, struct err *err);
+} ways[] = {
+    { "create",  "content.command",        true,  send_content },
+    { "update",  "content.command",        true,  send_content },
+    { "upsert",  "content.command",        true,  send_content },
+    { "publish", "content.command",        true,  send_content },
+    { "delete",  "content.command",        true,  send_content },
+    { "call",    "webhook.message.called", true,  send_call    },
+    { "emit",    "webhook.message.mapped", false, send_emit    },
+    { "mail",    "mail.command",           false, send_command },
+    { "notify",  "notify.command",         false, send_command },
+};
+
+static int send_one(struct db_tx *tx, const struct work *w, const struct way *way,
+                    const struct sending *s, struct err *err)
+{
+    struct outbox_event e = {
+        .type = way->type,
         .traceparent = w->trace,
         .request_id = w->request,
-        .actor = arena_printf(a, "user:%lld source:%lld", (long long)w->user, (long long)w->source),
+        .actor =
+            arena_printf(w->a, "user:%lld source:%lld", (long long)w->user, (long long)w->source),
     };
-    return outbox_put(tx, a, &e, NULL, err);
+    struct db_rows *r;
+    int64_t id;
+    int rc = way->send(tx, w, s, &e, err);
+    if (!rc && e.payload)
+        rc = outbox_put(tx, w->a, &e, NULL, err);
+    if (rc || way->answered || !str_to_i64(s->id, 1, INT64_MAX, &id))
+        return rc;
+    const struct db_val done[] = { db_i64(id), db_null() };
+    return db_exec(tx, w->a, &sql_action_done, done, ARRAY_LEN(done), &r, err);
+}
+
+/* Sends what waits up to the first whose answer has to be waited for; *ret_none: nothing is left.
+ */
+static int send_next(struct db_tx *tx, const struct work *w, bool *ret_none, struct err *err)
+{
+    const struct db_val v[] = { db_text(w->id), db_i64(w->run) };
+    for (;;) {
+        struct db_rows *r;
+        int rc = db_exec(tx, w->a, &sql_action_next, v, ARRAY_LEN(v), &r, err);
+        *ret_none = !rc && !db_nrows(r);
+        if (rc || *ret_none)
+            return rc;
+        const struct sending s = { db_str(r, 0, 0), db_str(r, 0, 2), db_str(r, 0, 3),
+                                   db_str(r, 0, 4), db_str(r, 0, 5) };
+        const struct way *way = ways;
+        while (!str_eq(way->kind, s.kind))
+            if (++way == ways + ARRAY_LEN(ways))
+                return err_set(err, E_internal, "an action of no kind");
+        rc = send_one(tx, w, way, &s, err);
+        if (rc || way->answered)
+            return rc;
+    }
 }
 
 /* --- one message ---------------------------------------------------------------------------------
@@ -111,7 +215,6 @@ static int add_actions(struct db_tx *tx, struct work *w, struct err *err)
     int rc = 0;
     for (size_t i = 0; i < w->plan.n && !rc; i++) {
         const struct planned *p = &w->plan.actions[i];
-        bool told = str_eq(p->kind, "emit");
         const char *key = p->key ? arena_printf(w->a, "%s:%s", p->field, p->key) : NULL;
         const struct db_val v[] = {
             db_text(w->id),
@@ -119,33 +222,11 @@ static int add_actions(struct db_tx *tx, struct work *w, struct err *err)
             db_text(p->kind),
             db_text(p->entity),
             db_text(key),
-            db_text(command_text(w, p)),
-            db_text(told ? "done" : "waiting"),
+            db_text(p->entity ? content_command(w, p) : json_text(w->a, p->data)),
+            db_i64(p->retry_max),
+            db_i64(p->retry_base_ms),
         };
         rc = db_exec(tx, w->a, &sql_action_add, v, ARRAY_LEN(v), &r, err);
-    }
-    return rc;
-}
-
-/* Those that only tell are done with the mapping itself. */
-static int tell_all(struct db_tx *tx, struct work *w, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; i < w->plan.n && !rc; i++) {
-        static const struct db_stmt set = {
-            .name = "message_data",
-            .sql = "UPDATE messages SET data = $2::jsonb WHERE id = $1::uuid",
-            .flags = DB_WRITE
-        };
-        const struct planned *p = &w->plan.actions[i];
-        const struct db_val v[] = { db_text(w->id),
-                                    db_text(p->data ? json_text(w->a, p->data) : NULL) };
-        struct db_rows *r;
-        if (!str_eq(p->kind, "emit"))
-            continue;
-        rc = db_exec(tx, w->a, &set, v, ARRAY_LEN(v), &r, err);
-        if (!rc)
-            rc = tell(tx, w->a, "webhook.message.mapped", w->id, w, err);
     }
     return rc;
 }
@@ -160,7 +241,6 @@ static int mapped(struct db_tx *tx, struct work *w, const char *status, const ch
         db_text(error ? arena_printf(w->a, "%.*s", error_max, error) : NULL),
         db_text(w->plan.results ? json_text(w->a, w->plan.results) : NULL),
         db_i64(w->mapping_version),
-        db_null(),
     };
     return db_exec(tx, w->a, &sql_message_mapped, v, ARRAY_LEN(v), &r, err);
 }
@@ -180,15 +260,13 @@ static int settle_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (w->rc) {
         w->plan.results = NULL;
         rc = mapped(tx, w, "dead", w->err.msg, err);
-        return rc ? rc : tell(tx, w->a, "webhook.message.dead", w->id, w, err);
+        return rc ? rc : tell_dead(tx, w, err);
     }
     rc = mapped(tx, w, w->plan.n ? "working" : "ignored", NULL, err);
     if (rc || !w->plan.n)
         return rc;
     bool none;
     rc = add_actions(tx, w, err);
-    if (!rc)
-        rc = tell_all(tx, w, err);
     if (!rc)
         rc = send_next(tx, w, &none, err);
     return rc || !none ? rc : mapped(tx, w, "done", NULL, err);
@@ -333,7 +411,7 @@ void process_job(struct svc *svc)
  */
 
 struct result {
-    int64_t action, entity_id;
+    int64_t action, entity_id, retry_max, retry_base_ms;
     bool ok, again;
     const char *error;
 };
@@ -357,10 +435,8 @@ static int read_result(struct msg *m, struct result *ret, struct err *err)
                : err_set(err, E_invalid, "not a result: reply");
 }
 
-static double wait_s(const struct svc *svc, int64_t attempts)
+static double wait_s(int64_t ms, int64_t attempts)
 {
-    const struct hooks_conf *conf = hooks_conf_of(svc);
-    int64_t ms = conf->retry_base_ms;
     for (int64_t i = 1; i < attempts && ms < hour_ms; i++)
         ms *= 2;
     ms = ms > hour_ms ? hour_ms : ms;
@@ -373,8 +449,11 @@ static int on_failure(struct msg *m, struct db_tx *tx, const struct result *res,
     struct arena *a = m->arena;
     struct db_rows *r;
     const char *why = arena_printf(a, "%.*s", error_max, res->error ? res->error : "It failed.");
-    bool again = res->again && w->attempts <= hooks_conf_of(m->svc)->retry_max;
-    const char *wait = arena_printf(a, "%.3f", wait_s(m->svc, w->attempts));
+    const struct hooks_conf *conf = hooks_conf_of(m->svc);
+    int64_t most = res->retry_max < 0 ? conf->retry_max : res->retry_max;
+    int64_t base_ms = res->retry_base_ms < 0 ? conf->retry_base_ms : res->retry_base_ms;
+    bool again = res->again && w->attempts <= most;
+    const char *wait = arena_printf(a, "%.3f", wait_s(base_ms, w->attempts));
     const struct db_val later[] = { db_i64(res->action), db_text(why), db_text(wait) };
     const struct db_val dead[] = { db_text(w->id), db_i64(w->run), db_i64(res->action),
                                    db_text(why) };
@@ -385,7 +464,7 @@ static int on_failure(struct msg *m, struct db_tx *tx, const struct result *res,
                    : db_exec(tx, a, &sql_action_dead, dead, ARRAY_LEN(dead), &r, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
-    return rc || again ? rc : tell(tx, a, "webhook.message.dead", w->id, w, err);
+    return rc || again ? rc : tell_dead(tx, w, err);
 }
 
 int action_result(struct msg *m, struct db_tx *tx, struct err *err)
@@ -417,6 +496,8 @@ int action_result(struct msg *m, struct db_tx *tx, struct err *err)
                       .request = db_str(r, 0, 5),
                       .source = db_get_i64(who, 0, 0),
                       .user = db_get_i64(who, 0, 1) };
+    res.retry_max = db_get_i64(r, 0, 6);
+    res.retry_base_ms = db_get_i64(r, 0, 7);
     if (!res.ok)
         return on_failure(m, tx, &res, &w, err);
     const struct db_val done[] = { id, db_i64(res.entity_id) };

@@ -179,6 +179,23 @@ static bool greet_meta(struct hook *h, const struct hook_key *k, struct hook_rep
     return text_reply(ret, form_get(h->a, h->query, n, "hub.challenge"));
 }
 
+/* The challenge-response check of X: https://docs.x.com/x-api/webhooks/quickstart */
+static bool greet_x(struct hook *h, const struct hook_key *k, struct hook_reply *ret)
+{
+    const char *token = form_get(h->a, h->query, strlen(h->query), "crc_token");
+    unsigned char mac[mac_bytes_max];
+    if (!str_eq(h->method, "GET") || !token || !*token || strlen(token) > challenge_bytes_max ||
+        !k->n)
+        return false;
+    const struct sha256_part key = { k->secrets[0], strlen(k->secrets[0]) };
+    const struct sha256_part text = { token, strlen(token) };
+    size_t n = mac_of(MAC_SHA256, &key, &text, 1, mac);
+    *ret = (struct hook_reply){ .status = 200,
+                                .body = arena_printf(h->a, "{\"response_token\":\"sha256=%s\"}",
+                                                     b64_encode(h->a, mac, n)) };
+    return true;
+}
+
 /* https://api.slack.com/events/url_verification */
 static bool answer_slack(struct hook *h, struct hook_reply *ret)
 {
@@ -285,9 +302,14 @@ const struct provider_def providers[] = {
     { .name = "meta", .doc = "X-Hub-Signature-256; settings.verify_token for the handshake.", .secret = SECRET_THEIRS, .handshake = greet_meta,
       .event = "/object", .needs = { "verify_token" },
       .mac = MAC(.header = "X-Hub-Signature-256", .prefix = "sha256=", .signed_text = "{body}") },
+    /* https://docs.x.com/x-api/webhooks/introduction */
+    { .name = "x", .doc = "x-twitter-webhooks-signature; the secret is the app's consumer secret.", .secret = SECRET_THEIRS,
+      .handshake = greet_x, .mac = MAC(.header = "x-twitter-webhooks-signature", .prefix = "sha256=", .signed_text = "{body}", .base64 = true) },
     { .name = "standard-webhooks", .doc = "Standard Webhooks: webhook-signature (or svix-signature).", .secret = SECRET_OURS, .check = check_standard,
       .id = "header:webhook-id", .event = "/type" },
     { .name = "hmac", .doc = "HMAC of what the settings say.", .secret = SECRET_OURS, .check = check_hmac },
+    { .name = "http-signature", .doc = "RFC 9421: Signature-Input, Signature and Content-Digest; settings algorithm, keyid, tag, components.",
+      .secret = SECRET_THEIRS, .check = check_signature, .heavy = true, .needs = { "algorithm" } },
     { .name = "jwt", .doc = "A JSON Web Token; settings issuer, audience, algorithm, jwks_url, body_claim.", .secret = SECRET_OURS,
       .prepare = prepare_jwt, .check = check_jwt, .heavy = true },
     { .name = "basic", .doc = "Basic authentication; the secret is user:password.", .secret = SECRET_OURS, .check = check_basic },

@@ -28,8 +28,8 @@ struct inbound {
     struct res *res;
     const struct provider_def *provider;
     int64_t source, user, rate, retention;
-    const char *settings, *secret, *previous, *networks, *dedupe;
-    const char *key; /* what the message is known by */
+    const char *settings, *secret, *previous, *networks, *dedupe, *order_by;
+    const char *key, *order; /* what the message is known by, and what it waits with or NULL */
     struct hook hook;
     struct hook_key keys;
 };
@@ -67,6 +67,7 @@ static int find(struct inbound *in, struct err *err)
     in->dedupe = db_str(r, 0, 9);
     in->rate = db_get_i64(r, 0, 10);
     in->retention = db_get_i64(r, 0, 11);
+    in->order_by = db_str(r, 0, 12);
     return 0;
 }
 
@@ -175,9 +176,7 @@ static int once(const struct inbound *in, struct err *err)
 static int verify(struct inbound *in, struct err *err)
 {
     struct check_job j = { .in = in };
-    int rc = open_keys(in, err);
-    if (!rc)
-        rc = provider_prepare(in->provider, &in->hook, &in->keys, err);
+    int rc = provider_prepare(in->provider, &in->hook, &in->keys, err);
     if (rc)
         return rc;
     if (in->provider->heavy) {
@@ -216,6 +215,17 @@ static int reply(struct inbound *in, const struct hook_reply *r, struct err *err
     return 0;
 }
 
+/* CloudEvents' HTTP webhooks §4: who may send is said by the source's settings; by default anybody
+ * who can sign. */
+static bool origin_allowed(const json_t *own, const char *origin)
+{
+    const json_t *list = json_object_get(own, "allowed_origins");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (str_ieq(json_string_value(json_array_get(list, i)), origin))
+            return true;
+    return !list;
+}
+
 int hook_options(struct req *req, struct res *res, struct err *err)
 {
     struct inbound in = { .req = req, .res = res };
@@ -223,14 +233,18 @@ int hook_options(struct req *req, struct res *res, struct err *err)
     int rc = find(&in, err);
     if (rc)
         return rc;
+    json_t *own;
+    rc = json_parse(req->arena, in.settings, strlen(in.settings), &own, err);
+    if (rc)
+        return rc;
     res->status = 204;
     res_header(res, "Allow", "GET, HEAD, POST, OPTIONS");
-    if (!origin) /* CloudEvents' HTTP webhooks §4 */
+    if (!origin || !origin_allowed(own, origin))
         return 0;
     res_header(res, "WebHook-Allowed-Origin", arena_printf(req->arena, "%.200s", origin));
-    if (in.rate)
+    if (in.rate || req_header(req, "WebHook-Request-Rate"))
         res_header(res, "WebHook-Allowed-Rate",
-                   arena_printf(req->arena, "%lld", (long long)in.rate));
+                   in.rate ? arena_printf(req->arena, "%lld", (long long)in.rate) : "*");
     return 0;
 }
 
@@ -250,6 +264,19 @@ static void identify(struct inbound *in)
     }
     sha256_hex(id && *id ? id : h->body, id && *id ? strlen(id) : h->n, digest);
     in->key = arena_printf(h->a, "sha256:%s", digest);
+}
+
+/* Messages without the key wait for nobody. */
+static void put_in_order(struct inbound *in)
+{
+    struct hook *h = &in->hook;
+    char digest[sha256_hex_len + 1];
+    const char *key = str_eq(in->order_by, "source") ? "source" : hook_at(h, in->order_by);
+    if (key && (strlen(key) > hook_id_max || !str_utf8_ok(key, strlen(key)))) {
+        sha256_hex(key, strlen(key), digest);
+        key = arena_printf(h->a, "sha256:%s", digest);
+    }
+    in->order = key;
 }
 
 static bool is_secret(const char *name)
@@ -345,6 +372,7 @@ static char *payload(struct inbound *in, const char *id, size_t *ret_n)
     const char *event = hook_at(h, in->provider->event);
     put(&b, "event", event && strlen(event) <= 255 ? event : NULL);
     put(&b, "key", in->key);
+    put(&b, "order", in->order);
     put(&b, "method", h->method);
     put(&b, "content_type", strlen(h->content_type) <= 255 ? h->content_type : "");
     put(&b, "address", req->client_addr);
@@ -395,6 +423,7 @@ static int take(struct inbound *in, struct err *err)
     struct db_rows *r;
     char id[uuid_len + 1];
     identify(in);
+    put_in_order(in);
     const struct db_val v[] = { db_i64(in->source), db_text(in->key) };
     int rc = db_query(req->svc->db, req->arena, &sql_message_seen, v, ARRAY_LEN(v), &r, err);
     if (rc)
@@ -427,6 +456,9 @@ static int judge(struct inbound *in, struct err *err)
     if (rc)
         return rc;
     in->keys.settings = own;
+    rc = open_keys(in, err);
+    if (rc)
+        return rc;
     if (in->provider->handshake && in->provider->handshake(&in->hook, &in->keys, &greeting))
         return reply(in, &greeting, err);
     if (in->req->method != POST)

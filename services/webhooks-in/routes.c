@@ -75,6 +75,8 @@ static const struct field_def trial_fields[] = {
       .example = "\"application/json\"", .doc = "Media type of that sample." },
     { .name = "mapping", .type = F_JSON, .max = 128 * 1024, .example = "{\"jq\":\"{title}\"}",
       .doc = "A mapping to try; absent: the source's." },
+    { .name = "version", .type = F_INT, .min = 1, .max = INT32_MAX, .example = "3",
+      .doc = "Or a version that the source's mapping had." },
     { .name = NULL },
 };
 static const struct shape trial = { .name = "WebhookSourceTrial", .doc = "A sample for a mapping.",
@@ -125,6 +127,29 @@ static const struct field_def version_fields[] = {
 static const struct shape mapping_version = { .name = "WebhookMappingVersion",
                                               .doc = "A mapping that a source has or had.",
                                               .fields = version_fields };
+static const struct field_def seen_fields[] = {
+    { .name = "version", .type = F_INT, .flags = FF_NONNULL | FF_READONLY, .min = 1, .max = INT32_MAX,
+      .example = "3", .doc = "Number of the version." },
+    { .name = "mapping", .type = F_JSON, .flags = FF_NONNULL | FF_READONLY, .max = 128 * 1024,
+      .example = "{\"jq\":\"{title}\"}", .doc = "The mapping then." },
+    { .name = "user", .type = F_REF, .flags = FF_READONLY, .ref = "user", .example = "{\"id\":7}",
+      .doc = "Who wrote it." },
+    { .name = "created_at", .type = F_TIME, .flags = FF_NONNULL | FF_READONLY,
+      .example = "\"2026-02-19T08:00:00.000000Z\"", .doc = "Since when." },
+    { .name = "against", .type = F_INT, .flags = FF_READONLY, .min = 1, .max = INT32_MAX,
+      .example = "2", .doc = "The version that it is compared with; with against=." },
+    { .name = "diff", .type = F_JSON, .flags = FF_READONLY, .format = FMT_LIST, .max = 256 * 1024,
+      .example = "[{\"at\":\"/jq\",\"from\":\"{title}\",\"to\":\"{name}\"}]",
+      .doc = "What differs, from this version to the other: JSON pointer, value here, value there (null: nothing)." },
+    { .name = NULL },
+};
+static const struct shape mapping_seen = { .name = "WebhookMappingSeen",
+                                           .doc = "One version of a mapping, and what differs in another.",
+                                           .fields = seen_fields };
+static const struct param_def seen_params[] = {
+    { "against", "string", 0, 20, "Another version, or present: adds what differs from this one to it." },
+    { 0 },
+};
 static const struct field_def taken_fields[] = {
     { .name = "status", .type = F_TEXT, .flags = FF_NONNULL | FF_READONLY, .format = FMT_LINE, .max = 20,
       .example = "\"accepted\"", .doc = "accepted, or duplicate: it was here before." },
@@ -184,6 +209,12 @@ const struct route hook_routes[] = {
     { GET, SOURCES "/{id}/mappings", source_mappings, .scope = "webhooks:read", .out = &mapping_version,
       .flags = ROUTE_LIST | ROUTE_NO_BODY, .errors = read_errors, .cost = 2, .op_id = "list_webhook_mappings",
       .doc = "The versions of a source's mapping, newest first; at most 100." },
+    { GET, SOURCES "/{id}/mappings/{version}", mapping_get, .scope = "webhooks:read", .out = &mapping_seen,
+      .query = seen_params, .flags = ROUTE_NO_BODY, .errors = read_errors, .cost = 2, .op_id = "get_webhook_mapping",
+      .doc = "One version of a source's mapping; with against=, what differs in another." },
+    { POST, SOURCES "/{id}/mappings/{version}/restore", mapping_restore, .scope = "webhooks:write",
+      .entity = &entity_webhook_source, .flags = ROUTE_NO_BODY | ROUTE_ETAG, .errors = patch_errors, .cost = 5,
+      .op_id = "restore_webhook_mapping", .doc = "Make a version the source's mapping again, as a new version." },
     { POST, SOURCES "/{id}/dry-run", source_dry_run, .scope = "webhooks:write", .in = &trial, .out = &tried,
       .errors = act_errors, .cost = 5, .op_id = "try_webhook_mapping",
       .doc = "What a mapping makes of a sample, and the actions that would be taken; nothing is done." },
@@ -206,6 +237,7 @@ const struct route hook_routes[] = {
 };
 /* clang-format on */
 
+static const char *const result_topics[] = { "content.results", "webhooks.results", NULL };
 const struct consumer hook_consumers[] = {
     { .name = "webhooks-in.messages",
      .topic = "webhooks.incoming",
@@ -215,6 +247,7 @@ const struct consumer hook_consumers[] = {
      .committed = messages_stored,
      .doc = "Stores messages that were acknowledged." },
     { .name = "webhooks-in.results",
+     .topics = result_topics,
      .topic = "content.results",
      .mode = INBOX_EFFECT,
      .batch_max = 200,

@@ -176,21 +176,40 @@ static void check_json(const struct shape_row *row, const struct err *e)
     err_list_add(row->faults, e->pointer, "format", "%s", e->msg);
 }
 
+static bool is_place(const char *text)
+{
+    return *text == '/' || str_starts(text, "header:");
+}
+
+/* What a mapping may say is its author's right: to write to people takes an editor. */
+static void check_mapping(const struct req *req, const struct shape_row *row)
+{
+    struct err e;
+    const json_t *mapping = json_object_get(req->body, "mapping");
+    if (!json_is_object(mapping))
+        return;
+    if (mapping_check(mapping, &e))
+        check_json(row, &e);
+    else if (mapping_tells_people(mapping) && req->who.role < ROLE_EDITOR)
+        shape_fault(row, "mapping", "not_allowed", "Mail and notices are sent for editors only.");
+}
+
 /* What the field table cannot say.  `p` NULL: the provider is unknown, and that is a fault. */
 static void check_source(struct req *req, const struct shape_row *row, const struct provider_def *p)
 {
     struct err e;
     const json_t *given = json_object_get(req->body, "settings");
-    const json_t *mapping = json_object_get(req->body, "mapping");
     const char *dedupe = shape_given(row, "dedupe") ? shape_text(row, "dedupe") : NULL;
+    const char *order = shape_given(row, "order_by") ? shape_text(row, "order_by") : NULL;
     int64_t keep = shape_given(row, "retention_days") ? shape_i64(row, "retention_days") : 30;
     check_networks(req->arena, row, req->body);
     if (keep != 7 && keep != 30 && keep != 90)
         shape_fault(row, "retention_days", "choice", "Is 7, 30 or 90.");
-    if (dedupe && *dedupe != '/' && !str_starts(dedupe, "header:"))
+    if (dedupe && !is_place(dedupe))
         shape_fault(row, "dedupe", "format", "Is a JSON pointer or header:Name.");
-    if (json_is_object(mapping) && mapping_check(mapping, &e))
-        check_json(row, &e);
+    if (order && !is_place(order) && !str_eq(order, "source"))
+        shape_fault(row, "order_by", "format", "Is a JSON pointer, header:Name or source.");
+    check_mapping(req, row);
     if (p && json_is_object(given) && provider_settings_ok(p, given, &e))
         check_json(row, &e);
 }
@@ -259,6 +278,8 @@ static int insert(struct make *m, struct db_tx *tx, struct err *err)
         *shape_val(&m->row, "retention_days"),
         *shape_val(&m->row, "mapping"),
         db_texts(names, n),
+        *shape_val(&m->row, "verification"),
+        *shape_val(&m->row, "order_by"),
     };
     rc = db_exec(tx, a, &sql_source_add, v, ARRAY_LEN(v), &r, err);
     if (rc == -E_conflict)
@@ -300,6 +321,18 @@ static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
     return idem_record(tx, m->req, &m->idem, 201, m->location, m->body, err);
 }
 
+/* To verify nothing is nobody's accident: it is said twice, and why (I-07). */
+static void check_unverified(const struct provider_def *p, const struct shape_row *row)
+{
+    bool none = str_eq(p->name, "none"), said = str_eq(shape_text(row, "verification"), "none");
+    if (none && !said)
+        shape_fault(row, "verification", "required", "Is none, as nothing would be verified.");
+    if (!none && said)
+        shape_fault(row, "verification", "choice", "Only the provider none verifies nothing.");
+    if (none && !shape_text(row, "reason"))
+        shape_fault(row, "reason", "required", "Say why nothing is verified.");
+}
+
 static int read_new(struct make *m, struct res *res, struct err *err)
 {
     struct req *req = m->req;
@@ -317,8 +350,7 @@ static int read_new(struct make *m, struct res *res, struct err *err)
         if (!json_object_get(req->body, "settings") &&
             provider_settings_ok(p, json_in(req->arena, json_object()), &e))
             check_json(&m->row, &e);
-        if (str_eq(p->name, "none") && !shape_text(&m->row, "reason"))
-            shape_fault(&m->row, "reason", "required", "Say why nothing is verified.");
+        check_unverified(p, &m->row);
     }
     res->faults = m->row.faults;
     return shape_check(&m->row, err);
@@ -409,7 +441,8 @@ static int change_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     static const char *const names[] = { "name",       "status",           "reason",
                                          "settings",   "allowed_networks", "dedupe",
-                                         "rate_limit", "retention_days",   "mapping" };
+                                         "rate_limit", "retention_days",   "mapping",
+                                         "order_by" };
     struct change *c = ctx;
     struct arena *a = c->req->arena;
     struct db_val v[2 + 2 * ARRAY_LEN(names)] = { db_i64(c->id) };

@@ -159,12 +159,20 @@ static int wrong(struct err *err, const char *name, const char *what)
 int provider_settings_ok(const struct provider_def *p, const json_t *settings, struct err *err)
 {
     const json_t *tolerance = json_object_get(settings, "tolerance_s");
+    const json_t *origins = json_object_get(settings, "allowed_origins");
     struct mac_row row;
+    for (size_t i = 0; i < json_array_size(origins); i++)
+        if (!json_is_string(json_array_get(origins, i)))
+            return wrong(err, "allowed_origins", "is a list of names.");
+    if (origins && !json_is_array(origins))
+        return wrong(err, "allowed_origins", "is a list of names.");
     for (size_t i = 0; i < ARRAY_LEN(p->needs) && p->needs[i]; i++)
         if (!json_string_value(json_object_get(settings, p->needs[i])))
             return wrong(err, p->needs[i], "is needed, a text.");
     if (tolerance && (!json_is_integer(tolerance) || json_integer_value(tolerance) < 30 ||
                       json_integer_value(tolerance) > 259200))
         return wrong(err, "tolerance_s", "is a number of seconds from 30 to 259200.");
+    if (str_eq(p->name, "http-signature"))
+        return signature_settings(settings, err);
     return str_eq(p->name, "hmac") ? hmac_settings(settings, &row, err) : 0;
 }

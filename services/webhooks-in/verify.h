@@ -127,6 +127,12 @@ int check_hubspot(struct hook *h, const struct hook_key *k, struct err *err);
 int check_mailgun(struct hook *h, const struct hook_key *k, struct err *err);
 int hmac_settings(const json_t *settings, struct mac_row *ret, struct err *err);
 
+/* The bytes of the i-th secret, as settings.secret_encoding has it. */
+bool hook_secret_bytes(const struct hook *h, const struct hook_key *k, size_t i,
+                       struct sha256_part *ret);
+int check_signature(struct hook *h, const struct hook_key *k, struct err *err); /* RFC 9421 */
+int signature_settings(const json_t *settings, struct err *err);
+
 int check_sendgrid(struct hook *h, const struct hook_key *k, struct err *err);
 int check_discord(struct hook *h, const struct hook_key *k, struct err *err);
 int prepare_ses(struct hook *h, const struct hook_key *k, struct err *err);

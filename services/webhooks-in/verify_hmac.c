@@ -12,8 +12,8 @@ static struct sha256_part part(const char *s)
 }
 
 /* The secret as the provider's HMAC takes it. */
-static bool secret_bytes(const struct hook *h, const struct hook_key *k, size_t i,
-                         struct sha256_part *ret)
+bool hook_secret_bytes(const struct hook *h, const struct hook_key *k, size_t i,
+                       struct sha256_part *ret)
 {
     const char *how = setting(k, "secret_encoding"), *text = k->secrets[i];
     void *raw;
@@ -65,7 +65,7 @@ static bool any_right(const struct hook *h, const struct hook_key *k, enum mac_a
     for (size_t i = 0; i < k->n; i++) {
         unsigned char mac[mac_bytes_max];
         struct sha256_part key;
-        if (!secret_bytes(h, k, i, &key))
+        if (!hook_secret_bytes(h, k, i, &key))
             continue;
         size_t len = mac_of(alg, &key, parts, nparts, mac);
         for (size_t g = 0; g < n; g++)

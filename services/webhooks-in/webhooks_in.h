@@ -68,10 +68,19 @@ int source_patch(struct req *req, struct res *res, struct err *err);
 int source_delete(struct req *req, struct res *res, struct err *err);
 int source_rotate(struct req *req, struct res *res, struct err *err);
 int source_mappings(struct req *req, struct res *res, struct err *err);
+int mapping_get(struct req *req, struct res *res, struct err *err);
+int mapping_restore(struct req *req, struct res *res, struct err *err);
 int source_dry_run(struct req *req, struct res *res, struct err *err);
 int source_replay(struct req *req, struct res *res, struct err *err);
 int message_content(struct req *req, struct res *res, struct err *err);
 int message_replay(struct req *req, struct res *res, struct err *err);
+
+/* --- mappings and their versions (mapping.c) --- */
+/* The source of the path, if the caller may see it, by sql_source_mapping. */
+int source_mine(struct req *req, int64_t *ret_id, struct db_rows **ret, struct err *err) MUST_CHECK;
+/* In the arena.  E_not_found: the source never had it. */
+int mapping_version_read(struct req *req, int64_t source, int64_t version, const json_t **ret,
+                         struct err *err) MUST_CHECK;
 
 /* --- messages --- */
 int messages_store(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);

@@ -1,7 +1,8 @@
 #include "services/webhooks-out/webhooks.h"
 
-static const char *const topics_followed[] = { "content.events", "auth.events", "webhooks.events",
-                                               "hooks.events", NULL };
+static const char *const topics_followed[] = { "content.events",    "auth.events",
+                                               "webhooks.events",   "hooks.events",
+                                               "webhooks.commands", NULL };
 
 static void committed(struct svc *svc, size_t n)
 {

@@ -141,8 +141,9 @@ static int one_event(struct fan *f, struct msg *m, struct err *err)
     struct arena *batch = m->arena;
     const struct event_def *def = event_find(m->type);
     /* What nobody listens to is not read: parsing is most of what an event costs here. */
-    int rc = def ? listeners(f, def, &rows, err) : 0;
-    if (rc || (def && !db_nrows(rows) && !str_eq(def->entity, "user")))
+    bool call = is_call(def);
+    int rc = def && !call ? listeners(f, def, &rows, err) : 0;
+    if (rc || (def && !call && !db_nrows(rows) && !str_eq(def->entity, "user")))
         return rc;
     m->arena = f->scratch;
     rc = happening_read(m, &h, err);
@@ -151,7 +152,7 @@ static int one_event(struct fan *f, struct msg *m, struct err *err)
         return rc;
     rc = follow_person(f, &h, err);
     if (!rc)
-        rc = listeners(f, h.def, &rows, err);
+        rc = call ? call_listeners(f->tx, f->a, &h, &rows, err) : listeners(f, h.def, &rows, err);
     if (!rc)
         choose(f, m, &h, rows);
     return rc;

@@ -33,7 +33,7 @@ def pids(run_dir, victim):
 def test_I01_what_is_acknowledged_survives_kill_9():
     run_dir = SETTINGS["CMS365_RUN_DIR"]
     cms, mark, taken, odd, lock = Client(), unique("kill"), {}, [], threading.Lock()
-    source = cms.make("/api/v2/webhook-sources", name=mark, provider="none", reason="test", dedupe="/id", mapping={
+    source = cms.make("/api/v2/webhook-sources", name=mark, provider="none", verification="none", reason="test", dedupe="/id", mapping={
         "fields": [{"to": "name", "from": "/id"}, {"to": "industry", "from": f"={mark}"}],
         "actions": [{"do": "create", "entity": "company"}]})
     stop = threading.Event()

@@ -5,6 +5,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support import stack  # noqa: E402
+from support.hooks_in import SOURCES  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,3 +79,36 @@ def key(cms):
     yield make
     for key_id in made:
         cms.delete(f"/api/v2/auth/keys/{key_id}")
+
+
+@pytest.fixture
+def source(cms):
+    """Makes sources that are gone after the test; `secret` is what was given or generated."""
+    made = []
+
+    def make(provider, secret=None, **more):
+        slug = stack.unique("hook")
+        body = {"name": "Test", "slug": slug, "provider": provider, **more}
+        if secret:
+            body["secret"] = secret
+        if provider == "none":
+            body.setdefault("verification", "none")
+        answer = cms.post(SOURCES, json=body)
+        assert answer.status_code == 201, answer.text
+        data = answer.json()["data"]
+        made.append(data["id"])
+        data["secret"] = data["secret"] or secret
+        return data
+
+    yield make
+    for source_id in made:
+        cms.delete(f"{SOURCES}/{source_id}")
+
+
+@pytest.fixture(scope="module")
+def unsigned():
+    """One source for all that only tries mappings."""
+    with stack.Client() as client:
+        made = client.make(SOURCES, name="Trial", provider="none", verification="none", reason="test")
+        yield made
+        client.delete(f"{SOURCES}/{made['id']}")

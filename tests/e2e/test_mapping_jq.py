@@ -292,7 +292,8 @@ null | [.[]?]
 
 @pytest.fixture(name="dry_run")
 def _dry_run(cms):
-    made = cms.post(SOURCES, json={"name": "jq", "slug": stack.unique("jq"), "provider": "none", "reason": "test"}).json()["data"]
+    made = cms.post(SOURCES, json={"name": "jq", "slug": stack.unique("jq"), "provider": "none", "verification": "none",
+                                      "reason": "test"}).json()["data"]
     yield f"{SOURCES}/{made['id']}/dry-run"
     cms.delete(f"{SOURCES}/{made['id']}")
 

@@ -19,9 +19,7 @@ from datetime import datetime, timedelta, timezone
 from joserfc import jwk, jwt
 
 from support import stack
-
-SOURCES, MESSAGES = "/api/v2/webhook-sources", "/api/v2/webhook-messages"
-
+from support.hooks_in import MESSAGES, SOURCES, post_mapping, settled
 
 def b64(raw):
     return base64.b64encode(raw).decode()
@@ -155,52 +153,13 @@ SIGNING = {
 }
 
 
-@pytest.fixture
-def source(cms):
-    """Makes sources that are gone after the test; `secret` is what was given or generated."""
-    made = []
-
-    def make(provider, secret=None, **more):
-        slug = stack.unique("hook")
-        body = {"name": "Test", "slug": slug, "provider": provider, **more}
-        if secret:
-            body["secret"] = secret
-        answer = cms.post(SOURCES, json=body)
-        assert answer.status_code == 201, answer.text
-        data = answer.json()["data"]
-        made.append(data["id"])
-        data["secret"] = data["secret"] or secret
-        return data
-
-    yield make
-    for source_id in made:
-        cms.delete(f"{SOURCES}/{source_id}")
-
-
 def send(client, s, body, headers, query="", **more):
     return client.post(s["path"] + query, data=body, headers={"Content-Type": "application/json", **headers}, **more)
-
-
-def settled(cms, message_id, *states):
-    def look():
-        answer = cms.get(f"{MESSAGES}/{message_id}")
-        if answer.status_code == 404:
-            return None
-        data = answer.json()["data"]
-        return data if data["status"] in (states or ("done", "ignored", "dead")) else None
-
-    return stack.wait_for(look, 30, f"message {message_id} to be {states or 'settled'}")
 
 
 def sample():
     return json.dumps({"id": stack.unique("evt"), "type": "thing.done", "event": "x", "update_id": int(time.time() * 1e6),
                        "title": "Grüße"}).encode()
-
-
-def post_mapping(**action):
-    return {"fields": [{"to": "title", "from": "/title"}, {"to": "slug", "from": "/slug"},
-                       {"to": "status", "from": "=draft"}],
-            "actions": [{"do": "upsert", "entity": "post", "key": "slug", **action}]}
 
 
 # --- verification -------------------------------------------------------------------------------------------------------
@@ -315,8 +274,13 @@ def test_I01_certificates_come_from_the_providers_hosts_only(anonymous, source):
 
 def test_I07_nothing_is_verified_only_with_a_reason(cms, anonymous, source):
     answer = cms.post(SOURCES, json={"name": "n", "provider": "none"})
-    assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/reason"
+    assert answer.status_code == 422
+    assert {e["pointer"] for e in answer.json()["errors"]} == {"/reason", "/verification"}
+    answer = cms.post(SOURCES, json={"name": "n", "provider": "none", "reason": "r"})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/verification"
     s = source("none", reason="Behind our own gateway.")
+    assert s["verification"] == "none" and s["reason"] == "Behind our own gateway."
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"verification": "provider"}).status_code == 422, "said once and for all"
     assert anonymous.post(s["path"], data=b"{}").status_code == 202
     assert cms.patch(f"{SOURCES}/{s['id']}", json={"reason": None}).status_code == 422
 
@@ -324,6 +288,8 @@ def test_I07_nothing_is_verified_only_with_a_reason(cms, anonymous, source):
 @pytest.mark.parametrize("body,pointer", [
     ({"name": "n", "provider": "nobody"}, "/provider"),
     ({"name": "n", "provider": "stripe"}, "/secret"),
+    ({"name": "n", "provider": "github", "verification": "none"}, "/verification"),
+    ({"name": "n", "provider": "github", "order_by": "id"}, "/order_by"),
     ({"name": "n", "provider": "github", "secret": "short"}, "/secret"),
     ({"name": "n", "provider": "standard-webhooks", "secret": "whsec_!!!!!!!!"}, "/secret"),
     ({"name": "n", "provider": "hmac"}, "/settings/header"),
@@ -336,6 +302,18 @@ def test_I07_nothing_is_verified_only_with_a_reason(cms, anonymous, source):
     ({"name": "n", "provider": "github", "mapping": {"actions": [{"do": "upsert", "entity": "post", "key": "id"}]}},
      "/mapping/actions/0"),
     ({"name": "n", "provider": "github", "mapping": {"fields": [{"to": "a"}]}}, "/mapping/fields/0"),
+    *[({"name": "n", "provider": "github", "mapping": {"actions": [{"do": "emit"}, action]}}, "/mapping/actions/1" + more)
+      for action, more in (({"do": "mail", "to": "/to"}, ""), ({"do": "mail", "template": "t"}, ""),
+                           ({"do": "mail", "template": "t", "to": "a@example.com"}, ""),
+                           ({"do": "mail", "template": "t", "to": "/to", "entity": "post"}, "/entity"),
+                           ({"do": "notify", "title": "=t"}, ""), ({"do": "notify", "role": "editor"}, ""),
+                           ({"do": "notify", "role": "owner", "title": "=t"}, ""),
+                           ({"do": "notify", "role": "editor", "user": "/u", "title": "=t"}, ""),
+                           ({"do": "call"}, ""), ({"do": "call", "endpoint": "5"}, ""),
+                           ({"do": "emit", "retry": {"max": 101}}, ""), ({"do": "emit", "retry": {"most": 1}}, "/most"),
+                           ({"do": "emit", "when": {"at": "/a", "gt": []}}, ""),
+                           ({"do": "emit", "when": {"at": "/a", "gt": 1, "lt": 2}}, ""),
+                           ({"do": "emit", "when": [{"at": "a", "is": 1}]}, ""))],
 ])
 def test_I07_what_is_not_a_source_is_refused(cms, body, pointer):
     before = cms.get(SOURCES).json()["meta"]["total"]
@@ -513,7 +491,7 @@ def test_I04_actions_follow_one_another_by_the_owners_rights(cms, anonymous, sou
 
     user = cms.make("/api/v2/users", username=stack.unique("u"), email=stack.unique("m") + "@example.org", role="author")
     author = key(["webhooks:write", "posts:write"], user=user["id"])
-    made = author.make(SOURCES, name="mine", provider="none", reason="test", mapping=mapping)
+    made = author.make(SOURCES, name="mine", provider="none", verification="none", reason="test", mapping=mapping)
     sent = anonymous.post(made["path"], json={"n": "Other", "s": stack.unique("no")})
     data = stack.wait_for(lambda: (m := author.get(f"{MESSAGES}/{sent.json()['id']}").json().get("data", {})).get("status")
                           == "dead" and m, 30, "the refusal")

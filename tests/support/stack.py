@@ -7,6 +7,8 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
+import subprocess
 import threading
 import time
 import uuid
@@ -93,6 +95,17 @@ def wait_for(condition, seconds=20, what="condition", every=0.02):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
         threading.Event().wait(every)
+
+
+def kafka_messages(topic):
+    """All messages that a topic holds now: (headers, payload as JSON)."""
+    kcat = shutil.which("kcat") or shutil.which("kafkacat")
+    out = subprocess.run([kcat, "-b", SETTINGS["CMS365_TEST_KAFKA_BROKERS"], "-C", "-t", topic, "-o", "beginning", "-e", "-q",
+                          "-J"], check=True, capture_output=True, timeout=30, text=True).stdout
+    for line in out.splitlines():
+        m = json.loads(line)
+        pairs = m.get("headers") or []
+        yield dict(zip(pairs[::2], pairs[1::2])), json.loads(m["payload"])
 
 
 class Receiver:

@@ -5,14 +5,14 @@ SELECT pg_advisory_xact_lock($1::int, k::int) FROM (SELECT DISTINCT s % 21474836
 -- What was not here before by its own id.  A source that is gone meanwhile leaves a message that says so.
 -- name: messages_add write
 INSERT INTO messages (id, source_id, user_id, provider, event, dedupe_key, status, error, next_attempt_at, method, content_type,
-    address, size_bytes, query, headers, body, body_base64, trace, request_id, retention_days, created_at)
+    address, size_bytes, query, headers, body, body_base64, trace, request_id, retention_days, created_at, order_key)
 SELECT i.id, i.source_id, i.user_id, i.meta ->> 'provider', i.meta ->> 'event', i.dedupe_key,
     CASE WHEN s.id IS NULL THEN 'dead' WHEN s.status = 'paused' THEN 'held' ELSE 'accepted' END,
     CASE WHEN s.id IS NULL THEN 'The source was deleted.' END,
     CASE WHEN s.status = 'active' THEN now() END,
     i.meta ->> 'method', i.meta ->> 'content_type', i.meta ->> 'address', (i.meta ->> 'size')::int, i.meta ->> 'query',
     i.meta -> 'headers', i.body, (i.meta ->> 'base64')::boolean, i.trace, i.request_id, (i.meta ->> 'retention_days')::int,
-    i.created_at
+    i.created_at, i.meta ->> 'order'
 FROM (SELECT DISTINCT ON (t.source_id, t.dedupe_key) t.*
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
         WITH ORDINALITY AS t(id, source_id, user_id, dedupe_key, created_at, meta, body, trace, request_id, n)
@@ -22,11 +22,14 @@ WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.source_id = i.source_id AND m
 ORDER BY i.n
 ON CONFLICT DO NOTHING
 
--- Takes what is due for two minutes; who takes it is told by run and attempts.
+-- Takes what is due for two minutes; who takes it is told by run and attempts.  What has an order waits until those of its
+-- key that came before are through.
 -- name: messages_claim write
 WITH due AS (
-    SELECT id, retention_days, created_at FROM messages
+    SELECT id, retention_days, created_at FROM messages m
     WHERE status IN ('accepted', 'working') AND next_attempt_at <= now()
+        AND (order_key IS NULL OR NOT EXISTS (SELECT 1 FROM messages e WHERE e.source_id = m.source_id
+            AND e.order_key = m.order_key AND e.seq < m.seq AND e.status IN ('accepted', 'held', 'working', 'failed')))
     ORDER BY next_attempt_at, seq LIMIT $1::int FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE messages m SET status = 'working', attempts = m.attempts + 1, next_attempt_at = now() + interval '120 s', updated_at = now()
@@ -45,17 +48,26 @@ WHERE id = $1::uuid AND run = $2::int AND attempts = $3::int AND status = 'worki
 
 -- name: message_mapped write
 UPDATE messages SET status = $2::text, error = $3::text, next_attempt_at = NULL, results = $4::jsonb, mapping_version = $5::int,
-    data = coalesce($6::jsonb, data), updated_at = now()
+    updated_at = now()
 WHERE id = $1::uuid
+
+-- What an emit told is shown with the message.
+-- name: message_data write
+UPDATE messages SET data = $2::jsonb WHERE id = $1::uuid
 
 -- name: message_later write
 UPDATE messages SET status = 'accepted', error = $2::text, next_attempt_at = now() + make_interval(secs => $3::int), updated_at = now()
 WHERE id = $1::uuid
 
+-- What the run before did by the same command is done.
 -- name: action_add write
-INSERT INTO actions (message_id, run, no, kind, entity, key, command, status, retention_days, created_at)
-SELECT id, run, $2::int, $3::text, $4::text, $5::text, $6::text, $7::text, retention_days, created_at FROM messages WHERE id = $1::uuid
-RETURNING id
+INSERT INTO actions (message_id, run, no, kind, entity, key, command, status, retention_days, created_at, retry_max, retry_base_ms,
+    attempts, result_id)
+SELECT m.id, m.run, $2::int, $3::text, $4::text, $5::text, $6::text, CASE WHEN p.id IS NULL THEN 'waiting' ELSE 'done' END,
+    m.retention_days, m.created_at, nullif($7::int, -1), nullif($8::int, -1), coalesce(p.attempts, 0), p.result_id
+FROM messages m LEFT JOIN actions p ON m.resume AND p.message_id = m.id AND p.run = m.run - 1 AND p.no = $2::int
+    AND p.status = 'done' AND p.command = $6::text
+WHERE m.id = $1::uuid
 
 -- The first that waits, if nothing of its run is under way.
 -- name: action_next write
@@ -63,7 +75,7 @@ UPDATE actions SET status = 'sent', attempts = attempts + 1, next_attempt_at = N
 WHERE message_id = $1::uuid AND run = $2::int AND no = (
     SELECT min(no) FROM actions WHERE message_id = $1::uuid AND run = $2::int AND status = 'waiting')
     AND NOT EXISTS (SELECT 1 FROM actions WHERE message_id = $1::uuid AND run = $2::int AND status = 'sent')
-RETURNING id, run, command, entity, key
+RETURNING id, run, command, entity, key, kind
 
 -- name: actions_due
 SELECT a.id, a.message_id, a.run FROM actions a JOIN messages m ON m.id = a.message_id AND m.run = a.run
@@ -71,7 +83,8 @@ WHERE a.status = 'waiting' AND a.next_attempt_at <= now()
 ORDER BY a.next_attempt_at LIMIT $1::int FOR UPDATE OF a SKIP LOCKED
 
 -- name: action_sent
-SELECT a.message_id, a.run, a.attempts, m.run, m.trace, m.request_id FROM actions a JOIN messages m ON m.id = a.message_id
+SELECT a.message_id, a.run, a.attempts, m.run, m.trace, m.request_id, coalesce(a.retry_max, -1), coalesce(a.retry_base_ms, -1)
+FROM actions a JOIN messages m ON m.id = a.message_id
 WHERE a.id = $1::bigint AND a.status = 'sent' FOR UPDATE OF a
 
 -- name: action_done write
@@ -95,7 +108,7 @@ WHERE id = $1::uuid AND run = $2::int
 SELECT json_build_object('id', id, 'source', json_build_object('id', source_id), 'user', json_build_object('id', user_id),
     'provider', provider, 'event', event, 'dedupe_key', dedupe_key, 'status', status, 'attempts', attempts, 'error', error,
     'mapping_version', mapping_version, 'method', method, 'content_type', content_type, 'address', address,
-    'size_bytes', size_bytes, 'data', data, 'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'size_bytes', size_bytes, 'data', coalesce($2::jsonb, data), 'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'updated_at', to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), user_id
 FROM messages WHERE id = $1::uuid
 
@@ -111,14 +124,14 @@ WHERE message_id = $1::uuid AND run = $2::int ORDER BY no LIMIT 2000
 -- Once more from the start, by the mapping as it is now.
 -- name: message_again write
 UPDATE messages m SET status = CASE WHEN s.status = 'paused' THEN 'held' ELSE 'accepted' END, run = run + 1, error = NULL,
-    next_attempt_at = CASE WHEN s.status = 'active' THEN now() END, updated_at = now()
+    resume = m.status IN ('dead', 'failed'), next_attempt_at = CASE WHEN s.status = 'active' THEN now() END, updated_at = now()
 FROM sources s WHERE m.id = $1::uuid AND s.id = m.source_id AND m.status IN ('done', 'ignored', 'dead', 'failed')
     AND ($2::boolean OR m.user_id = $3::bigint)
 RETURNING m.id
 
 -- name: messages_again write
 UPDATE messages m SET status = CASE WHEN s.status = 'paused' THEN 'held' ELSE 'accepted' END, run = run + 1, error = NULL,
-    next_attempt_at = CASE WHEN s.status = 'active' THEN now() END, updated_at = now()
+    resume = m.status IN ('dead', 'failed'), next_attempt_at = CASE WHEN s.status = 'active' THEN now() END, updated_at = now()
 FROM sources s WHERE s.id = $1::bigint AND m.source_id = s.id AND m.status = $2::text
     AND m.created_at >= coalesce($3::timestamptz, '-infinity') AND m.created_at < coalesce($4::timestamptz, 'infinity')
 

@@ -1,7 +1,7 @@
 -- What a request to /hooks/{slug} needs to be judged.
 -- name: source_find fast
 SELECT id, user_id, provider, status, settings::text, secret, previous, previous_until > now(), allowed_networks, dedupe,
-    rate_limit, retention_days FROM sources WHERE slug = $1::text
+    rate_limit, retention_days, order_by FROM sources WHERE slug = $1::text
 
 -- Has it been here?
 -- name: message_seen fast
@@ -15,9 +15,10 @@ SELECT 1 FROM sources WHERE slug = $1::text
 
 -- name: source_add write
 INSERT INTO sources (id, user_id, name, slug, provider, status, reason, settings, secret, allowed_networks, dedupe, rate_limit,
-    retention_days, mapping, mapping_version, scopes)
+    retention_days, mapping, mapping_version, scopes, verification, order_by)
 VALUES ($1::bigint, $2::bigint, $3::text, $4::text, $5::text, $6::text, $7::text, $8::jsonb, $9::text, $10::text[], $11::text,
-    $12::int, $13::int, $14::jsonb, CASE WHEN $14::jsonb = '{}' THEN 0 ELSE 1 END, $15::text[])
+    $12::int, $13::int, $14::jsonb, CASE WHEN $14::jsonb = '{}' THEN 0 ELSE 1 END, $15::text[],
+    $16::text, $17::text)
 
 -- name: mapping_add write
 INSERT INTO mappings (source_id, version, mapping, user_id)
@@ -27,11 +28,14 @@ ON CONFLICT DO NOTHING
 -- name: mapping_list
 SELECT version, mapping::text, user_id, created_at FROM mappings WHERE source_id = $1::bigint ORDER BY version DESC LIMIT 100
 
+-- name: mapping_version
+SELECT version, mapping::text, user_id, created_at FROM mappings WHERE source_id = $1::bigint AND version = $2::int
+
 -- name: source_json
 SELECT json_build_object('id', id, 'user', json_build_object('id', user_id), 'name', name, 'slug', slug, 'provider', provider,
-    'path', path, 'status', status, 'reason', reason, 'settings', settings,
+    'path', path, 'status', status, 'verification', verification, 'reason', reason, 'settings', settings,
     'previous_until', to_char(previous_until, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'allowed_networks', allowed_networks, 'dedupe', dedupe, 'rate_limit', rate_limit, 'retention_days', retention_days,
+    'allowed_networks', allowed_networks, 'dedupe', dedupe, 'order_by', order_by, 'rate_limit', rate_limit, 'retention_days', retention_days,
     'mapping', mapping, 'mapping_version', mapping_version, 'version', version,
     'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'updated_at', to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
@@ -53,7 +57,8 @@ UPDATE sources SET
     retention_days = CASE WHEN $16::boolean THEN $17::int ELSE retention_days END,
     mapping_version = mapping_version + CASE WHEN $18::boolean AND $19::jsonb <> mapping THEN 1 ELSE 0 END,
     mapping = CASE WHEN $18::boolean THEN $19::jsonb ELSE mapping END,
-    scopes = CASE WHEN $18::boolean THEN $20::text[] ELSE scopes END,
+    scopes = CASE WHEN $18::boolean THEN $22::text[] ELSE scopes END,
+    order_by = CASE WHEN $20::boolean THEN $21::text ELSE order_by END,
     version = version + 1, updated_at = now()
 WHERE id = $1::bigint
 
