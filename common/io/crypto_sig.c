@@ -125,16 +125,17 @@ int pubkey_parse(struct arena *a, enum pubkey_form form, const struct sha256_par
 }
 
 static const struct sig_kind {
-    int type, bits_min, bits_max, salt; /* salt: PSS; 0: PKCS #1 v1.5 or no RSA */
+    int type, bits_min, bits_max;
     const EVP_MD *(*md)(void);
     bool raw; /* r and s as they are, not DER */
+    bool pss; /* else PKCS #1 v1.5, if it is RSA */
 } sigs[] = {
-    [SIG_ED25519] = { EVP_PKEY_ED25519, 253, 256, 0, NULL, false },
-    [SIG_ECDSA_SHA256] = { EVP_PKEY_EC, 256, 256, 0, EVP_sha256, false },
-    [SIG_ECDSA_P256_SHA256] = { EVP_PKEY_EC, 256, 256, 0, EVP_sha256, true },
-    [SIG_RSA_SHA1] = { EVP_PKEY_RSA, 2048, 16384, 0, EVP_sha1, false },
-    [SIG_RSA_SHA256] = { EVP_PKEY_RSA, 2048, 16384, 0, EVP_sha256, false },
-    [SIG_RSA_PSS_SHA512] = { EVP_PKEY_RSA, 2048, 16384, 64, EVP_sha512, false },
+    [SIG_ED25519] = { EVP_PKEY_ED25519, 253,  256,   NULL,       false, false },
+    [SIG_ECDSA_SHA256] = { EVP_PKEY_EC,      256,  256,   EVP_sha256, false, false },
+    [SIG_ECDSA_P256_SHA256] = { EVP_PKEY_EC,      256,  256,   EVP_sha256, true,  false },
+    [SIG_RSA_SHA1] = { EVP_PKEY_RSA,     2048, 16384, EVP_sha1,   false, false },
+    [SIG_RSA_SHA256] = { EVP_PKEY_RSA,     2048, 16384, EVP_sha256, false, false },
+    [SIG_RSA_PSS_SHA512] = { EVP_PKEY_RSA,     2048, 16384, EVP_sha512, false, true  },
 };
 
 /* r and s as OpenSSL takes them; false: they are not 32 bytes each. */
@@ -149,8 +150,9 @@ static bool raw_to_der(struct arena *a, const struct sha256_part *sig, struct sh
     int n = i2d_ECDSA_SIG(s, &der);
     ECDSA_SIG_free(s);
     must(n > 0);
-    ret->data = arena_strndup(a, (const char *)der, (size_t)n);
-    ret->n = (size_t)n;
+    unsigned char *copy = arena_alloc(a, (size_t)n);
+    memcpy(copy, der, (size_t)n);
+    *ret = (struct sha256_part){ copy, (size_t)n };
     OPENSSL_free(der);
     return true;
 }
@@ -162,9 +164,9 @@ static bool verify_all(EVP_PKEY *k, const struct sig_kind *kind, const struct sh
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     must(ctx != NULL);
     bool ok = EVP_DigestVerifyInit(ctx, &how, kind->md ? kind->md() : NULL, NULL, k) == 1;
-    if (ok && kind->salt)
+    if (ok && kind->pss)
         ok = EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) == 1 &&
-             EVP_PKEY_CTX_set_rsa_pss_saltlen(how, kind->salt) == 1;
+             EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_AUTO) == 1;
     ok = ok && EVP_DigestVerify(ctx, sig->data, sig->n, text->data, text->n) == 1;
     EVP_MD_CTX_free(ctx);
     return ok;

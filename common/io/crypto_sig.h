@@ -23,7 +23,8 @@ enum sig_alg {
     SIG_ECDSA_P256_SHA256, /* r and s, 32 bytes each (RFC 9421 §3.3.4) */
     SIG_RSA_SHA1,
     SIG_RSA_SHA256,
-    SIG_RSA_PSS_SHA512, /* MGF1 with SHA-512, salt of 64 bytes (RFC 9421 §3.3.1) */
+    SIG_RSA_PSS_SHA512, /* MGF1 with SHA-512 (RFC 9421 §3.3.1); a salt of any length, as they differ
+                         */
 };
 enum pubkey_form {
     PUBKEY_ED25519, /* 32 raw bytes */

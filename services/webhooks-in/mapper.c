@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { mappers_max = 16 };
+enum { mappers_max = 16, look_ms = 50 };
 
 struct process {
     pid_t pid; /* 0: none */
@@ -137,8 +137,33 @@ static int start(struct process *p, struct err *err)
     return 0;
 }
 
-/* All n bytes before the time is over; SIGPIPE is ignored by the program (svc). */
-static bool move(int fd, void *data, size_t n, short what, int64_t end_us)
+struct limit { /* of one run */
+    clockid_t cpu;
+    int64_t cpu_end_us, end_us;
+};
+
+static int64_t cpu_us(clockid_t clock)
+{
+    struct timespec t;
+    return clock_gettime(clock, &t) ? INT64_MAX : t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+static bool limit_init(struct limit *l, pid_t pid)
+{
+    if (clock_getcpuclockid(pid, &l->cpu))
+        return false;
+    l->cpu_end_us = cpu_us(l->cpu) + (int64_t)mapper_run_ms * 1000;
+    l->end_us = clock_mono_us() + (int64_t)mapper_wait_ms * 1000;
+    return true;
+}
+
+static bool over(const struct limit *l)
+{
+    return clock_mono_us() >= l->end_us || cpu_us(l->cpu) >= l->cpu_end_us;
+}
+
+/* All n bytes before the limit is reached; SIGPIPE is ignored by the program (svc). */
+static bool move(int fd, void *data, size_t n, short what, const struct limit *l)
 {
     char *at = data;
     while (n) {
@@ -148,11 +173,10 @@ static bool move(int fd, void *data, size_t n, short what, int64_t end_us)
             n -= (size_t)k;
             continue;
         }
-        int64_t left_ms = (end_us - clock_mono_us()) / 1000;
         struct pollfd w = { .fd = fd, .events = what };
-        if (k == 0 || (errno != EAGAIN && errno != EINTR) || left_ms <= 0)
+        if (k == 0 || (errno != EAGAIN && errno != EINTR) || over(l))
             return false;
-        if (poll(&w, 1, (int)left_ms) < 0 && errno != EINTR)
+        if (poll(&w, 1, look_ms) < 0 && errno != EINTR)
             return false;
     }
     return true;
@@ -165,19 +189,22 @@ struct answer {
 
 static bool converse(struct process *p, struct arena *a, char *const parts[3], struct answer *ret)
 {
-    int64_t end = clock_mono_us() + (int64_t)mapper_run_ms * 1000;
+    struct limit limit;
     uint32_t sizes[3], head[2];
+    if (!limit_init(&limit, p->pid))
+        return false;
     for (size_t i = 0; i < 3; i++)
         sizes[i] = (uint32_t)strlen(parts[i]);
-    if (!move(p->in, sizes, sizeof(sizes), POLLOUT, end))
+    if (!move(p->in, sizes, sizeof(sizes), POLLOUT, &limit))
         return false;
     for (size_t i = 0; i < 3; i++)
-        if (!move(p->in, parts[i], sizes[i], POLLOUT, end))
+        if (!move(p->in, parts[i], sizes[i], POLLOUT, &limit))
             return false;
-    if (!move(p->out, head, sizeof(head), POLLIN, end) || head[1] > mapper_output_bytes_max + 1024)
+    if (!move(p->out, head, sizeof(head), POLLIN, &limit) ||
+        head[1] > mapper_output_bytes_max + 1024)
         return false;
     *ret = (struct answer){ head[0], head[1], arena_alloc(a, head[1] + 1) };
-    return move(p->out, ret->text, head[1], POLLIN, end);
+    return move(p->out, ret->text, head[1], POLLIN, &limit);
 }
 
 int mappers_run(void *mappers, struct arena *a, const char *program, const json_t *input,

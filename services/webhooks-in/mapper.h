@@ -2,14 +2,16 @@
 #define WEBHOOKS_IN_MAPPER_H
 /*
  * jq programs of strangers, run in processes that can do nothing else: no files, no network, no
- * environment, little memory, and mapper_run_ms of time, after which they are killed and another
- * one starts.  A process keeps the programs it compiled; values do not outlive their run.
+ * environment, little memory, and mapper_run_ms of the processor (mapper_wait_ms on the clock, on a
+ * machine that has little to give), after which they are killed and another one starts.  A process
+ * keeps the programs it compiled; values do not outlive their run.
  */
 #include "common/base/err.h"
 #include "common/base/json.h"
 
 enum {
     mapper_run_ms = 2000,
+    mapper_wait_ms = 15000,
     mapper_memory_bytes = 384 * 1024 * 1024,
     mapper_output_bytes_max = 2 * 1024 * 1024,
 };

@@ -67,9 +67,9 @@ static int read_row(struct req *req, int64_t source, int64_t version, struct db_
     int rc = version > INT32_MAX ? -E_not_found
                                  : db_query(req->svc->db, req->arena, &sql_mapping_version, v,
                                             ARRAY_LEN(v), ret, err);
-    return rc == -E_not_found || (!rc && !db_nrows(*ret)) ? err_set(err, E_not_found, "The mapping has no version %lld.",
-                                            (long long)version)
-                                  : rc;
+    return rc == -E_not_found || (!rc && !db_nrows(*ret))
+               ? err_set(err, E_not_found, "The mapping has no version %lld.", (long long)version)
+               : rc;
 }
 
 int mapping_version_read(struct req *req, int64_t source, int64_t version, const json_t **ret,
@@ -103,8 +103,8 @@ static void compare(struct arena *a, const char *at, const json_t *x, const json
     size_t n = json_array_size(x), m = json_array_size(y);
     if (json_is_array(x) && json_is_array(y)) {
         for (size_t i = 0; i < (n > m ? n : m); i++)
-            compare(a, arena_printf(a, "%s/%zu", at, i), json_array_get(x, i),
-                    json_array_get(y, i), out);
+            compare(a, arena_printf(a, "%s/%zu", at, i), json_array_get(x, i), json_array_get(y, i),
+                    out);
         return;
     }
     json_array_append_new(out, json_pack("{s:s, s:O?, s:O?}", "at", at, "from", x, "to", y));

@@ -27,8 +27,8 @@ struct inbound {
     struct req *req;
     struct res *res;
     const struct provider_def *provider;
-    int64_t source, user, rate, retention;
-    const char *settings, *secret, *previous, *networks, *dedupe, *order_by;
+    struct source_view view;
+    int64_t source;
     const char *key, *order; /* what the message is known by, and what it waits with or NULL */
     struct hook hook;
     struct hook_key keys;
@@ -42,48 +42,64 @@ static const char *get_header(const void *ctx, const char *name)
 /* --- the source ----------------------------------------------------------------------------------
  */
 
-static int find(struct inbound *in, struct err *err)
+static int open_secret(struct inbound *in, enum source_text which, const char *sealed,
+                       struct err *err)
+{
+    return sealed ? secret_open(in->req->svc->keyring, in->req->arena, in->view.num[SOURCE_ID],
+                                sealed, &in->view.text[which], err)
+                  : 0;
+}
+
+static int read_source(struct inbound *in, struct err *err)
 {
     struct req *req = in->req;
     struct arena *a = req->arena;
+    struct source_view *v = &in->view;
     struct db_rows *r;
+    const char **nets;
     const struct db_val slug = db_text(req->params[0]);
     int rc = db_query(req->svc->db, a, &sql_source_find, &slug, 1, &r, err);
-    if (rc)
+    if (rc || !db_nrows(r))
         return rc;
-    in->provider = db_nrows(r) ? provider_find(db_str(r, 0, 2)) : NULL;
-    if (!in->provider)
-        return err_set(err, E_not_found, "There is nothing at this path.");
-    in->source = db_get_i64(r, 0, 0);
-    in->user = db_get_i64(r, 0, 1);
-    in->settings = db_str(r, 0, 4);
-    in->secret = db_str(r, 0, 5);
-    in->previous = db_get_bool(r, 0, 7) ? db_str(r, 0, 6) : NULL;
-    const char **nets;
+    v->num[SOURCE_ID] = db_get_i64(r, 0, 0);
+    v->num[SOURCE_USER] = db_get_i64(r, 0, 1);
+    v->text[SOURCE_PROVIDER] = db_str(r, 0, 2);
+    v->text[SOURCE_SETTINGS] = db_str(r, 0, 4);
     size_t n = db_get_texts(a, r, 0, 8, &nets);
-    in->networks = "";
+    v->text[SOURCE_NETWORKS] = "";
     for (size_t i = 0; i < n; i++)
-        in->networks = i ? arena_printf(a, "%s,%s", in->networks, nets[i]) : nets[i];
-    in->dedupe = db_str(r, 0, 9);
-    in->rate = db_get_i64(r, 0, 10);
-    in->retention = db_get_i64(r, 0, 11);
-    in->order_by = db_str(r, 0, 12);
-    return 0;
+        v->text[SOURCE_NETWORKS] =
+            i ? arena_printf(a, "%s,%s", v->text[SOURCE_NETWORKS], nets[i]) : nets[i];
+    v->text[SOURCE_DEDUPE] = db_str(r, 0, 9);
+    v->num[SOURCE_RATE] = db_get_i64(r, 0, 10);
+    v->num[SOURCE_RETENTION] = db_get_i64(r, 0, 11);
+    v->text[SOURCE_ORDER_BY] = db_str(r, 0, 12);
+    rc = open_secret(in, SOURCE_SECRET, db_str(r, 0, 5), err);
+    return rc ? rc
+              : open_secret(in, SOURCE_PREVIOUS, db_get_bool(r, 0, 7) ? db_str(r, 0, 6) : NULL,
+                            err);
 }
 
-static int open_keys(struct inbound *in, struct err *err)
+static int find(struct inbound *in, struct err *err)
 {
-    struct arena *a = in->req->arena;
-    const char *sealed[] = { in->secret, in->previous };
-    int rc = 0;
-    for (size_t i = 0; !rc && i < ARRAY_LEN(sealed); i++) {
-        if (!sealed[i])
-            continue;
-        rc = secret_open(in->req->svc->keyring, a, in->source, sealed[i],
-                         &in->keys.secrets[in->keys.n], err);
-        in->keys.n += !rc;
+    struct source_cache *cache = hooks_of(in->req->svc)->sources;
+    const char *slug = in->req->params[0];
+    uint64_t change;
+    if (!source_cache_get(cache, in->req->arena, slug, &in->view, &change)) {
+        int rc = read_source(in, err);
+        if (rc)
+            return rc;
+        if (in->view.num[SOURCE_ID])
+            source_cache_put(cache, slug, &in->view, change);
     }
-    return rc;
+    in->source = in->view.num[SOURCE_ID];
+    in->provider = in->source ? provider_find(in->view.text[SOURCE_PROVIDER]) : NULL;
+    if (!in->provider)
+        return err_set(err, E_not_found, "There is nothing at this path.");
+    for (enum source_text i = SOURCE_SECRET; i <= SOURCE_PREVIOUS; i++)
+        if (in->view.text[i])
+            in->keys.secrets[in->keys.n++] = in->view.text[i];
+    return 0;
 }
 
 /* The source's own limit, in windows of a minute.  Without Redis there is none: losing messages
@@ -97,16 +113,17 @@ static int limit(const struct inbound *in, struct err *err)
     struct arena *a = in->req->arena;
     struct cache_reply reply;
     struct err ignored;
-    if (!in->rate)
+    if (!in->view.num[SOURCE_RATE])
         return 0;
     int64_t now_s = in->req->now_us / 1000000;
     const char *key = arena_printf(a, "cms365:hook:rate:%lld:%lld", (long long)in->source,
                                    (long long)(now_s / rate_window_s));
     const char *life = "120";
     if (cache_eval(in->req->svc->cache, a, &count, &key, 1, &life, 1, &reply, &ignored) ||
-        reply.i64 <= in->rate)
+        reply.i64 <= in->view.num[SOURCE_RATE])
         return 0;
-    err_set(err, E_rate_limited, "The source takes %lld messages a minute.", (long long)in->rate);
+    err_set(err, E_rate_limited, "The source takes %lld messages a minute.",
+            (long long)in->view.num[SOURCE_RATE]);
     err->retry_after_s = (unsigned)(rate_window_s - now_s % rate_window_s);
     return -E_rate_limited;
 }
@@ -234,7 +251,8 @@ int hook_options(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     json_t *own;
-    rc = json_parse(req->arena, in.settings, strlen(in.settings), &own, err);
+    rc = json_parse(req->arena, in.view.text[SOURCE_SETTINGS],
+                    strlen(in.view.text[SOURCE_SETTINGS]), &own, err);
     if (rc)
         return rc;
     res->status = 204;
@@ -242,9 +260,11 @@ int hook_options(struct req *req, struct res *res, struct err *err)
     if (!origin || !origin_allowed(own, origin))
         return 0;
     res_header(res, "WebHook-Allowed-Origin", arena_printf(req->arena, "%.200s", origin));
-    if (in.rate || req_header(req, "WebHook-Request-Rate"))
+    if (in.view.num[SOURCE_RATE] || req_header(req, "WebHook-Request-Rate"))
         res_header(res, "WebHook-Allowed-Rate",
-                   in.rate ? arena_printf(req->arena, "%lld", (long long)in.rate) : "*");
+                   in.view.num[SOURCE_RATE]
+                       ? arena_printf(req->arena, "%lld", (long long)in.view.num[SOURCE_RATE])
+                       : "*");
     return 0;
 }
 
@@ -255,8 +275,9 @@ static void identify(struct inbound *in)
 {
     struct hook *h = &in->hook;
     char digest[sha256_hex_len + 1];
-    const char *id = hook_at(h, in->dedupe ? in->dedupe : in->provider->id);
-    if (!id && str_eq(in->provider->name, "standard-webhooks") && !in->dedupe)
+    const char *id =
+        hook_at(h, in->view.text[SOURCE_DEDUPE] ? in->view.text[SOURCE_DEDUPE] : in->provider->id);
+    if (!id && str_eq(in->provider->name, "standard-webhooks") && !in->view.text[SOURCE_DEDUPE])
         id = hook_header(h, "svix-id");
     if (id && *id && strlen(id) <= hook_id_max && str_utf8_ok(id, strlen(id))) {
         in->key = id;
@@ -271,7 +292,9 @@ static void put_in_order(struct inbound *in)
 {
     struct hook *h = &in->hook;
     char digest[sha256_hex_len + 1];
-    const char *key = str_eq(in->order_by, "source") ? "source" : hook_at(h, in->order_by);
+    const char *key = str_eq(in->view.text[SOURCE_ORDER_BY], "source")
+                          ? "source"
+                          : hook_at(h, in->view.text[SOURCE_ORDER_BY]);
     if (key && (strlen(key) > hook_id_max || !str_utf8_ok(key, strlen(key)))) {
         sha256_hex(key, strlen(key), digest);
         key = arena_printf(h->a, "sha256:%s", digest);
@@ -366,7 +389,8 @@ static char *payload(struct inbound *in, const char *id, size_t *ret_n)
     rfc3339_format(req->now_us, at);
     buf_init(&b, req->arena, h->n + 4096, payload_max);
     buf_printf(&b, "{\"id\":\"%s\",\"source\":%lld,\"user\":%lld,\"retention_days\":%lld", id,
-               (long long)in->source, (long long)in->user, (long long)in->retention);
+               (long long)in->source, (long long)in->view.num[SOURCE_USER],
+               (long long)in->view.num[SOURCE_RETENTION]);
     buf_printf(&b, ",\"size\":%zu,\"at\":\"%s\"", h->n, at);
     put(&b, "provider", in->provider->name);
     const char *event = hook_at(h, in->provider->event);
@@ -448,17 +472,16 @@ static int judge(struct inbound *in, struct err *err)
     int rc = find(in, err);
     if (rc)
         return rc;
-    if (*in->networks && !key_networks_hold(in->networks, in->req->client_addr))
+    if (*in->view.text[SOURCE_NETWORKS] &&
+        !key_networks_hold(in->view.text[SOURCE_NETWORKS], in->req->client_addr))
         return hook_refuse(err, "it comes from another network");
     make_hook(in);
     json_t *own;
-    rc = json_parse(in->req->arena, in->settings, strlen(in->settings), &own, err);
+    rc = json_parse(in->req->arena, in->view.text[SOURCE_SETTINGS],
+                    strlen(in->view.text[SOURCE_SETTINGS]), &own, err);
     if (rc)
         return rc;
     in->keys.settings = own;
-    rc = open_keys(in, err);
-    if (rc)
-        return rc;
     if (in->provider->handshake && in->provider->handshake(&in->hook, &in->keys, &greeting))
         return reply(in, &greeting, err);
     if (in->req->method != POST)

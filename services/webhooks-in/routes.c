@@ -273,6 +273,7 @@ static int init(struct svc *svc, struct err *err)
 {
     struct hooks *h = arena_alloc(svc->arena, sizeof(*h));
     svc->state = h;
+    h->sources = source_cache_new();
     h->mappers = mappers_new((size_t)hooks_conf_of(svc)->mappers);
     h->fetcher = fetcher_new(svc->httpc, hooks_conf_of(svc)->trusted_urls);
     return bus_sender_new(svc->conf->kafka_brokers, "webhooks-in", &h->sender, err);
@@ -286,6 +287,7 @@ static void done(struct svc *svc)
     bus_sender_free(h->sender);
     fetcher_free(h->fetcher);
     mappers_free(h->mappers);
+    source_cache_free(h->sources);
     svc->state = NULL;
 }
 

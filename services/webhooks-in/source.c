@@ -23,8 +23,10 @@ static const struct entity_def *entity(void)
     return entity_find("webhook_source");
 }
 
+/* What requests are judged by changed, and others are told. */
 static void events_wake(struct svc *svc)
 {
+    source_cache_drop(hooks_of(svc)->sources);
     if (svc->outbox)
         outbox_wake(svc->outbox);
 }

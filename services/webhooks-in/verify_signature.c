@@ -305,8 +305,7 @@ static bool key_right(const struct hook *h, const struct hook_key *k, size_t i,
     if (!b64_decode(h->a, k->secrets[i], &raw, &key.n))
         return false;
     key.data = raw;
-    enum pubkey_form form =
-        alg->sig == SIG_ED25519 && key.n == 32 ? PUBKEY_ED25519 : PUBKEY_DER;
+    enum pubkey_form form = alg->sig == SIG_ED25519 && key.n == 32 ? PUBKEY_ED25519 : PUBKEY_DER;
     return !pubkey_parse(h->a, form, &key, h->now_s, &pub, &ignored) &&
            pubkey_verify(pub, h->a, alg->sig, text, 1, sig);
 }

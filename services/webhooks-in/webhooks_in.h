@@ -16,7 +16,7 @@ struct shape_row;
 struct bus_sender;
 struct mappers;
 
-enum { hook_body_bytes_max = 2 * 1024 * 1024, source_lock_class = 36531 };
+enum { hook_body_bytes_max = 2 * 1024 * 1024, source_lock_class = 36531, source_keep_ms = 200 };
 
 struct hooks_conf {
     struct svc_conf svc; /* first */
@@ -31,6 +31,7 @@ struct hooks { /* svc->state */
     struct bus_sender *sender;
     struct fetcher *fetcher;
     struct mappers *mappers;
+    struct source_cache *sources;
 };
 static inline struct hooks *hooks_of(const struct svc *svc)
 {
@@ -47,6 +48,32 @@ const struct db_stmt *const *hooks_statements(void); /* all named ones, NULL-end
 char *secret_seal(const struct keyring *k, struct arena *a, int64_t source, const char *secret);
 int secret_open(const struct keyring *k, struct arena *a, int64_t source, const char *sealed,
                 const char **ret, struct err *err) MUST_CHECK;
+
+/* --- sources as requests see them (source_cache.c): any thread --- */
+enum source_text {
+    SOURCE_PROVIDER,
+    SOURCE_SETTINGS,
+    SOURCE_SECRET,   /* opened */
+    SOURCE_PREVIOUS, /* opened; NULL: there is none, or its time is over */
+    SOURCE_NETWORKS, /* "a,b" */
+    SOURCE_DEDUPE,
+    SOURCE_ORDER_BY,
+    SOURCE_TEXTS_
+};
+enum source_num { SOURCE_ID, SOURCE_USER, SOURCE_RATE, SOURCE_RETENTION, SOURCE_NUMS_ };
+struct source_view {
+    const char *text[SOURCE_TEXTS_]; /* in the arena */
+    int64_t num[SOURCE_NUMS_];
+};
+struct source_cache;
+struct source_cache *source_cache_new(void);
+void source_cache_free(struct source_cache *c);
+/* *ret_change goes to the put that follows a miss. */
+bool source_cache_get(struct source_cache *c, struct arena *a, const char *slug,
+                      struct source_view *ret, uint64_t *ret_change);
+void source_cache_put(struct source_cache *c, const char *slug, const struct source_view *v,
+                      uint64_t change);
+void source_cache_drop(struct source_cache *c); /* a source was changed */
 
 /* --- what providers' messages refer to (fetch.c) --- */
 struct fetcher;

@@ -1,8 +1,8 @@
+#include "services/webhooks-out/called.h"
 #include "services/webhooks-out/webhooks.h"
 
-static const char *const topics_followed[] = { "content.events",    "auth.events",
-                                               "webhooks.events",   "hooks.events",
-                                               "webhooks.commands", NULL };
+static const char *const topics_followed[] = { "content.events", "auth.events", "webhooks.events",
+                                               "hooks.events", NULL };
 
 static void committed(struct svc *svc, size_t n)
 {
@@ -25,5 +25,12 @@ const struct consumer webhook_consumers[] = {
      .committed = committed,
      .failed = failed,
      .doc = "Makes a delivery for each endpoint that listens to the event." },
+    { .name = "webhooks-out.calls",
+     .topic = "webhooks.commands",
+     .mode = INBOX_EFFECT,
+     .batch_max = 100,
+     .fn = call_endpoint,
+     .committed = called,
+     .doc = "Makes a delivery for the one endpoint that is called." },
     { 0 },
 };

@@ -141,9 +141,8 @@ static int one_event(struct fan *f, struct msg *m, struct err *err)
     struct arena *batch = m->arena;
     const struct event_def *def = event_find(m->type);
     /* What nobody listens to is not read: parsing is most of what an event costs here. */
-    bool call = is_call(def);
-    int rc = def && !call ? listeners(f, def, &rows, err) : 0;
-    if (rc || (def && !call && !db_nrows(rows) && !str_eq(def->entity, "user")))
+    int rc = def ? listeners(f, def, &rows, err) : 0;
+    if (rc || (def && !db_nrows(rows) && !str_eq(def->entity, "user")))
         return rc;
     m->arena = f->scratch;
     rc = happening_read(m, &h, err);
@@ -152,7 +151,7 @@ static int one_event(struct fan *f, struct msg *m, struct err *err)
         return rc;
     rc = follow_person(f, &h, err);
     if (!rc)
-        rc = call ? call_listeners(f->tx, f->a, &h, &rows, err) : listeners(f, h.def, &rows, err);
+        rc = listeners(f, h.def, &rows, err);
     if (!rc)
         choose(f, m, &h, rows);
     return rc;

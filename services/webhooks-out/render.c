@@ -34,8 +34,6 @@ int happening_read(const struct msg *m, struct happening *ret, struct err *err)
         return malformed(err, "is not JSON");
     ret->data = json_object_get(root, "data");
     ret->changed = json_object_get(root, "changed");
-    ret->endpoint_id = json_integer_value(json_object_get(root, "endpoint_id"));
-    ret->reply = json_string_value(json_object_get(root, "reply"));
     if (!json_is_object(ret->data))
         return malformed(err, "has no data");
     if (!m->time || !rfc3339_parse(m->time, &ret->time_us))

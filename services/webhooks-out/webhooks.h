@@ -45,8 +45,6 @@ struct happening { /* an event, taken apart */
     const char *event_id, *key;
     int64_t time_us, owner_id;
     json_t *data, *changed;
-    int64_t endpoint_id; /* a call: of this one endpoint; 0: no call */
-    const char *reply;   /* whom a call's result is for */
 };
 int happening_read(const struct msg *m, struct happening *ret, struct err *err) MUST_CHECK;
 /* How much of it the listener sees: two listeners with the same view get the same bytes. */
@@ -56,13 +54,6 @@ struct view {
 };
 bool happening_visible(const struct happening *h, const struct listener *l, struct view *ret);
 char *happening_body(struct arena *a, const struct happening *h, const struct view *v);
-
-/* --- calls (called.c): an action of an incoming webhook names one endpoint --- */
-bool is_call(const struct event_def *def);
-/* The endpoint as endpoints_listening gives them; none if the caller's owner has no such endpoint.
- * Tells the caller which (webhooks.results). */
-int call_listeners(struct db_tx *tx, struct arena *a, const struct happening *h,
-                   struct db_rows **ret, struct err *err) MUST_CHECK;
 
 /* --- fan-out (fanout.c) --- */
 int fanout(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);

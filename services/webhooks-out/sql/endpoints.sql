@@ -58,8 +58,3 @@ WHERE id % $1::int = ANY ($2::bigint[]) AND deleted_at IS NULL
 -- name: endpoints_listening
 SELECT e.id, e.user_id, coalesce(p.role, e.role), e.admin FROM endpoints e LEFT JOIN people p ON p.user_id = e.user_id
 WHERE e.events && $1::text[] AND e.deleted_at IS NULL AND coalesce(p.active, true)
-
--- The one that a call names, if it is the caller's.
--- name: endpoint_called
-SELECT e.id, e.user_id, coalesce(p.role, e.role), e.admin FROM endpoints e LEFT JOIN people p ON p.user_id = e.user_id
-WHERE e.id = $1::bigint AND e.user_id = $2::bigint AND e.deleted_at IS NULL AND coalesce(p.active, true)

@@ -1,0 +1,5 @@
+-- name: call_add write
+INSERT INTO deliveries (id, endpoint_id, user_id, event_id, event, entity, event_at, trace, request_id, body, next_attempt_at)
+SELECT $1::uuid, e.id, e.user_id, $4::uuid, $5::text, $6::text, $7::timestamptz, $8::text, $9::text, $10::text, now()
+FROM endpoints e LEFT JOIN people p ON p.user_id = e.user_id
+WHERE e.id = $2::bigint AND e.user_id = $3::bigint AND e.deleted_at IS NULL AND coalesce(p.active, true)
