@@ -154,7 +154,7 @@ static void pages_are_complete(void **state)
             assert_non_null(strstr(md, text));
             assert_non_null(strstr(ts, f->name));
         }
-    assert_int_equal(json_object_size(files), 8);
+    assert_int_equal(json_object_size(files), 9);
     json_decref(all);
 }
 
