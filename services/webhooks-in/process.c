@@ -16,7 +16,15 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-in/sql.h"
 
-enum { batch = 50, idle_ms = 500, look_ms = 10, later_s = 10, hour_ms = 3600000, error_max = 480 };
+enum {
+    batch = 50,
+    together_ms = 200,
+    idle_ms = 500,
+    look_ms = 10,
+    later_s = 10,
+    hour_ms = 3600000,
+    error_max = 480
+};
 
 struct work { /* a claimed message */
     struct svc *svc;
@@ -296,49 +304,79 @@ static void plan(struct work *w, const struct db_rows *r, size_t i)
                              &w->err);
 }
 
-static void process(struct svc *svc, const struct db_rows *r, size_t i)
+static void begin(struct work *w, struct svc *svc, const struct db_rows *r, size_t i)
+{
+    *w = (struct work){ .svc = svc,
+                        .a = arena_new(),
+                        .id = db_str(r, i, 0),
+                        .source = db_get_i64(r, i, 1),
+                        .run = db_get_i64(r, i, 2),
+                        .attempts = db_get_i64(r, i, 3),
+                        .mapping_version = db_get_i64(r, i, 13),
+                        .user = db_get_i64(r, i, 14),
+                        .scopes = db_str(r, i, 15) ? db_str(r, i, 15) : "[]",
+                        .trace = db_str(r, i, 16),
+                        .request = db_str(r, i, 17) };
+    plan(w, r, i);
+}
+
+struct claimed {
+    struct work *w;
+    size_t n;
+};
+
+static int settle_all_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    const struct claimed *c = ctx;
+    int rc = 0;
+    for (size_t i = 0; i < c->n && !rc; i++)
+        rc = settle_tx(tx, &c->w[i], err);
+    return rc;
+}
+
+/* One transaction for all that were claimed together; if it cannot be, each by itself, so that one
+ * does not hold the others up.  What could not be written is taken again when its two minutes are
+ * over. */
+static void settle(struct svc *svc, struct claimed *c)
 {
     struct arena *a = arena_new();
-    struct err err = { 0 };
-    struct work w = { .svc = svc,
-                      .a = a,
-                      .id = db_str(r, i, 0),
-                      .source = db_get_i64(r, i, 1),
-                      .run = db_get_i64(r, i, 2),
-                      .attempts = db_get_i64(r, i, 3),
-                      .mapping_version = db_get_i64(r, i, 13),
-                      .user = db_get_i64(r, i, 14),
-                      .scopes = db_str(r, i, 15) ? db_str(r, i, 15) : "[]",
-                      .trace = db_str(r, i, 16),
-                      .request = db_str(r, i, 17) };
-    plan(&w, r, i);
-    int rc = db_tx(svc->db, a, settle_tx, &w, &err);
-    /* What could not be written is taken again when its two minutes are over. */
-    log_info("hook.message", kv_s("id", w.id), kv_i("source", w.source),
-             kv_i("actions", (int64_t)w.plan.n),
-             kv_s("error", rc     ? err.msg
-                           : w.rc ? w.err.msg
-                                  : ""),
-             kv_s("detail", rc ? err.detail : ""));
+    struct err all = { 0 };
+    bool alone = c->n == 1 || db_tx(svc->db, a, settle_all_tx, c, &all);
+    for (size_t i = 0; i < c->n; i++) {
+        struct work *w = &c->w[i];
+        struct err err = { 0 };
+        int own = alone ? db_tx(svc->db, w->a, settle_tx, w, &err) : 0;
+        log_info("hook.message", kv_s("id", w->id), kv_i("source", w->source),
+                 kv_i("actions", (int64_t)w->plan.n),
+                 kv_s("error", own     ? err.msg
+                               : w->rc ? w->err.msg
+                                       : ""),
+                 kv_s("detail", own ? err.detail : ""));
+    }
     arena_free(a);
 }
 
 static size_t process_due(struct svc *svc)
 {
     struct arena *a = arena_new();
+    struct work works[batch];
+    struct claimed c = { .w = works };
     struct db_rows *r;
     struct err err;
     const struct db_val v = db_i64(batch);
-    size_t n = 0;
     int rc = db_query(svc->db, a, &sql_messages_claim, &v, 1, &r, &err);
     if (rc && rc != -E_unavailable)
         log_error("hook.claim_failed", kv_s("error", err.msg), kv_s("detail", err.detail));
-    if (!rc)
-        n = db_nrows(r);
-    for (size_t i = 0; i < n; i++)
-        process(svc, r, i);
-    if (n)
+    size_t n = rc ? 0 : db_nrows(r);
+    for (size_t i = 0; i < n;) { /* slow programs do not hold up what is planned already */
+        int64_t until_us = clock_mono_us() + together_ms * 1000;
+        for (c.n = 0; i < n && (!c.n || clock_mono_us() < until_us); i++)
+            begin(&works[c.n++], svc, r, i);
+        settle(svc, &c);
         wake_relay(svc);
+        for (size_t k = 0; k < c.n; k++)
+            arena_free(works[k].a);
+    }
     arena_free(a);
     return n;
 }

@@ -58,7 +58,7 @@ def incoming(stack, rounds, seconds):
         got = tool("hookload", port, path, SECRET, CONNECTIONS, seconds)
         found["cpu"].append((cpu_s(stack, "webhooks-in") - before) / max(got["taken"], 1) * 1e6)
         found["rate"].append(got["rate"])
-        found["raw"].append(tool("produce", f"127.0.0.1:{stack.base + 3}", "notify.commands", size, IN_FLIGHT, seconds)["rate"])
+        found["raw"].append(tool("produce", f"127.0.0.1:{stack.base + 3}", "bench.produce", size, IN_FLIGHT, seconds)["rate"])
     half = max(int(statistics.median(found["rate"]) / 2), 100)
     for rate in sorted({min(half, 2500), half}):
         got = tool("hookload", port, path, SECRET, PACED_CONNECTIONS, seconds, rate)

@@ -4,14 +4,14 @@
  *
  *   produce BROKERS TOPIC BYTES IN_FLIGHT SECONDS
  *
- * Prints one JSON line: acknowledged, failed, a second.
+ * The topic is made for it and removed.  Prints one JSON line: acknowledged, failed, a second.
  */
 #include "common/base/clock.h"
 #include "common/base/str.h"
 
 #include <librdkafka/rdkafka.h>
 
-enum { bytes_max = 1 << 20 };
+enum { bytes_max = 1 << 20, partitions = 12, admin_ms = 10000 };
 
 static struct {
     int64_t done, failed, waiting;
@@ -48,6 +48,24 @@ static rd_kafka_t *producer(const char *brokers)
     return k;
 }
 
+static void topic(rd_kafka_t *k, const char *name, bool make)
+{
+    char why[256];
+    rd_kafka_queue_t *q = rd_kafka_queue_new(k);
+    if (make) {
+        rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(name, partitions, 1, why, sizeof(why));
+        rd_kafka_CreateTopics(k, &t, 1, NULL, q);
+        rd_kafka_event_destroy(rd_kafka_queue_poll(q, admin_ms));
+        rd_kafka_NewTopic_destroy(t);
+    } else {
+        rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(name);
+        rd_kafka_DeleteTopics(k, &t, 1, NULL, q);
+        rd_kafka_event_destroy(rd_kafka_queue_poll(q, admin_ms));
+        rd_kafka_DeleteTopic_destroy(t);
+    }
+    rd_kafka_queue_destroy(q);
+}
+
 int main(int argc, char **argv)
 {
     int64_t bytes, most, seconds;
@@ -62,6 +80,7 @@ int main(int argc, char **argv)
         return 1;
     memset(text, 'x', (size_t)bytes);
     rd_kafka_t *k = producer(argv[1]);
+    topic(k, argv[2], true);
     int64_t end = clock_mono_us() + seconds * 1000000;
     for (int64_t i = 0; clock_mono_us() < end; i++) {
         while (count.waiting >= most)
@@ -75,7 +94,8 @@ int main(int argc, char **argv)
         count.failed += rc != 0;
         rd_kafka_poll(k, 0);
     }
-    rd_kafka_flush(k, 10000);
+    rd_kafka_flush(k, admin_ms);
+    topic(k, argv[2], false);
     rd_kafka_destroy(k);
     free(text);
     printf("{\"acknowledged\":%lld,\"failed\":%lld,\"rate\":%.0f}\n", (long long)count.done,
