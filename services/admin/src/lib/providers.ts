@@ -11,7 +11,7 @@ export const providers: Provider[] = [
   p('shopify', 'Shopify', 'theirs'), p('slack', 'Slack', 'theirs'), p('twilio', 'Twilio', 'theirs'), p('mailgun', 'Mailgun', 'theirs'), p('sendgrid', 'SendGrid', 'theirs'),
   p('ses', 'Amazon SES (SNS)', 'none', ['topic_arn']), p('postmark', 'Postmark', 'ours'), p('brevo', 'Brevo', 'ours'), p('hubspot', 'HubSpot', 'theirs'), p('calendly', 'Calendly', 'ours'),
   p('calcom', 'Cal.com', 'ours'), p('telegram', 'Telegram', 'ours'), p('discord', 'Discord', 'theirs'), p('google', 'Google', 'ours'), p('microsoft', 'Microsoft Graph', 'ours'),
-  p('meta', 'Meta / WhatsApp', 'theirs', ['verify_token']), p('standard-webhooks', 'Standard Webhooks', 'ours'), p('hmac', 'HMAC', 'ours'), p('jwt', 'JSON Web Token', 'ours'),
+  p('meta', 'Meta / WhatsApp', 'theirs', ['verify_token']), p('x', 'X', 'theirs'), p('standard-webhooks', 'Standard Webhooks', 'ours'), p('hmac', 'HMAC', 'ours'), p('http-signature', 'HTTP Message Signatures', 'theirs', ['algorithm']), p('jwt', 'JSON Web Token', 'ours'),
   p('basic', 'HTTP Basic', 'ours'), p('token', 'Token', 'ours'), p('none', '–', 'none'),
 ];
 export const providerOf = (name: string): Provider | undefined => providers.find((q) => q.name === name);

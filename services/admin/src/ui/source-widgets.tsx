@@ -25,8 +25,12 @@ const SecretWidget: Widget = ({ field, form, label, hint, error }) => {
 };
 const ReasonWidget: Widget = ({ field, form, label, hint, error }) =>
   form.values['provider'] === 'none' || !form.creating ? <Text label={label} hint={hint} error={error} value={String(form.values[field.name] ?? '')} onChange={(v) => form.set(field.name, v)} /> : null;
+const VerificationWidget: Widget = ({ field, form, label, error }) =>
+  form.values['provider'] === 'none' && form.creating ? (
+    <Choice label={label} error={error} value={String(form.values[field.name] ?? 'provider')} choices={[['provider', t('sources.verified')], ['none', t('sources.unverified')]]} onChange={(v) => form.set(field.name, v)} />
+  ) : null;
 const RetentionWidget: Widget = ({ field, form, label, error }) => (
   <Choice label={label} error={error} value={String(form.values[field.name] ?? 30)} choices={[7, 30, 90].map((d) => [String(d), t('sources.days', { n: d })])} onChange={(v) => form.set(field.name, Number(v))} />
 );
-export const sourceWidgets: Record<string, Widget> = { provider: ProviderWidget, secret: SecretWidget, reason: ReasonWidget, retention_days: RetentionWidget };
-export const sourceFields = ['name', 'provider', 'secret', 'reason', 'slug', 'settings', 'allowed_networks', 'dedupe', 'rate_limit', 'retention_days'];
+export const sourceWidgets: Record<string, Widget> = { provider: ProviderWidget, secret: SecretWidget, verification: VerificationWidget, reason: ReasonWidget, retention_days: RetentionWidget };
+export const sourceFields = ['name', 'provider', 'secret', 'verification', 'reason', 'slug', 'settings', 'allowed_networks', 'dedupe', 'order_by', 'rate_limit', 'retention_days'];
