@@ -1121,6 +1121,8 @@ export interface WebhookSource {
   path: string;
   /** A paused source takes messages and holds them until it is active again. */
   status: "active" | "paused";
+  /** provider: as the provider signs; none: nothing is verified, which the provider none needs said, with a reason. */
+  verification: "provider" | "none";
   /** Why nothing is verified; needed with the provider none. */
   reason: string | null;
   /** What the provider's verification needs beside the secret; replaced as a whole. */
@@ -1131,6 +1133,8 @@ export interface WebhookSource {
   allowed_networks: string[];
   /** Where a message's own id stands: a JSON pointer into the body, or header:Name. Absent: where the provider puts it, else the digest of the body. */
   dedupe: string | null;
+  /** Where the key stands of which messages are worked on one after the other, in the order they came: a JSON pointer into the body, header:Name, or source (all of them). Absent: none waits for another. */
+  order_by: string | null;
   /** Messages a minute; more are answered 429. */
   rate_limit: number | null;
   /** How long messages are kept: 7, 30 or 90. */
@@ -1156,6 +1160,8 @@ export interface WebhookSourceInput {
   provider: string;
   /** A paused source takes messages and holds them until it is active again. */
   status?: "active" | "paused" | null;
+  /** provider: as the provider signs; none: nothing is verified, which the provider none needs said, with a reason. */
+  verification?: "provider" | "none" | null;
   /** Why nothing is verified; needed with the provider none. */
   reason?: string | null;
   /** What the provider's verification needs beside the secret; replaced as a whole. */
@@ -1166,6 +1172,8 @@ export interface WebhookSourceInput {
   allowed_networks?: string[] | null;
   /** Where a message's own id stands: a JSON pointer into the body, or header:Name. Absent: where the provider puts it, else the digest of the body. */
   dedupe?: string | null;
+  /** Where the key stands of which messages are worked on one after the other, in the order they came: a JSON pointer into the body, header:Name, or source (all of them). Absent: none waits for another. */
+  order_by?: string | null;
   /** Messages a minute; more are answered 429. */
   rate_limit?: number | null;
   /** How long messages are kept: 7, 30 or 90. */
@@ -1187,6 +1195,8 @@ export interface WebhookSourcePatch {
   allowed_networks?: string[] | null;
   /** Where a message's own id stands: a JSON pointer into the body, or header:Name. Absent: where the provider puts it, else the digest of the body. */
   dedupe?: string | null;
+  /** Where the key stands of which messages are worked on one after the other, in the order they came: a JSON pointer into the body, header:Name, or source (all of them). Absent: none waits for another. */
+  order_by?: string | null;
   /** Messages a minute; more are answered 429. */
   rate_limit?: number | null;
   /** How long messages are kept: 7, 30 or 90. */
@@ -1295,6 +1305,7 @@ export type WebhookEvent =
   | Delivery<"webhook.source.deleted", WebhookSource>
   | Delivery<"webhook.message.mapped", WebhookMessage>
   | Delivery<"webhook.message.dead", WebhookMessage>
+  | Delivery<"webhook.message.called", WebhookMessage>
   ;
 
 export type EventType = WebhookEvent["type"];
