@@ -59,8 +59,10 @@ const struct route *crud_routes(struct arena *a, const struct crud *c);
 /* The former states of its rows (CRUD_REVISIONS): list, read, compare, restore; ends at .path NULL.
  * Seen by whoever sees the drafts of the row; for others it is not there. */
 const struct route *crud_revision_routes(struct arena *a, const struct crud *c);
-/* …/changes: what was made, changed or deleted, for clients that keep a copy; for readers who see
- * all rows (CRUD_CHANGES); ends at .path NULL. */
+/* …/changes: what was made, changed or went, as the reader sees it, for clients that keep a copy
+ * (CRUD_CHANGES; tables `purged`, `moved`); ends at .path NULL.  What went is to be told for
+ * crud_changes_keep_days. */
+enum { crud_changes_keep_days = 365 };
 const struct route *crud_change_routes(struct arena *a, const struct crud *c);
 /* Its DB_FAST statements, appended to list[]; returns how many (at most crud_fast_max). */
 enum { crud_fast_max = 32, crud_stmts_max = 64 };

@@ -6,8 +6,13 @@
  * the rows: what ended before it is in the later snapshot, and what runs on bounds it.  A
  * transaction is under way for a moment before the server's list of them says so: hence the lag.
  *
- * A row that changes again between the pages comes again, with what it is then. */
-#include "common/kit/crud_int.h"
+ * A row that changes again between the pages comes again, with what it is then.  A row that the
+ * reader sees no more comes as gone.
+ *
+ * A cursor is <µs>.<id>.<start>.<reader>: the place, when the copy was whole last (what went before
+ * crud_changes_keep_days is told no more, so older copies begin anew), and what the reader may see
+ * (with other rights he has other rows). */
+#include "common/kit/crud_changes_int.h"
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
@@ -15,22 +20,25 @@
 
 #include <assert.h>
 
-enum { changes_max = 100, changes_default = 100, changes_sql_max = 4096 };
+static const int64_t year_9999_us = INT64_C(253402300799999999); /* the last that RFC 3339 has */
+enum { changes_max = 100, changes_default = 100, changes_cursor_max = 96 };
 
 static const struct field_def change_fields[] = {
     { .name = "id", .type = F_INT, .min = 1, .max = INT64_MAX, .doc = "Of the row." },
-    { .name = "deleted_at", .type = F_TIME, .doc = "When the row was deleted; null: it is there." },
-    { .name = "row", .type = F_JSON, .doc = "The row as it is now; null: it is deleted." },
+    { .name = "deleted_at",
+     .type = F_TIME,
+     .doc = "When the row was deleted, or was seen by you no more; null: it is there." },
+    { .name = "row", .type = F_JSON, .doc = "The row as it is now; null: it is gone." },
     { 0 },
 };
 static const struct shape shape_change = { .name = "Change",
-                                           .doc = "A row that was made, changed or deleted.",
+                                           .doc = "A row that was made, changed or went.",
                                            .fields = change_fields };
 static const struct param_def changes_params[] = {
-    { "since", "string", 0, 48,
+    { "since", "string", 0, changes_cursor_max,
      "meta.next_cursor of the page before; absent: from the beginning." },
     { "updated_since", "string", 0, 40, "From this time on, instead of since." },
-    { "deleted_since", "string", 0, 40, "Only what was deleted, from this time on." },
+    { "deleted_since", "string", 0, 40, "Only what went, from this time on." },
     { "limit", "integer", 1, changes_max, "Changes a page." },
     { 0 },
 };
@@ -45,21 +53,51 @@ static const struct db_stmt horizon_stmt = {
 struct changes {
     struct req *req;
     const struct crud *c;
+    enum vis_class vc;
     int64_t at_us, id, limit; /* the page is what comes after (at_us, id) */
-    bool deleted;             /* only what is */
-    struct db_rows *rows;     /* id, deleted_at, time in µs */
+    int64_t whole_s;          /* when the copy was whole last, or begun */
+    bool deleted;             /* only what went */
+    struct db_rows *rows;     /* id, time, gone, time in µs */
     size_t n;
     bool more;
 };
+enum { COL_ID, COL_AT, COL_GONE, COL_US };
 
-/* "<µs>.<id>" */
-static bool read_cursor(const char *text, struct changes *ret, struct arena *a)
+static const char *reader_of(const struct changes *c)
 {
-    const char *dot = strchr(text, '.');
-    return dot &&
-           str_to_i64(arena_strndup(a, text, (size_t)(dot - text)), 0, INT64_MAX / 2,
-                      &ret->at_us) &&
-           str_to_i64(dot + 1, 0, INT64_MAX, &ret->id);
+    const struct req *req = c->req;
+    return c->vc == VC_OWN ? arena_printf(req->arena, "own%lld", (long long)req->who.user_id)
+                           : vis_class_name(c->vc);
+}
+
+static int bad_cursor(struct err *err)
+{
+    return err_at(err, E_invalid_parameter, "since",
+                  "since is meta.next_cursor of the page before.");
+}
+
+static int read_cursor(const char *text, struct changes *ret, struct err *err)
+{
+    struct arena *a = ret->req->arena;
+    int64_t *const numbers[] = { &ret->at_us, &ret->id, &ret->whole_s };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        const char *dot = strchr(text, '.');
+        if (!dot ||
+            !str_to_i64(arena_strndup(a, text, (size_t)(dot - text)), 0, INT64_MAX / 2, numbers[i]))
+            return bad_cursor(err);
+        text = dot + 1;
+    }
+    if (ret->at_us > year_9999_us)
+        return bad_cursor(err);
+    if (!str_eq(text, reader_of(ret)))
+        return err_at(
+            err, E_gone, "since",
+            "This place was given to a reader with other rights; begin anew, without it.");
+    if (ret->req->now_us / 1000000 - ret->whole_s > INT64_C(86400) * crud_changes_keep_days)
+        return err_at(err, E_gone, "since",
+                      "What went is told for %d days; begin anew, without since.",
+                      crud_changes_keep_days);
+    return 0;
 }
 
 static int read_time(const char *name, const char *text, struct changes *ret, struct err *err)
@@ -68,7 +106,7 @@ static int read_time(const char *name, const char *text, struct changes *ret, st
         return err_at(err, E_invalid_parameter, name, "%s is a time, like 2026-02-19T08:00:00Z.",
                       name);
     ret->at_us--; /* at it or later */
-    ret->id = INT64_MAX;
+    ret->id = INT64_MAX / 2;
     return 0;
 }
 
@@ -79,31 +117,18 @@ static int read_args(struct changes *c, struct err *err)
     const char *deleted = req_arg(req, "deleted_since"), *limit = req_arg(req, "limit");
     c->limit = changes_default;
     c->deleted = deleted != NULL;
+    c->whole_s = req->now_us / 1000000;
     if (limit && !str_to_i64(limit, 1, changes_max, &c->limit))
         return err_at(err, E_invalid_parameter, "limit", "limit is from 1 to %d.", changes_max);
     if (updated && (since || deleted))
         return err_at(err, E_invalid_parameter, "updated_since",
                       "updated_since goes with neither since nor deleted_since.");
     if (since)
-        return read_cursor(since, c, req->arena)
-                   ? 0
-                   : err_at(err, E_invalid_parameter, "since",
-                            "since is meta.next_cursor of the page before.");
+        return read_cursor(since, c, err);
     if (updated || deleted)
         return read_time(updated ? "updated_since" : "deleted_since", updated ? updated : deleted,
                          c, err);
     return 0;
-}
-
-/* Part of the union: rows of one index, each no longer than the page. */
-static void put_part(struct buf *b, const char *from, const char *id, const char *at,
-                     const char *deleted)
-{
-    buf_printf(b,
-               "(SELECT %s AS id, %s AS deleted_at, %s AS at FROM %s AND (%s, %s) > "
-               "($1::timestamptz, $2::bigint) AND %s < $3::timestamptz ORDER BY %s, %s LIMIT "
-               "$4::bigint)",
-               id, deleted, at, from, at, id, at, at, id);
 }
 
 static int fetch(struct changes *c, struct err *err)
@@ -111,29 +136,25 @@ static int fetch(struct changes *c, struct err *err)
     struct req *req = c->req;
     struct arena *a = req->arena;
     struct db_rows *h;
-    struct buf b;
-    const struct entity_def *e = c->c->e;
+    struct buf parts;
     char *after = arena_alloc(a, rfc3339_len + 1);
     int rc = crud_query(req, &horizon_stmt, NULL, 0, &h, err);
     if (rc < 0)
         return rc;
-    buf_init(&b, a, 1024, changes_sql_max);
-    buf_puts(&b, "SELECT id, deleted_at, (extract(epoch FROM at) * 1000000)::bigint FROM (");
-    if (!c->deleted) {
-        put_part(&b, arena_printf(a, "%s WHERE deleted_at IS NULL", e->table), "id", "updated_at",
-                 "deleted_at");
-        buf_puts(&b, " UNION ALL ");
-    }
-    put_part(&b, arena_printf(a, "%s WHERE deleted_at IS NOT NULL", e->table), "id", "updated_at",
-             "deleted_at");
-    buf_puts(&b, " UNION ALL ");
-    put_part(&b, arena_printf(a, "purged WHERE entity = '%s'", e->name), "row_id", "at", "at");
-    buf_puts(&b, ") x ORDER BY at, id LIMIT $4::bigint");
-    assert(!b.overflow);
+    buf_init(&parts, a, 4096, changes_sql_max);
+    changes_parts(a, &parts, c->c->e, c->vc, c->deleted);
+    assert(!parts.overflow);
     rfc3339_format(c->at_us, after);
-    struct db_stmt s = { .sql = b.data, .flags = DB_ONCE };
+    /* Of equal places what went comes first: the cursor behind either covers both. */
+    struct db_stmt s = { .flags = DB_ONCE,
+                         .sql = arena_printf(
+                             a,
+                             "SELECT id, at, gone, (extract(epoch FROM at) * 1000000)::bigint FROM "
+                             "(%s) x WHERE $5::bigint IS NOT NULL ORDER BY at, id, gone DESC LIMIT "
+                             "$4::bigint",
+                             parts.data) };
     struct db_val v[] = { db_text(after), db_i64(c->id), db_text(db_str(h, 0, 0)),
-                          db_i64(c->limit + 1) };
+                          db_i64(c->limit + 1), db_i64(req->who.user_id) };
     rc = crud_query(req, &s, v, ARRAY_LEN(v), &c->rows, err);
     if (rc < 0)
         return rc;
@@ -141,45 +162,54 @@ static int fetch(struct changes *c, struct err *err)
     c->more = c->n > (size_t)c->limit;
     c->n -= c->more;
     if (c->n) {
-        c->at_us = db_get_i64(c->rows, c->n - 1, 2);
-        c->id = db_get_i64(c->rows, c->n - 1, 0);
+        c->at_us = db_get_i64(c->rows, c->n - 1, COL_US);
+        c->id = db_get_i64(c->rows, c->n - 1, COL_ID);
     }
+    if (!c->more) /* the copy is whole as of the horizon */
+        c->whole_s = req->now_us / 1000000;
     return 0;
 }
 
-/* The rows that are there, as the reader may see them; one that has gone since is left to the page
- * with its deletion. */
+/* Is another candidate for the same row before this one on the page, that says as much? */
+static bool told(const struct changes *c, size_t i, bool gone)
+{
+    int64_t id = db_get_i64(c->rows, i, COL_ID);
+    for (size_t k = 0; k < i; k++)
+        if (db_get_i64(c->rows, k, COL_ID) == id && (!gone || db_get_bool(c->rows, k, COL_GONE)))
+            return true;
+    return false;
+}
+
+/* What the reader sees of the candidates; one that he does not is gone, if he saw it. */
 static int put_rows(struct changes *c, struct res *res, struct err *err)
 {
     struct req *req = c->req;
-    enum vis_class vc = vis_class_of(c->c->e, &req->who);
-    const struct crud_reads *reads = &c->c->reads[vc];
+    const struct crud_reads *reads = &c->c->reads[c->vc];
     struct db_val v[2];
     struct db_rows *rows;
-    size_t nv = 0, nids = 0;
+    size_t nv = 0;
     int64_t *ids = arena_alloc(req->arena, (c->n + 1) * sizeof(*ids));
     for (size_t i = 0; i < c->n; i++)
-        if (!db_str(c->rows, i, 1))
-            ids[nids++] = db_get_i64(c->rows, i, 0);
-    if (vis_uses_uid(c->c->e, vc))
+        ids[i] = db_get_i64(c->rows, i, COL_ID);
+    if (vis_uses_uid(c->c->e, c->vc))
         v[nv++] = db_i64(req->who.user_id);
-    v[nv++] = db_i64s(ids, nids);
+    v[nv++] = db_i64s(ids, c->n);
     int rc = crud_query(req, &reads->by_ids, v, nv, &rows, err);
     if (rc < 0)
         return rc;
     size_t there = db_nrows(rows);
     const char *sep = "";
     for (size_t i = 0; i < c->n; i++) {
-        const char *gone = db_str(c->rows, i, 1);
-        int64_t id = db_get_i64(c->rows, i, 0);
         size_t at = 0;
-        while (!gone && at < there && db_get_i64(rows, at, (size_t)reads->plan.id) != id)
+        while (at < there && db_get_i64(rows, at, (size_t)reads->plan.id) != ids[i])
             at++;
-        if (!gone && at == there)
+        bool gone = at == there;
+        if ((gone && !db_get_bool(c->rows, i, COL_GONE)) || told(c, i, gone))
             continue;
-        buf_printf(&res->body, "%s{\"id\":%lld,\"deleted_at\":", sep, (long long)id);
+        const char *when = db_str(c->rows, i, COL_AT);
+        buf_printf(&res->body, "%s{\"id\":%lld,\"deleted_at\":", sep, (long long)ids[i]);
         if (gone)
-            rowjson_put_time(&res->body, gone, strlen(gone));
+            rowjson_put_time(&res->body, when, strlen(when));
         else
             buf_puts(&res->body, "null");
         buf_puts(&res->body, ",\"row\":");
@@ -196,12 +226,10 @@ static int put_rows(struct changes *c, struct res *res, struct err *err)
 static int changes_get(struct req *req, struct res *res, struct err *err)
 {
     struct changes c = { .req = req, .c = crud_of(req) };
-    enum vis_class vc = vis_class_of(c.c->e, &req->who);
-    /* Who does not see all rows would learn of others from what goes, and miss what comes by time.
-     */
-    if (vc != VC_ALL && vc != VC_ADMIN)
-        return err_set(err, E_forbidden, "The changes of %s are for editors.", c.c->e->plural);
-    int rc = read_args(&c, err);
+    c.vc = vis_class_of(c.c->e, &req->who);
+    int rc = crud_may_read(req, err);
+    if (rc >= 0)
+        rc = read_args(&c, err);
     if (rc >= 0)
         rc = fetch(&c, err);
     if (rc < 0)
@@ -210,7 +238,8 @@ static int changes_get(struct req *req, struct res *res, struct err *err)
     rc = put_rows(&c, res, err);
     if (rc < 0)
         return rc;
-    const char *cursor = arena_printf(req->arena, "%lld.%lld", (long long)c.at_us, (long long)c.id);
+    const char *cursor = arena_printf(req->arena, "%lld.%lld.%lld.%s", (long long)c.at_us,
+                                      (long long)c.id, (long long)c.whole_s, reader_of(&c));
     const char *next =
         arena_printf(req->arena, "%s%s/changes?since=%s&limit=%lld%s%s", req->svc->conf->public_url,
                      c.c->e->path, cursor, (long long)c.limit, c.deleted ? "&deleted_since=" : "",
@@ -222,25 +251,26 @@ static int changes_get(struct req *req, struct res *res, struct err *err)
     return 0;
 }
 
-static const int changes_errors[] = { 400, 401, 403, 0 };
+static const int changes_errors[] = { 400, 401, 410, 0 };
 
 const struct route *crud_change_routes(struct arena *a, const struct crud *c)
 {
     const struct entity_def *e = c->e;
     struct route *r = arena_alloc(a, 2 * sizeof(*r));
     assert(e->soft_delete && c->prepared && c->reads[VC_ALL].by_ids.sql);
-    *r = (struct route){ .method = GET,
-                         .path = arena_printf(a, "%s/changes", e->path),
-                         .fn = changes_get,
-                         .scope = e->scope_read,
-                         .entity = e,
-                         .out = &shape_change,
-                         .query = changes_params,
-                         .errors = changes_errors,
-                         .cost = 4,
-                         .flags = ROUTE_LIST | ROUTE_NO_BODY,
-                         .op_id = arena_printf(a, "list_%s_changes", e->name),
-                         .doc = "What was made, changed or deleted since a page before.",
-                         .ctx = c };
+    *r =
+        (struct route){ .method = GET,
+                        .path = arena_printf(a, "%s/changes", e->path),
+                        .fn = changes_get,
+                        .scope = e->scope_read,
+                        .entity = e,
+                        .out = &shape_change,
+                        .query = changes_params,
+                        .errors = changes_errors,
+                        .cost = 4,
+                        .flags = ROUTE_PUBLIC | ROUTE_LIST | ROUTE_NO_BODY,
+                        .op_id = arena_printf(a, "list_%s_changes", e->name),
+                        .doc = "What was made, changed or went since a page before, as you see it.",
+                        .ctx = c };
     return r;
 }

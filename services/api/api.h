@@ -36,6 +36,8 @@ int api_fold_counts(struct svc *svc, struct arena *a, struct err *err) MUST_CHEC
 /* A batch of former states older than this; how many went. */
 int api_purge_revisions(struct svc *svc, struct arena *a, int64_t days, size_t *ret_n,
                         struct err *err) MUST_CHECK;
+/* A batch of what went longer ago than the feed of changes tells. */
+int api_purge_changes(struct svc *svc, struct arena *a, size_t *ret_n, struct err *err) MUST_CHECK;
 void api_revisions_job(struct svc *svc);
 extern const struct consumer api_consumers[]; /* content.commands (command.c) */
 void api_counts_job(struct svc *svc);         /* the shards of counts into one row each */

@@ -145,15 +145,32 @@ int api_purge_revisions(struct svc *svc, struct arena *a, int64_t days, size_t *
     return rc;
 }
 
+int api_purge_changes(struct svc *svc, struct arena *a, size_t *ret_n, struct err *err)
+{
+    const struct db_stmt *const all[] = { &sql_purge_moved, &sql_purge_purged };
+    struct db_val v[] = { db_i64(crud_changes_keep_days), db_i64(revisions_max) };
+    *ret_n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        struct db_rows *r;
+        int rc = db_query(svc->db, a, all[i], v, ARRAY_LEN(v), &r, err);
+        if (rc < 0)
+            return rc;
+        *ret_n = db_affected(r) > *ret_n ? db_affected(r) : *ret_n;
+    }
+    return 0;
+}
+
 void api_revisions_job(struct svc *svc)
 {
     const struct api_conf *conf = (const struct api_conf *)(const void *)svc->conf;
     struct arena *a = arena_new();
     while (!svc_stopping(svc)) {
         struct err err;
-        size_t n;
-        if (api_purge_revisions(svc, a, conf->revision_days, &n, &err) < 0)
+        size_t n, m = 0;
+        if (api_purge_revisions(svc, a, conf->revision_days, &n, &err) < 0 ||
+            api_purge_changes(svc, a, &m, &err) < 0)
             log_warn("revisions.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
+        n = m > n ? m : n;
         arena_reset(a);
         if (n < revisions_max && svc_pause(svc, revisions_pause_ms))
             break;

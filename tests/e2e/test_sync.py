@@ -1,8 +1,9 @@
 """The feed of changes over HTTP."""
+from support.samples import SAMPLES
 from support.stack import unique, wait_for
 
 
-def follow(cms, url, copy):
+def follow(cms, url, copy, plural="companies"):
     """Reads on to the end; where to go on from."""
     while True:
         answer = cms.get(url)
@@ -14,7 +15,7 @@ def follow(cms, url, copy):
             else:
                 copy[change["id"]] = change["row"]
         assert f"<{page['links']['next']}>" in answer.headers["Link"]
-        url = f"/api/v2/companies/changes?since={page['meta']['next_cursor']}"
+        url = f"/api/v2/{plural}/changes?since={page['meta']['next_cursor']}"
         if not page["meta"]["more"]:
             return url
 
@@ -39,5 +40,33 @@ def test_R18_a_copy_follows(cms, anonymous):
     for plural in ("posts", "pages", "users", "media", "experts", "events"):
         answer = cms.get(f"/api/v2/{plural}/changes?limit=1")
         assert answer.status_code == 200, answer.text
-    assert anonymous.get("/api/v2/companies/changes").status_code in (401, 403)
     assert cms.get("/api/v2/companies/changes?since=x").status_code == 400
+    place = anonymous.get("/api/v2/companies/changes?limit=1").json()["meta"]["next_cursor"]
+    assert cms.get("/api/v2/companies/changes", params={"since": place}).status_code == 410
+
+
+def test_R18_what_is_seen_no_more_is_gone_from_a_readers_copy(cms, anonymous):
+    start = anonymous.get("/api/v2/posts/changes?updated_since=2999-01-01T00:00:00Z").json()["meta"]["next_cursor"]
+    assert start
+    picture = cms.make("/api/v2/media", **SAMPLES["media"]())["id"]
+    secret = cms.make("/api/v2/posts", **SAMPLES["posts"]())["id"]
+    shown = cms.make("/api/v2/posts", **(SAMPLES["posts"]() | {"status": "published", "featured_media": picture}))["id"]
+    posts, media, at = {}, {}, {}
+
+    def until(holds):
+        def look():
+            for plural, copy in (("posts", posts), ("media", media)):
+                at[plural] = follow(anonymous, at.get(plural, f"/api/v2/{plural}/changes?limit=100"), copy, plural)
+            return holds()
+        wait_for(look, what="the feed")
+
+    until(lambda: shown in posts and picture in media)
+    assert posts[shown] == anonymous.get(f"/api/v2/posts/{shown}").json()["data"] and secret not in posts
+    assert cms.patch(f"/api/v2/posts/{shown}", json={"status": "draft"}).status_code == 200
+    until(lambda: shown not in posts and picture not in media)
+    assert cms.patch(f"/api/v2/posts/{shown}", json={"status": "published"}).status_code == 200
+    until(lambda: shown in posts and picture in media)
+    assert cms.delete(f"/api/v2/posts/{shown}?purge=true").status_code == 204
+    until(lambda: shown not in posts and picture not in media)
+    gone = anonymous.get("/api/v2/posts/changes?deleted_since=2020-01-01T00:00:00Z&limit=100").json()["data"]
+    assert all(c["row"] is None for c in gone) and secret not in [c["id"] for c in gone]
