@@ -105,6 +105,10 @@ static json_t *parameters(const struct route *r)
             list, header_param("Prefer", "respond-async answers 202 and does it later; "
                                          "return=representation shows the rows in the results; "
                                          "handling=strict refuses what is not known (RFC 7240)."));
+    if (r->flags & ROUTE_EXPORT && !write)
+        json_array_append_new(
+            list, header_param("Prefer", "respond-async answers 202 and writes all rows that match "
+                                         "into files: POST …/export (RFC 7240)."));
     if (r->flags & ROUTE_PREFER)
         json_array_append_new(list, header_param("Prefer", "return=minimal leaves the body out; "
                                                            "handling=strict refuses what is not "
@@ -367,6 +371,10 @@ static json_t *responses(const struct route *r)
     if (r->flags & ROUTE_BULK) {
         set(all, "207", success(r, 207));
         set(all, "202", accepted());
+    }
+    if (r->flags & ROUTE_EXPORT && r->method == GET) {
+        set(all, "202", accepted());
+        add_problem(all, r, 429);
     }
     if (r->flags & ROUTE_UPSERT)
         set(all, "201", success(r, 201));

@@ -1,4 +1,5 @@
 #include "common/kit/crud_bulk.h"
+#include "common/kit/crud_export.h"
 #include "common/kit/crud_int.h"
 
 #include "common/base/str.h"
@@ -341,6 +342,33 @@ static void fill_writes(struct arena *a, const struct crud *c, struct route *r)
     }
 }
 
+static const int export_errors[] = { 429, 0 };
+
+/* All rows that match, as files (common/kit/crud_export.h). */
+static void fill_export(struct arena *a, const struct crud *c, struct route *list,
+                        struct route *ret)
+{
+    const struct entity_def *e = c->e;
+    list->flags |= ROUTE_EXPORT;
+    *ret = (struct route){ .method = POST,
+                           .path = arena_printf(a, "%s/export", e->path),
+                           .fn = crud_export,
+                           .scope = e->scope_read,
+                           .entity = e,
+                           .out = &operation_shape,
+                           .status = 202,
+                           .query = crud_export_params,
+                           .errors = export_errors,
+                           .cost = 50,
+                           .flags = ROUTE_NO_BODY | ROUTE_IDEMPOTENT | ROUTE_EXPORT,
+                           .op_id = arena_printf(a, "export_%s", e->plural),
+                           .doc = arena_printf(a,
+                                               "Write all %s that match into files: JSON, NDJSON, "
+                                               "CSV or XML, by Accept.",
+                                               e->plural),
+                           .ctx = c };
+}
+
 static void fill_bulk(struct arena *a, const struct crud *c, struct route *ret)
 {
     const struct entity_def *e = c->e;
@@ -386,7 +414,7 @@ static void fill_slug(struct arena *a, const struct crud *c, const struct route 
 
 const struct route *crud_routes(struct arena *a, const struct crud *c)
 {
-    struct route *r = arena_alloc(a, 11 * sizeof(*r));
+    struct route *r = arena_alloc(a, 12 * sizeof(*r));
     bool writes = !(c->flags & CRUD_READ_ONLY);
     size_t n = 2;
     fill_reads(a, c, &r[0], &r[1]);
@@ -394,6 +422,7 @@ const struct route *crud_routes(struct arena *a, const struct crud *c)
         fill_writes(a, c, &r[2]);
         n = c->e->soft_delete ? 7 : 6;
         fill_bulk(a, c, &r[n++]);
+        fill_export(a, c, &r[0], &r[n++]);
         r[n] = (struct route){ 0 };
     }
     if (crud_has_slug(c->e))

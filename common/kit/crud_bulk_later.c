@@ -1,5 +1,6 @@
 /* A bulk as an operation: accepted now, done when its turn comes. */
 #include "common/kit/crud_bulk_int.h"
+#include "common/kit/crud_export.h"
 #include "common/kit/operation.h"
 
 #include "common/base/log.h"
@@ -13,7 +14,8 @@ int bulk_later(struct bulk *b, struct err *err)
         return rc;
     const json_t *options = json_in(
         b->req->arena, json_pack("{s:b,s:i}", "atomic", b->atomic, "answer", (int)b->answer));
-    return operation_accept(b->req, b->res, b->e->name, options, err);
+    return operation_accept(b->req, b->res, &(struct operation_new){ "bulk", b->e->name, options },
+                            err);
 }
 
 static int done(struct bulk *b, struct db_tx *tx, struct err *err)
@@ -47,7 +49,7 @@ static int work(struct svc *svc, struct arena *a, const struct crud *c, struct o
     b.atomic = json_is_true(json_object_get(op->options, "atomic"));
     b.answer = (enum prefer_return)json_integer_value(json_object_get(op->options, "answer"));
     buf_init(&res.body, a, 4096, bulk_answer_bytes_max);
-    int rc = op->attempt > operation_tries_max
+    int rc = op->tries > operation_tries_max
                  ? err_set(&why, E_internal, "given up after %d tries", operation_tries_max)
                  : bulk_run(&b, op->body, &why);
     log_info("operation.run", kv_s("operation", op->id), kv_s("entity", op->entity),
@@ -67,8 +69,9 @@ int crud_bulk_work(struct svc *svc, struct crud *const *all, int64_t lease_ms, b
     *ret_worked = rc >= 0 && op;
     if (*ret_worked) {
         const struct crud *c = crud_named(all, op->entity);
-        rc = c ? work(svc, a, c, op, err)
-               : err_set(err, E_internal, "an operation on nothing known");
+        rc = c && str_eq(op->kind, "export") ? crud_export_work(svc, a, c, op, err)
+             : c                             ? work(svc, a, c, op, err)
+                 : err_set(err, E_internal, "an operation on nothing known");
     }
     arena_free(a);
     return rc;

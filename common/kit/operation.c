@@ -10,21 +10,64 @@ enum { purge_rows_max = 1000 };
 static const struct db_stmt accept_stmt = {
     .name = "operation_accept",
     .sql = "INSERT INTO operations (id, owner, entity, request, options, credential, request_id, "
-           "trace) SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, "
-           "$8::text WHERE (SELECT count(*) FROM operations WHERE owner = $2::text AND status IN "
+           "trace, kind) SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, "
+           "$7::text, $8::text, $10::text WHERE (SELECT count(*) FROM operations WHERE owner = "
+           "$2::text AND status IN "
            "('queued', 'running')) < $9::int",
     .flags = DB_WRITE,
 };
-/* A lease that ran out is due again: whoever had it has died, or will find that it is not his. */
+/* A lease that ran out is due again: whoever had it has died, or will find that it is not his.  An
+ * owner's operations run one at a time (operations_running_key). */
 static const struct db_stmt claim_stmt = {
     .name = "operation_claim",
-    .sql = "UPDATE operations o SET status = 'running', attempts = o.attempts + 1, started_at = "
-           "coalesce(o.started_at, now()), due_at = now() + make_interval(secs => $1::bigint / "
-           "1000.0) WHERE o.id = (SELECT i.id FROM operations i WHERE i.status IN ('queued', "
-           "'running') AND i.due_at <= now() ORDER BY i.due_at LIMIT 1 FOR UPDATE SKIP LOCKED) "
-           "RETURNING o.id, o.entity, o.request, o.options, o.credential, o.attempts, "
-           "o.request_id, o.trace",
+    .sql = "UPDATE operations o SET status = 'running', attempts = o.attempts + 1, tries = o.tries "
+           "+ 1, started_at = coalesce(o.started_at, now()), due_at = now() + make_interval(secs "
+           "=> $1::bigint / 1000.0) WHERE o.id = (SELECT i.id FROM operations i WHERE i.status IN "
+           "('queued', 'running') AND i.due_at <= now() AND NOT EXISTS (SELECT 1 FROM operations "
+           "r WHERE r.owner = i.owner AND r.status = 'running' AND r.id <> i.id) ORDER BY "
+           "i.due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING o.id, o.entity, o.request, "
+           "o.options, o.credential, o.attempts, o.request_id, o.trace, o.kind, o.tries, o.place, "
+           "o.done",
     .flags = DB_WRITE,
+};
+static const struct db_stmt pages_stmt = {
+    .name = "operation_pages",
+    .sql = "SELECT count(*), coalesce(max(part), 1), coalesce(sum(bytes), 0)::bigint, "
+           "coalesce(sum(bytes) FILTER (WHERE part = (SELECT max(part) FROM operation_pages WHERE "
+           "operation = $1::uuid)), 0)::bigint FROM operation_pages WHERE operation = $1::uuid",
+};
+static const struct db_stmt page_stmt = {
+    .name = "operation_page",
+    .sql = "WITH o AS (UPDATE operations SET done = done + $3::bigint, total = "
+           "coalesce(nullif($4::bigint, -1), total), place = $5::text, tries = 0, due_at = now() + "
+           "make_interval(secs => $6::bigint / 1000.0) WHERE id = $1::uuid AND status = 'running' "
+           "AND attempts = $2::int RETURNING id) INSERT INTO operation_pages (operation, seq, "
+           "part, bytes, body) SELECT o.id, $7::int, $8::int, $9::bigint, $10::text FROM o",
+    .flags = DB_WRITE,
+};
+static const struct db_stmt yield_stmt = {
+    .name = "operation_yield",
+    .sql = "UPDATE operations SET status = 'queued', due_at = now() WHERE id = $1::uuid AND status "
+           "= 'running' AND attempts = $2::int",
+    .flags = DB_WRITE,
+};
+static const struct db_stmt cancel_stmt = {
+    .name = "operation_cancel",
+    .sql = "WITH o AS (SELECT id, status IN ('queued', 'running') AS open FROM operations WHERE id "
+           "= $1::uuid AND owner = $2::text AND coalesce(expires_at > now(), true) FOR UPDATE), d "
+           "AS (DELETE FROM operations WHERE id IN (SELECT id FROM o WHERE NOT open)), p AS "
+           "(DELETE FROM operation_pages WHERE operation IN (SELECT id FROM o WHERE open)), u AS "
+           "(UPDATE operations SET status = 'cancelled', request = '', finished_at = now(), "
+           "expires_at = now() + make_interval(hours => $3::int) WHERE id IN (SELECT id FROM o "
+           "WHERE open)) SELECT open FROM o",
+    .flags = DB_WRITE,
+};
+static const struct db_stmt result_stmt = {
+    .name = "operation_result",
+    .sql = "SELECT o.options, (SELECT max(part) FROM operation_pages WHERE operation = o.id), "
+           "(SELECT string_agg(body, '' ORDER BY seq) FROM operation_pages WHERE operation = o.id "
+           "AND part = $3::int) FROM operations o WHERE o.id = $1::uuid AND o.owner = $2::text AND "
+           "o.kind = 'export' AND o.status = 'succeeded' AND o.expires_at > now()",
 };
 static const struct db_stmt end_stmt = {
     .name = "operation_end",
@@ -47,7 +90,7 @@ static const struct db_stmt purge_stmt = {
 };
 static const struct db_stmt read_stmt = {
     .name = "operation_read",
-    .sql = "SELECT id, entity, status, http_status, result, to_char(created_at, "
+    .sql = "SELECT id, entity, status, http_status, result, kind, done, total, to_char(created_at, "
            "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), to_char(started_at, "
            "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), to_char(finished_at, "
            "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), to_char(expires_at, "
@@ -82,7 +125,7 @@ static bool credential_read(struct arena *a, const char *text, struct principal 
 
 struct acceptance {
     struct req *req;
-    const char *entity, *options, *location, *body;
+    const char *kind, *entity, *options, *location, *body;
     char id[uuid_len + 1];
     struct idem idem;
     bool seen;
@@ -107,7 +150,8 @@ static int accept_tx(struct db_tx *tx, void *ctx, struct err *err)
                                 db_text(credential_text(a, &req->who)),
                                 db_text(req->request_id),
                                 db_text(req->traceparent),
-                                db_i64(operation_open_max) };
+                                db_i64(operation_open_max),
+                                db_text(c->kind) };
     rc = db_exec(tx, a, &accept_stmt, v, ARRAY_LEN(v), &r, err);
     if (rc < 0)
         return rc;
@@ -120,22 +164,25 @@ static int accept_tx(struct db_tx *tx, void *ctx, struct err *err)
     return idem_record(tx, req, &c->idem, 202, c->location, c->body, err);
 }
 
-int operation_accept(struct req *req, struct res *res, const char *entity, const json_t *options,
+int operation_accept(struct req *req, struct res *res, const struct operation_new *o,
                      struct err *err)
 {
     struct acceptance c = { .req = req,
-                            .entity = entity,
-                            .options = json_text(req->arena, options) };
+                            .kind = o->kind,
+                            .entity = o->entity,
+                            .options = json_text(req->arena, o->options) };
     char now[rfc3339_len + 1];
     uuid7(c.id);
     rfc3339_format(clock_us(), now);
     c.location =
         arena_printf(req->arena, "%s/api/v2/operations/%s", req->svc->conf->public_url, c.id);
     c.body = arena_printf(req->arena,
-                          "{\"data\":{\"id\":\"%s\",\"resource\":\"%s\",\"status\":\"queued\","
-                          "\"http_status\":null,\"created_at\":\"%s\",\"started_at\":null,"
-                          "\"finished_at\":null,\"expires_at\":null,\"result\":null}}",
-                          c.id, entity_find(entity)->plural, now);
+                          "{\"data\":{\"id\":\"%s\",\"kind\":\"%s\",\"resource\":\"%s\",\"status\":"
+                          "\"queued\",\"http_status\":null,\"progress\":%s,\"created_at\":\"%s\","
+                          "\"started_at\":null,\"finished_at\":null,\"expires_at\":null,"
+                          "\"result\":null}}",
+                          c.id, o->kind, entity_find(o->entity)->plural,
+                          str_eq(o->kind, "export") ? "{\"done\":0,\"total\":null}" : "null", now);
     idem_init(&c.idem, req, 0);
     int rc = db_tx(req->svc->db, req->arena, accept_tx, &c, err);
     if (rc < 0)
@@ -167,14 +214,78 @@ int operation_claim(struct svc *svc, struct arena *a, int64_t lease_ms, struct o
                               .entity = db_str(r, 0, 1),
                               .attempt = db_get_i64(r, 0, 5),
                               .request_id = db_str(r, 0, 6),
-                              .traceparent = db_str(r, 0, 7) };
+                              .traceparent = db_str(r, 0, 7),
+                              .kind = db_str(r, 0, 8),
+                              .tries = db_get_i64(r, 0, 9),
+                              .place = db_str(r, 0, 10),
+                              .done = db_get_i64(r, 0, 11),
+                              .lease_ms = lease_ms };
     rc = json_parse(a, body, n, &op->body, err);
     if (rc >= 0)
         rc = json_parse(a, options, m, &op->options, err);
     if (rc < 0 || !credential_read(a, db_str(r, 0, 4), &op->who))
         return err_set(err, E_internal, "an operation cannot be read");
+    if (str_eq(op->kind, "export")) {
+        const struct db_val id = db_text(op->id);
+        rc = db_query(svc->db, a, &pages_stmt, &id, 1, &r, err);
+        if (rc < 0)
+            return rc;
+        op->pages = db_get_i64(r, 0, 0);
+        op->part = db_get_i64(r, 0, 1);
+        op->bytes = db_get_i64(r, 0, 2);
+        op->part_bytes = db_get_i64(r, 0, 3);
+    }
     *ret = op;
     return 0;
+}
+
+int operation_page(struct svc *svc, struct arena *a, struct operation *op,
+                   const struct operation_page_new *page, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v[] = { db_text(op->id),       db_i64(op->attempt),  db_i64(page->rows),
+                                db_i64(page->total),   db_text(page->place), db_i64(op->lease_ms),
+                                db_i64(op->pages + 1), db_i64(op->part),     db_i64(page->bytes),
+                                db_text(page->body) };
+    int rc = db_query(svc->db, a, &page_stmt, v, ARRAY_LEN(v), &r, err);
+    if (rc < 0)
+        return rc;
+    if (!db_affected(r))
+        return err_set(err, E_gone, "The operation went to another worker.");
+    op->pages++;
+    op->done += page->rows;
+    op->bytes += page->bytes;
+    op->part_bytes += page->bytes;
+    return 0;
+}
+
+int operation_yield(struct svc *svc, struct arena *a, const struct operation *op, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v[] = { db_text(op->id), db_i64(op->attempt) };
+    return db_query(svc->db, a, &yield_stmt, v, ARRAY_LEN(v), &r, err);
+}
+
+int operation_end(struct svc *svc, struct arena *a, const struct operation *op, int http_status,
+                  const char *answer, struct err *err)
+{
+    struct db_rows *r;
+    const struct db_val v[] = { db_text(op->id),      db_i64(op->attempt),
+                                db_text("succeeded"), db_i64(http_status),
+                                db_text(answer),      db_i64(operation_keep_hours) };
+    return db_query(svc->db, a, &end_stmt, v, ARRAY_LEN(v), &r, err);
+}
+
+const char *operation_problem(struct svc *svc, struct arena *a, const struct operation *op,
+                              const struct err *why)
+{
+    const char *detail = err_http(why->code) < 500 && why->msg[0] ? why->msg : err_title(why->code);
+    const json_t *problem =
+        json_in(a, json_pack("{s:s+,s:s,s:i,s:s,s:s*}", "type", svc->conf->public_url,
+                             arena_printf(a, "/problems/%s", err_name(why->code)), "title",
+                             err_title(why->code), "status", (int)err_http(why->code), "detail",
+                             detail, "request_id", op->request_id));
+    return json_text(a, problem);
 }
 
 int operation_done(struct db_tx *tx, struct arena *a, const struct operation *op, int http_status,
@@ -194,7 +305,7 @@ int operation_failed(struct svc *svc, struct arena *a, const struct operation *o
                      const struct err *why, const char *problem, struct err *err)
 {
     struct db_rows *r;
-    if (err_retryable(why->code) && op->attempt < operation_tries_max) {
+    if (err_retryable(why->code) && op->tries < operation_tries_max) {
         const struct db_val v[] = { db_text(op->id), db_i64(op->attempt), db_i64(op->attempt) };
         return db_query(svc->db, a, &again_stmt, v, ARRAY_LEN(v), &r, err);
     }
@@ -238,25 +349,89 @@ static int operation_get(struct req *req, struct res *res, struct err *err)
     if (!found || !db_nrows(r))
         return err_set(err, E_not_found, "There is no such operation.");
     buf_printf(b, "{\"data\":{\"id\":\"%s\"", db_str(r, 0, 0));
+    put_text(b, "kind", db_str(r, 0, 5));
     put_text(b, "resource", entity_find(db_str(r, 0, 1))->plural);
     put_text(b, "status", db_str(r, 0, 2));
     buf_printf(b, ",\"http_status\":%s", db_is_null(r, 0, 3) ? "null" : db_str(r, 0, 3));
+    if (str_eq(db_str(r, 0, 5), "export"))
+        buf_printf(b, ",\"progress\":{\"done\":%s,\"total\":%s}", db_str(r, 0, 6),
+                   db_is_null(r, 0, 7) ? "null" : db_str(r, 0, 7));
+    else
+        buf_puts(b, ",\"progress\":null");
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
-        put_text(b, times[i], db_str(r, 0, 5 + i));
+        put_text(b, times[i], db_str(r, 0, 8 + i));
     size_t n;
     const char *result = db_cell(r, 0, 4, &n);
     buf_puts(b, ",\"result\":");
     buf_put(b, n ? result : "null", n ? n : 4);
     buf_puts(b, "}}");
-    if (db_is_null(r, 0, 3))
+    if (str_eq(db_str(r, 0, 2), "queued") || str_eq(db_str(r, 0, 2), "running"))
         res_header(res, "Retry-After", "1");
     return 0;
 }
 
-static const char *const statuses[] = { "queued", "running", "succeeded", "failed", NULL };
+static int not_there(struct err *err)
+{
+    return err_set(err, E_not_found, "There is no such operation.");
+}
+
+static int operation_delete(struct req *req, struct res *res, struct err *err)
+{
+    unsigned char raw[16];
+    char owner[idem_owner_max];
+    struct db_rows *r;
+    (void)res;
+    idem_owner(&req->who, owner);
+    if (!uuid_parse(req->params[0], raw))
+        return not_there(err);
+    const struct db_val v[] = { db_text(req->params[0]), db_text(owner),
+                                db_i64(operation_keep_hours) };
+    int rc = db_query(req->svc->db, req->arena, &cancel_stmt, v, ARRAY_LEN(v), &r, err);
+    return rc < 0 ? rc : db_nrows(r) ? 0 : not_there(err);
+}
+
+int operation_result(struct req *req, int64_t part, struct buf *out, const char **ret_type,
+                     int64_t *ret_parts, struct err *err)
+{
+    unsigned char raw[16];
+    char owner[idem_owner_max];
+    struct db_rows *r;
+    json_t *options;
+    size_t n;
+    idem_owner(&req->who, owner);
+    if (!uuid_parse(req->params[0], raw))
+        return not_there(err);
+    const struct db_val v[] = { db_text(req->params[0]), db_text(owner), db_i64(part) };
+    int rc = db_query(req->svc->db, req->arena, &result_stmt, v, ARRAY_LEN(v), &r, err);
+    if (rc < 0)
+        return rc;
+    if (!db_nrows(r) || db_is_null(r, 0, 2))
+        return err_set(err, E_not_found, "There is no such result.");
+    const char *text = db_cell(r, 0, 0, &n);
+    rc = json_parse(req->arena, text, n, &options, err);
+    if (rc < 0)
+        return rc;
+    *ret_type = json_string_value(json_object_get(options, "type"));
+    *ret_parts = db_get_i64(r, 0, 1);
+    text = db_cell(r, 0, 2, &n);
+    buf_put(out, text, n);
+    return 0;
+}
+
+static const char *const statuses[] = { "queued", "running",   "succeeded",
+                                        "failed", "cancelled", NULL };
+static const char *const kinds[] = { "bulk", "export", NULL };
 static const struct field_def fields[] = {
     { .name = "id", .type = F_UUID, .flags = FF_NONNULL, .doc = "Number of the operation." },
-    { .name = "resource", .type = F_TEXT, .flags = FF_NONNULL, .doc = "What it changes: posts." },
+    { .name = "kind",
+     .type = F_ENUM,
+     .flags = FF_NONNULL,
+     .choices = kinds,
+     .doc = "What it does." },
+    { .name = "resource",
+     .type = F_TEXT,
+     .flags = FF_NONNULL,
+     .doc = "What it changes or reads: posts." },
     { .name = "status",
      .type = F_ENUM,
      .flags = FF_NONNULL,
@@ -267,22 +442,30 @@ static const struct field_def fields[] = {
      .min = 200,
      .max = 599,
      .doc = "What the request would have been answered with, when it is done." },
+    { .name = "progress",
+     .type = F_JSON,
+     .doc = "Of an export: {done, total}, rows written and rows that there were at its start." },
     { .name = "created_at", .type = F_TIME, .flags = FF_NONNULL, .doc = "When it was accepted." },
     { .name = "started_at", .type = F_TIME, .doc = "When it was first begun." },
     { .name = "finished_at", .type = F_TIME, .doc = "When it was done." },
     { .name = "expires_at", .type = F_TIME, .doc = "Until when the result is kept." },
     { .name = "result",
      .type = F_JSON,
-     .doc = "The body that the request would have been answered with: the results of a bulk, or a "
-             "problem." },
+     .doc =
+          "The results of a bulk; of an export {media_type, rows, bytes, parts: [addresses]}; or "
+          "a problem." },
     { .name = NULL },
 };
-static const struct shape operation_shape = {
-    .name = "Operation", .doc = "A request that is worked off after its answer.", .fields = fields
-};
+const struct shape operation_shape = { .name = "Operation",
+                                       .doc = "A request that is worked off after its answer.",
+                                       .fields = fields };
+static const int cancel_errors[] = { 404, 0 };
 const struct route operation_routes[] = {
     { GET, "/api/v2/operations/{id}", operation_get, .out = &operation_shape, .cost = 1,
      .flags = ROUTE_NO_BODY, .op_id = "get_operation",
      .doc = "How far an operation of yours is (Prefer: respond-async), and its result." },
+    { DELETE, "/api/v2/operations/{id}", operation_delete, .status = 204, .cost = 2,
+     .flags = ROUTE_NO_BODY, .op_id = "cancel_operation", .errors = cancel_errors,
+     .doc = "Cancel an operation of yours that is not done, or forget one that is." },
     { .path = NULL },
 };

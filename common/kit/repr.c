@@ -40,6 +40,12 @@ struct repr_key repr_key(const struct entity_def *e, struct js key)
     return k;
 }
 
+bool repr_shown(const struct field_def *f, const void *ctx)
+{
+    const struct repr_reader *r = ctx;
+    return vis_field(r->e, f, r->vc, vis_varies(r->e, r->vc));
+}
+
 int repr_write(enum repr r, const struct repr_source *src, struct buf *out, struct err *err)
 {
     static void (*const writers[REPR_MAX_])(const struct repr_source *, struct buf *) = {

@@ -22,6 +22,7 @@
 #include "common/base/err.h"
 #include "common/kit/repr_text.h"
 #include "common/kit/route.h"
+#include "common/kit/vis.h"
 #include "proto/entity.h"
 
 enum repr { REPR_JSON, REPR_JSONLD, REPR_XML, REPR_TEXT_XML, REPR_CSV, REPR_MAX_ };
@@ -41,6 +42,12 @@ struct repr_source {
     const void *ctx;
     struct js json; /* {"data":…}, or the bare entity or array */
 };
+/* For `shown`: what a reader of this class may see. */
+struct repr_reader {
+    const struct entity_def *e;
+    enum vis_class vc;
+};
+bool repr_shown(const struct field_def *f, const void *ctx);
 /* E_internal: the result is larger than out may be. */
 int repr_write(enum repr r, const struct repr_source *src, struct buf *out,
                struct err *err) MUST_CHECK;

@@ -54,6 +54,8 @@ enum route_flag {
     ROUTE_CACHED = 1 << 14,  /* answers may be kept: the handler says what they are made of
                               * (req.made), of no more of the request than its path, query, form and
                               * principal.  An answer for which it read a header is not kept */
+    ROUTE_EXPORT = 1 << 15,  /* GET: Prefer: respond-async with a credential is answered by POST
+                              * …/export;  POST: is that row, and Accept is about the file */
     ROUTE_BULK = 1 << 12,    /* takes operations on the entity, answers with the result of each */
 };
 struct route {

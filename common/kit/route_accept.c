@@ -268,6 +268,8 @@ int route_negotiate(struct call *c, struct err *err)
      */
     if (!accept || str_eq(accept, "*/*") || str_eq(r->produces, "*") || r->flags & ROUTE_FOREIGN)
         return 0;
+    if (r->flags & ROUTE_EXPORT && r->method == POST) /* the file's form, which the handler reads */
+        return 0;
     if (!r->produces && str_eq(accept, repr_types[REPR_JSON].type))
         return 0; /* what most say, without a look at more */
     size_t n = route_types(r, types);

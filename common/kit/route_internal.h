@@ -73,6 +73,7 @@ struct call {
     struct res res;
     struct route_leaf *leaf;             /* NULL: none matched */
     unsigned allowed;                    /* methods of the path, a bit each */
+    const struct route_leaf *listed;     /* the list that Prefer made an export of, or NULL */
     const struct route_version *version; /* NULL: the present one, or none */
     int64_t version_asked;               /* by Accept, of a path without one; 0: the path has one */
     bool answered;                       /* a phase gave the answer: the later ones are skipped */

@@ -97,7 +97,10 @@ static void log_exchange(const struct call *c, const struct http_res *sent)
     }
     put_text(&b, "{\"program\":", c->rt->program);
     put_text(&b, ",\"method\":", c->http->method);
-    put_text(&b, ",\"route\":", c->leaf ? c->leaf->route->path : NULL);
+    put_text(&b, ",\"route\":",
+             c->listed ? c->listed->route->path
+             : c->leaf ? c->leaf->route->path
+                       : NULL);
     put_text(&b, ",\"path\":", c->http->path);
     put_text(&b, ",\"query\":", c->http->query);
     put_text(&b, ",\"request\":{\"content_type\":", req->content_type);

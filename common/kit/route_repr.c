@@ -70,17 +70,6 @@ struct work {
     int rc;
 };
 
-struct reader {
-    const struct entity_def *e;
-    enum vis_class vc;
-};
-
-static bool shown(const struct field_def *f, const void *ctx)
-{
-    const struct reader *r = ctx;
-    return vis_field(r->e, f, r->vc, vis_varies(r->e, r->vc));
-}
-
 /* CSV has no place for meta.total; as without an envelope, it goes into the header. */
 static void tell_total(struct call *c)
 {
@@ -96,11 +85,11 @@ static void convert(struct work *w)
 {
     struct call *c = w->c;
     const struct entity_def *e = c->leaf->route->entity;
-    struct reader reader = { e, vis_class_of(e, &c->req.who) };
+    struct repr_reader reader = { e, vis_class_of(e, &c->req.who) };
     struct repr_source src = { .entity = e,
                                .base = c->rt->public_url,
                                .fields = req_arg(&c->req, "fields"),
-                               .shown = shown,
+                               .shown = repr_shown,
                                .ctx = &reader,
                                .json = js_of(c->res.body.data, c->res.body.len) };
     struct buf out;

@@ -2,7 +2,10 @@
 #include "common/kit/route_internal.h"
 
 #include "common/base/str.h"
+#include "common/kit/prefer.h"
 #include "common/kit/svc.h"
+
+#include <assert.h>
 
 static const char *const v1_lacks[] = { "limit",    "offset",        "cursor", "count",
                                         "envelope", "updated_since", NULL };
@@ -12,7 +15,7 @@ const struct route_version route_versions[] = {
     { .number = 1,
      .prefix = "/api/v1",
      .deprecated = "v1",
-     .lacks = ROUTE_FORMS | ROUTE_PATCHES | ROUTE_PREFER,
+     .lacks = ROUTE_FORMS | ROUTE_PATCHES | ROUTE_PREFER | ROUTE_EXPORT,
      .skips = ROUTE_BULK,
      .lacks_params = v1_lacks,
      .plain_errors = true },
@@ -56,7 +59,8 @@ const struct route *route_version_rows(struct arena *a, const struct route_versi
     struct route *ret = arena_alloc(a, (n + 1) * sizeof(*ret));
     for (const struct route *r = rows; r->path; r++) {
         const char *rest = after_prefix(&route_versions[0], r->path);
-        if (r->flags & v->skips || !rest)
+        bool export = r->flags & ROUTE_EXPORT && r->method == POST;
+        if (r->flags & v->skips || export || !rest)
             continue;
         struct route *to = &ret[k++];
         *to = *r;
@@ -96,6 +100,17 @@ static const char *unversioned(const char *path)
     return rest[0] == 'v' && rest[1] >= '0' && rest[1] <= '9' ? NULL : rest - 1;
 }
 
+/* A preference that nobody could ask about later is left alone (RFC 7240 §2). */
+static bool wants_export(const struct call *c)
+{
+    const char *prefer = http_header(c->http, "Prefer");
+    struct prefer p;
+    if (!prefer || !c->leaf || c->req.method != GET || !(c->leaf->route->flags & ROUTE_EXPORT))
+        return false;
+    prefer_parse(c->req.arena, prefer, &p);
+    return p.async && (http_header(c->http, "Authorization") || http_header(c->http, "X-API-Key"));
+}
+
 void route_find(struct call *c)
 {
     struct req *req = &c->req;
@@ -112,6 +127,13 @@ void route_find(struct call *c)
         c->version = after_prefix(v, req->path) ? v : NULL;
     c->leaf =
         routes_find(c->rt->routes, req->arena, req->method, req->path, req->params, &c->allowed);
+    if (wants_export(c)) {
+        const char *path = arena_printf(req->arena, "%s/export", c->leaf->route->path);
+        unsigned ignored;
+        c->listed = c->leaf;
+        c->leaf = routes_find(c->rt->routes, req->arena, POST, path, req->params, &ignored);
+        assert(c->leaf);
+    }
 }
 
 int route_version_ok(const struct call *c, struct err *err)

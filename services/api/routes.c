@@ -1,6 +1,7 @@
 #include "services/api/api.h"
 
 #include "common/base/str.h"
+#include "common/kit/crud_export.h"
 #include "common/kit/idem.h"
 #include "common/kit/migrate.h"
 #include "common/kit/operation.h"
@@ -98,8 +99,9 @@ static void done(struct svc *svc)
 
 static const struct job_def jobs[] = {
     { "publish", "Publishes what is scheduled and due.", api_publish_job },
-    { "operations", "Works off bulks that were accepted (Prefer: respond-async).",
+    { "operations", "Works off bulks and exports that were accepted (Prefer: respond-async).",
      api_operations_job },
+    { "operations2", "The same: two at a time a replica, one of each owner.", api_operations_job },
     { "revisions", "Drops former states past their time.", api_revisions_job },
     { "counts", "Folds the shards of the totals.", api_counts_job },
     { "cache-follow", "Hears of changes of other replicas (response cache).", rcache_follow_job },
@@ -128,7 +130,7 @@ const struct api *api_make(struct arena *a)
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (n * api_tables_max + 3) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (n * api_tables_max + 4) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
         bool revisions = entities[i]->lifecycle == LIFE_PUBLISH;
@@ -144,6 +146,7 @@ const struct api *api_make(struct arena *a)
         nfast += crud_fast(api->cruds[i], fast + nfast, crud_fast_max);
     }
     routes[nroutes++] = repr_routes;
+    routes[nroutes++] = export_routes;
     routes[nroutes] = operation_routes;
     crud_link(api->cruds);
     api->def = (struct svc_def){

@@ -2,6 +2,7 @@
 #include "tests/integration/services/api/api_fixture.h"
 
 #include "common/kit/crud_bulk.h"
+#include "common/kit/operation.h"
 
 #include <pthread.h>
 
@@ -222,6 +223,37 @@ static void required_preconditions_hold_in_bulks(void **state)
     EXPECT(bulk(NULL, "[{\"op\":\"update\",\"id\":1,\"data\":{\"city\":\"y\"}}]"), 200);
 }
 
+/* Of one owner one operation runs at a time, whoever works: what a claim cannot get it leaves.
+ * proves: R-20 */
+static void one_operation_of_an_owner_runs_at_a_time(void **state)
+{
+    struct err err;
+    struct operation *op[3];
+    (void)state;
+    fx_sql("INSERT INTO operations (id, owner, entity, request, options, credential) SELECT "
+           "gen_random_uuid(), o, 'company', '[]', '{}', '1 1 0 admin 1' FROM unnest(ARRAY["
+           "'user:1', 'user:1', 'user:2']) o");
+    for (size_t i = 0; i < ARRAY_LEN(op); i++)
+        fx_check(operation_claim(&fx.svc, fx.a, 30000, &op[i], &err), &err);
+    assert_non_null(op[0]);
+    assert_non_null(op[1]);
+    assert_null(op[2]);
+    assert_int_equal(fx_int("SELECT count(DISTINCT owner) FROM operations WHERE status = "
+                            "'running'"),
+                     2);
+    /* A lease that ran out is taken over, and what its former worker does is refused. */
+    fx_sql("UPDATE operations SET due_at = now() - interval '1 second' WHERE status = 'running' "
+           "AND owner = 'user:1'");
+    fx_check(operation_claim(&fx.svc, fx.a, 30000, &op[2], &err), &err);
+    assert_non_null(op[2]);
+    struct operation *late = str_eq(op[0]->id, op[2]->id) ? op[0] : op[1];
+    const struct operation_page_new page = { .rows = 1, .total = 1, .body = "x", .bytes = 1 };
+    assert_int_equal(operation_page(&fx.svc, fx.a, late, &page, &err), -E_gone);
+    fx_check(operation_page(&fx.svc, fx.a, op[2], &page, &err), &err);
+    assert_int_equal(fx_int("SELECT count(*) FROM operation_pages"), 1);
+    fx_sql("DELETE FROM operations");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +261,7 @@ int main(void)
         cmocka_unit_test(bulks_in_opposite_order_do_not_deadlock),
         cmocka_unit_test(a_lost_connection_leaves_nothing_half_done),
         cmocka_unit_test(required_preconditions_hold_in_bulks),
+        cmocka_unit_test(one_operation_of_an_owner_runs_at_a_time),
     };
     return cmocka_run_group_tests(tests, bulk_setup, fx_teardown);
 }
