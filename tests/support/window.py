@@ -1,7 +1,7 @@
 """A browser window with the admin in it."""
 from . import stack
 
-PATIENCE_MS = 30_000  # on a machine that does other things too
+PATIENCE_MS = 60_000  # on a machine that does other things too
 WATCH = "window.violations = []; addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective + ' ' + e.blockedURI));"
 
 

@@ -59,7 +59,8 @@ def address(path, things):
 
 def settle(page):
     """Until nothing is being loaded any more."""
-    page.wait_for_function("document.querySelector('h1') && !document.querySelector('main .bone')")
+    expect(page.locator("h1").first).to_be_visible()
+    expect(page.locator("main .bone")).to_have_count(0)
 
 
 def axe(page, only=None):

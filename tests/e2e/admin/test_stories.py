@@ -247,6 +247,7 @@ def test_the_keyboard_is_enough(admin, cms):
             break
     assert seen[-1].startswith("Title"), seen
     page.keyboard.type("!")
+    expect(page.get_by_text("There are unsaved changes.")).to_be_visible()
     page.keyboard.press("Control+s")
     expect(page.get_by_text("Everything is saved.")).to_be_visible()
     assert "!" in cms.get(f"/api/v2/posts/{post['id']}").json()["data"]["title"]

@@ -1,6 +1,6 @@
 // Reading a row, changing it under If-Match, and what happens when somebody else was quicker.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { type Answer, Failure, change, get } from '../lib/api';
 import { type Form, type Values, ofRow, useForm } from '../lib/form';
 import { t } from '../lib/i18n';
@@ -62,17 +62,22 @@ function Loaded<R extends Values>({ of, path, first, children }: { of: string; p
     </>
   );
 }
+const settle_ms = 50;
 export function SaveBar({ form, onSave, children, label }: { form: Form; onSave: () => void; children?: ComponentChildren; label?: string }) {
+  const latest = useRef({ form, onSave });
+  latest.current = { form, onSave };
   useEffect(() => {
     const key = (e: KeyboardEvent): void => {
-      if ((e.ctrlKey || e.metaKey) && e.key === 's') {
-        e.preventDefault();
-        if (form.dirty && !form.busy) onSave();
-      }
+      if (!(e.ctrlKey || e.metaKey) || e.key !== 's') return;
+      e.preventDefault();
+      // What was typed just before is in the form after its next painting.
+      setTimeout(() => {
+        if (latest.current.form.dirty && !latest.current.form.busy) latest.current.onSave();
+      }, settle_ms);
     };
     addEventListener('keydown', key);
     return () => removeEventListener('keydown', key);
-  });
+  }, []);
   return (
     <div class="savebar">
       <span role="status">{form.dirty ? t('form.unsaved') : t('form.all_saved')}</span>
