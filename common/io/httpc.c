@@ -212,6 +212,9 @@ static struct job *job_new(struct httpc *c, const struct httpc_req *req)
     j->body = req->body;
     j->body_n = req->body_n;
     j->reply_max = req->reply_bytes_max;
+    j->client_cert = req->client_cert ? arena_strdup(a, req->client_cert) : NULL;
+    j->client_key = req->client_key ? arena_strdup(a, req->client_key) : NULL;
+    j->ca = req->ca ? arena_strdup(a, req->ca) : NULL;
     j->timeout_ms = req->timeout_ms;
     j->connect_timeout_ms = req->connect_timeout_ms ? req->connect_timeout_ms : req->timeout_ms;
     j->start_us = clock_mono_us();

@@ -34,6 +34,9 @@ struct httpc_req { /* copied by httpc_send, but for the body, which must live un
     size_t body_n;
     unsigned timeout_ms, connect_timeout_ms;
     size_t reply_bytes_max; /* more is cut, not an error */
+    /* PEM, or NULL: the client certificate (RFC 8446 §4.4.2) with its key, and the only authorities
+     * that are believed instead of the system's. */
+    const char *client_cert, *client_key, *ca;
 };
 struct httpc_res {
     int result; /* 0, or negative: E_egress_refused, E_timeout, E_upstream (connect, TLS, protocol)

@@ -53,10 +53,15 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     n *= size;
     if (n >= 5 && !memcmp(data, "HTTP/", 5)) { /* after 1xx another head follows */
         j->nreply_headers = 0;
-        return n;
+        j->reply_header_bytes += n; /* heads without end are no way around the limit */
+        return j->reply_header_bytes > reply_headers_drain_max ? 0 : n;
     }
     const char *colon = memchr(data, ':', n);
     j->reply_header_bytes += n;
+    if (j->reply_header_bytes > reply_headers_drain_max) {
+        j->headers_endless = true;
+        return 0;
+    }
     if (!colon || colon == data || j->nreply_headers == reply_headers_max ||
         j->reply_header_bytes > reply_headers_bytes_max)
         return n;
@@ -105,6 +110,15 @@ static void set_guards(const struct job *j)
     SET(j->easy, CURLOPT_RESOLVE, j->resolve);
 }
 
+static void set_blob(const struct job *j, CURLoption what, const char *pem)
+{
+    struct curl_blob blob = { .data = (void *)(uintptr_t)pem,
+                              .len = pem ? strlen(pem) : 0,
+                              .flags = CURL_BLOB_COPY };
+    if (pem)
+        SET(j->easy, what, &blob);
+}
+
 void transfer_begin(struct job *j)
 {
     struct httpc *c = j->c;
@@ -126,6 +140,9 @@ void transfer_begin(struct job *j)
     SET(j->easy, CURLOPT_HEADERDATA, j);
     set_guards(j);
     set_method(j);
+    set_blob(j, CURLOPT_SSLCERT_BLOB, j->client_cert);
+    set_blob(j, CURLOPT_SSLKEY_BLOB, j->client_key);
+    set_blob(j, CURLOPT_CAINFO_BLOB, j->ca);
     must(curl_multi_add_handle(c->multi, j->easy) == CURLM_OK);
 }
 
@@ -156,6 +173,10 @@ static int result_of(const struct job *j, CURLcode code, const char **ret_reason
     if (j->refused) {
         *ret_reason = "The URL points to an address that is not allowed.";
         return -E_egress_refused;
+    }
+    if (j->headers_endless) {
+        *ret_reason = "The answer's headers are too long.";
+        return -E_upstream;
     }
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:

@@ -22,7 +22,8 @@ enum {
     dns_failed_s = 1,
     reply_headers_max = 64,
     reply_headers_bytes_max = 16 * 1024,
-    drain_bytes_max = 64 * 1024, /* read past the reply's cap, to keep the connection */
+    reply_headers_drain_max = 256 * 1024, /* longer, and the transfer ends: curl keeps them too */
+    drain_bytes_max = 64 * 1024,          /* read past the reply's cap, to keep the connection */
     easy_idle_max = 256
 };
 
@@ -30,6 +31,7 @@ struct job {
     struct httpc *c;
     struct arena *arena; /* url, headers, reply */
     const char *method, *url;
+    const char *client_cert, *client_key, *ca; /* PEM, or NULL */
     char host[host_max];
     unsigned port;
     bool literal;
@@ -46,7 +48,7 @@ struct job {
     struct timer deadline; /* of the name look-up; later curl has its own */
     char *reply;
     size_t reply_n, seen_n;
-    bool cut, refused;
+    bool cut, refused, headers_endless;
     struct httpc_header reply_headers[reply_headers_max];
     size_t nreply_headers, reply_header_bytes;
     char curl_error[CURL_ERROR_SIZE];

@@ -1,6 +1,6 @@
 /*
  * The client against a small server and name server of this test's own.
- * proves: X-05, W-04
+ * proves: X-05, W-04, W-14
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ static struct {
     int http, dns;
     unsigned http_port, dns_port;
     pthread_t http_thread, dns_thread;
-    _Atomic int accepted, asked;
+    _Atomic int accepted, asked, flips;
     pthread_mutex_t mu;
     char request[8192]; /* the last one */
 } server = { .mu = PTHREAD_MUTEX_INITIALIZER };
@@ -64,6 +64,42 @@ static void say(int fd, const char *text)
     (void)ignored;
 }
 
+static bool sends(int fd, const void *data, size_t n)
+{
+    return send(fd, data, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+/* Answers that want to be remembered, waited for or unpacked without end. */
+static void hostile_answer(int fd, const char *request)
+{
+    static const unsigned char bomb[] = { 0x1f, 0x8b, 8,    0, 0, 0, 0, 0, 0,
+                                          3,    0xed, 0xc1, 1, 1, 0, 0, 0 };
+    char page[4096];
+    memset(page, 'x', sizeof(page));
+    if (strstr(request, " /headers")) { /* 64 MB of them at most */
+        char line[1024];
+        int n = snprintf(line, sizeof(line), "X-Filler: %.900s\r\n", page);
+        say(fd, "HTTP/1.1 200 OK\r\n");
+        for (int i = 0; i < 65536 && sends(fd, line, (size_t)n); i++)
+            ;
+    }
+    if (strstr(request, " /heads"))
+        for (int i = 0; i < 1 << 20 && sends(fd, "HTTP/1.1 103 Early Hints\r\n\r\n", 28); i++)
+            ;
+    if (strstr(request, " /endless")) {
+        say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while (sends(fd, "1000\r\n", 6) && sends(fd, page, sizeof(page)) && sends(fd, "\r\n", 2))
+            ;
+    }
+    if (strstr(request, " /drip")) /* a byte at a time, for longer than anybody waits */
+        for (int i = 0; i < 200 && sends(fd, i < 17 ? &"HTTP/1.1 200 OK\r\n"[i] : "X", 1); i++)
+            usleep(20000);
+    if (strstr(request, " /bomb")) {
+        say(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 17\r\n\r\n");
+        sends(fd, bomb, sizeof(bomb));
+    }
+}
+
 /* False: the connection ends. */
 static bool answer(int fd, const char *request)
 {
@@ -89,6 +125,7 @@ static bool answer(int fd, const char *request)
     }
     if (strstr(request, " /slow"))
         usleep(1500000);
+    hostile_answer(fd, request);
     return false;
 }
 
@@ -139,6 +176,9 @@ static size_t dns_answer(unsigned char *m, size_t n)
         addr[count++] = private;
     else if (name == 4 && !memcmp(m + 13, "both", 4))
         addr[count++] = private, addr[count++] = local;
+    else if (name == 4 &&
+             !memcmp(m + 13, "flip", 4)) /* rebinding: the guard's answer, then the attacker's */
+        addr[count++] = is_a && atomic_fetch_add(&server.flips, 1) > 0 ? private : local;
     m[2] = 0x81;
     m[3] = count ? 0x80 : 0x83;
     if (!is_a)
@@ -147,7 +187,9 @@ static size_t dns_answer(unsigned char *m, size_t n)
     m[7] = (unsigned char)count;
     m[8] = m[9] = m[10] = m[11] = 0;
     for (size_t i = 0; i < count; i++) {
-        const unsigned char head[12] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4 };
+        const unsigned char head[12] = { 0xc0, 12, 0, 1, 0,
+                                         1,    0,  0, 0, name == 4 && m[13] == 'f' ? 0 : 60,
+                                         0,    4 };
         memcpy(m + n, head, sizeof(head));
         memcpy(m + n + sizeof(head), addr[i], 4);
         n += sizeof(head) + 4;
@@ -347,6 +389,49 @@ static void judges_what_names_mean(void **state)
     httpc_free(c);
 }
 
+/* proves: W-14.  A resolver that changes its answer gains nothing: the name is judged each time. */
+static void a_name_that_changes_its_answer_is_refused(void **state)
+{
+    struct httpc *c = client("127.0.0.0/8");
+    struct arena *a = arena_new();
+    struct httpc_res res;
+    struct err err;
+    int rc = 0;
+    (void)state;
+    assert_int_equal(get(c, a, "flip.test", "/ok", &res, &err), 0);
+    int64_t until = clock_mono_us() + 10000000; /* its TTL of nothing is kept for a second */
+    while (!rc && clock_mono_us() < until) {
+        rc = get(c, a, "flip.test", "/ok", &res, &err);
+        usleep(50000);
+    }
+    assert_int_equal(rc, -E_egress_refused);
+    arena_free(a);
+    httpc_free(c);
+}
+
+/* proves: W-14.  Each is bounded in memory and time, and the client goes on. */
+static void hostile_answers_are_bounded(void **state)
+{
+    struct httpc *c = client("127.0.0.0/8");
+    struct arena *a = arena_new();
+    struct httpc_res res;
+    struct err err;
+    (void)state;
+    assert_int_equal(get(c, a, "127.0.0.1", "/headers", &res, &err), -E_upstream);
+    assert_string_equal(err.msg, "The answer's headers are too long.");
+    assert_true(get(c, a, "127.0.0.1", "/heads", &res, &err) < 0);
+    assert_int_equal(get(c, a, "127.0.0.1", "/endless", &res, &err), 0);
+    assert_true(res.body_cut);
+    assert_int_equal(res.body_n, 1000);
+    assert_int_equal(get(c, a, "127.0.0.1", "/drip", &res, &err), -E_timeout);
+    assert_int_equal(get(c, a, "127.0.0.1", "/bomb", &res, &err), 0);
+    assert_int_equal(res.body_n, 17); /* as it came: nothing is unpacked */
+    assert_int_equal(get(c, a, "127.0.0.1", "/ok", &res, &err), 0);
+    assert_true(arena_used(a) < 1024 * 1024);
+    arena_free(a);
+    httpc_free(c);
+}
+
 struct cancelled {
     _Atomic int n, result;
 };
@@ -423,6 +508,8 @@ int main(void)
         cmocka_unit_test(takes_the_last_head_and_caps_the_body),
         cmocka_unit_test(names_its_failures),
         cmocka_unit_test(judges_what_names_mean),
+        cmocka_unit_test(a_name_that_changes_its_answer_is_refused),
+        cmocka_unit_test(hostile_answers_are_bounded),
         cmocka_unit_test(freeing_it_cancels_what_is_under_way),
         cmocka_unit_test(a_fiber_waits_without_holding_its_loop),
     };
