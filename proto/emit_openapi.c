@@ -302,6 +302,9 @@ static json_t *event_schema(const struct event_def *e)
     set(props, "changed",
         json_pack("{s:s,s:{s:s},s:s}", "type", "array", "items", "type", "string", "description",
                   "Names of the fields that changed."));
+    set(props, "link",
+        json_pack("{s:s,s:s,s:s}", "type", "string", "format", "uri", "description",
+                  "Thin payloads: where to read the rest."));
     return s;
 }
 

@@ -54,7 +54,7 @@ enum text_format {
     FMT_SHA256 /* lower-case hex */,
     FMT_LINE /* no line breaks */,
     FMT_LONG /* free text, line breaks allowed */,
-    FMT_LIST /* F_JSON of what is answered: an array instead of an object */,
+    FMT_LIST /* F_JSON: an array instead of an object */,
 };
 
 struct field_def {

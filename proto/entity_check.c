@@ -44,7 +44,7 @@ static bool json_fits(const struct field_def *f, const json_t *v)
     case F_BOOL:
         return json_is_boolean(v);
     case F_JSON:
-        return json_is_object(v);
+        return f->format == FMT_LIST ? json_is_array(v) : json_is_object(v);
     case F_TEXTS:
     case F_REFS:
         return json_is_array(v) && json_array_size(v) <= f->items_max;
@@ -99,7 +99,8 @@ static void check_type(struct check *c, const struct field_def *f)
         fault(c, f->name, "has no maximum");
     if ((f->type == F_INT || f->type == F_ID) && f->min > f->max)
         fault(c, f->name, "min is above max");
-    if (f->format && f->type != F_TEXT && f->type != F_TEXTS)
+    if (f->format && f->type != F_TEXT && f->type != F_TEXTS &&
+        !(f->type == F_JSON && f->format == FMT_LIST))
         fault(c, f->name, "a format is for texts");
     const struct relation_def *r = entity_relation(c->e, f->name);
     if (f->type == F_REFS && (!r || r->kind != REL_MANY || !str_eq(r->ref, f->ref)))

@@ -1,7 +1,8 @@
 #include "proto/fields.h"
 
-static const char *const states[] = { "pending", "failed", "delivered", "dead", "canceled", NULL };
-static const char *const triggers[] = { "event", "resend", NULL };
+static const char *const states[] = { "pending",  "failed",  "delivered", "dead",
+                                      "canceled", "skipped", "batched",   NULL };
+static const char *const triggers[] = { "event", "resend", "recover", "replay", "test", NULL };
 
 /* clang-format off */
 static const struct field_def fields[] = {
@@ -17,15 +18,19 @@ static const struct field_def fields[] = {
       .example = QUOTED("evt_0195f3c2-6f00-7abc-8def-0123456789ab"),
       .doc = "The event: the webhook-id of every attempt.  Filters take it without evt_ too." },
     FIELD_LINE("event", FF_READONLY | FF_NONNULL | FF_FILTER, "post.published",
-               "Type of the event."),
+               "Type of the event; batch: several in one request."),
     FIELD_LINE("entity", FF_READONLY | FF_NONNULL | FF_FILTER, "post:7",
                "What the event is about."),
     { .name = "trigger", .type = F_ENUM, .flags = FF_READONLY | FF_NONNULL | FF_FILTER,
       .choices = triggers, .fallback = QUOTED("event"), .example = QUOTED("event"),
-      .doc = "What made it: the event itself, or a request to send it again." },
+      .doc = "What made it: the event itself, or a request to send it again or to test." },
     { .name = "status", .type = F_ENUM, .flags = FF_READONLY | FF_NONNULL | FF_FILTER,
       .choices = states, .fallback = QUOTED("pending"), .example = QUOTED("delivered"),
-      .doc = "failed: another attempt follows; dead: none does; canceled: its endpoint was deleted." },
+      .doc = "failed: another attempt follows; dead: none does; canceled: its endpoint was deleted; "
+             "skipped: its endpoint was not active; batched: it travels in the delivery batch_id." },
+    { .name = "batch_id", .type = F_UUID, .flags = FF_READONLY | FF_FILTER,
+      .example = QUOTED("0195f3c2-6f00-7abc-8def-0123456789ab"),
+      .doc = "The delivery of event batch that carries it." },
     { .name = "attempts", .type = F_INT, .flags = FF_READONLY | FF_NONNULL | FF_FILTER, .min = 0,
       .max = 100, .fallback = "0", .example = "1", .doc = "Attempts made so far." },
     { .name = "response_code", .type = F_INT, .flags = FF_READONLY | FF_FILTER, .min = 100,

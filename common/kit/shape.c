@@ -23,7 +23,7 @@ static const char *type_words(const struct field_def *f)
     case F_BOOL:
         return "true or false";
     case F_JSON:
-        return "an object";
+        return f->format == FMT_LIST ? "an array" : "an object";
     case F_TEXTS:
         return "an array of strings";
     case F_REF:
@@ -143,7 +143,7 @@ static bool read_time(struct reader *r, const char *ptr, const struct field_def 
 static bool read_json(struct reader *r, const char *ptr, const struct field_def *f, const json_t *v,
                       struct db_val *ret)
 {
-    if (!json_is_object(v))
+    if (f->format == FMT_LIST ? !json_is_array(v) : !json_is_object(v))
         return type_fault(r, ptr, f);
     char *text = json_text(r->a, v);
     if (f->max && strlen(text) > (size_t)f->max) {

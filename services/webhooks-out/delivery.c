@@ -5,7 +5,7 @@
 #include "common/kit/crud.h"
 #include "common/kit/idem.h"
 #include "common/kit/rowjson.h"
-#include "services/webhooks-out/webhooks.h"
+#include "services/webhooks-out/sending.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-out/sql.h"
@@ -54,44 +54,96 @@ int delivery_list(struct req *req, struct res *res, struct err *err)
     return crud_list(req, res, err);
 }
 
-int delivery_attempts(struct req *req, struct res *res, struct err *err)
+static const struct column {
+    const char *name;
+    enum { NUMBER, TEXT, TIME, HEADERS } form;
+} columns[] = {
+    { "id",               NUMBER  },
+    { "attempt",          NUMBER  },
+    { "outcome",          TEXT    },
+    { "response_code",    NUMBER  },
+    { "trigger",          TEXT    },
+    { "latency_ms",       NUMBER  },
+    { "dns_ms",           NUMBER  },
+    { "connect_ms",       NUMBER  },
+    { "tls_ms",           NUMBER  },
+    { "first_byte_ms",    NUMBER  },
+    { "address",          TEXT    },
+    { "url",              TEXT    },
+    { "request_headers",  HEADERS },
+    { "response_headers", HEADERS },
+    { "error",            TEXT    },
+    { "response_body",    TEXT    },
+    { "created_at",       TIME    },
+};
+
+static void put_attempt(struct arena *a, struct buf *b, const struct db_rows *r, size_t i)
 {
-    static const char *const names[] = { "id",         "attempt", "outcome",       "response_code",
-                                         "latency_ms", "error",   "response_body", "created_at" };
+    for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
+        size_t n;
+        const char *cell = db_cell(r, i, c, &n);
+        buf_printf(b, "%c\"%s\":", c ? ',' : '{', columns[c].name);
+        if (db_is_null(r, i, c))
+            buf_puts(b, "null");
+        else if (columns[c].form == TIME)
+            rowjson_put_time(b, cell, n);
+        else if (columns[c].form == TEXT)
+            buf_put_json_string(b, cell, n);
+        else if (columns[c].form == HEADERS)
+            log_headers_json(b, a, cell);
+        else
+            buf_put(b, cell, n);
+    }
+    buf_putc(b, '}');
+}
+
+static int find(struct req *req, struct db_rows **ret, struct err *err)
+{
     const struct db_val v[] = { db_text(req->params[0]), db_bool(vis_is_admin(&req->who)),
                                 db_i64(req->who.user_id) };
-    struct db_rows *there, *r;
     if (!id_ok(req))
         return missing(req, err);
-    int rc = db_query(req->svc->db, req->arena, &sql_delivery_there, v, ARRAY_LEN(v), &there, err);
-    if (!rc && !db_nrows(there))
-        return missing(req, err);
+    int rc = db_query(req->svc->db, req->arena, &sql_delivery_there, v, ARRAY_LEN(v), ret, err);
+    return !rc && !db_nrows(*ret) ? missing(req, err) : rc;
+}
+
+int delivery_attempts(struct req *req, struct res *res, struct err *err)
+{
+    const struct db_val v[] = { db_text(req->params[0]), db_bool(vis_is_admin(&req->who)),
+                                db_i64(req->who.user_id) };
+    struct db_rows *r;
+    int rc = find(req, &r, err);
     if (!rc)
         rc = db_query(req->svc->db, req->arena, &sql_delivery_attempts, v, ARRAY_LEN(v), &r, err);
     if (rc)
         return rc;
     struct buf *b = &res->body;
     buf_puts(b, "{\"data\":[");
-    for (size_t i = 0; i < db_nrows(r); i++)
-        for (size_t c = 0; c < ARRAY_LEN(names); c++) {
-            size_t n;
-            const char *cell = db_cell(r, i, c, &n);
-            buf_printf(b, "%s\"%s\":", c ? "," : i ? ",{" : "{", names[c]);
-            if (db_is_null(r, i, c))
-                buf_puts(b, "null");
-            else if (c == 7)
-                rowjson_put_time(b, cell, n);
-            else if (c == 2 || c == 5 || c == 6)
-                buf_put_json_string(b, cell, n);
-            else
-                buf_put(b, cell, n);
-            if (c == ARRAY_LEN(names) - 1)
-                buf_putc(b, '}');
-        }
+    for (size_t i = 0; i < db_nrows(r); i++) {
+        if (i)
+            buf_putc(b, ',');
+        put_attempt(req->arena, b, r, i);
+    }
     buf_printf(b,
                "],\"meta\":{\"total\":%zu,\"page\":1,\"per_page\":100},"
                "\"links\":{\"self\":\"%s%s\",\"next\":null,\"prev\":null}}",
                db_nrows(r), req->svc->conf->public_url, req->path);
+    return 0;
+}
+
+int delivery_payload(struct req *req, struct res *res, struct err *err)
+{
+    struct db_rows *r;
+    size_t n;
+    int rc = find(req, &r, err);
+    if (rc)
+        return rc;
+    buf_printf(&res->body,
+               "{\"data\":{\"webhook_id\":\"evt_%s\",\"event\":\"%s\",\"body\":", db_str(r, 0, 0),
+               db_str(r, 0, 1));
+    const char *body = db_cell(r, 0, 2, &n);
+    buf_put_json_string(&res->body, body, n);
+    buf_puts(&res->body, "}}");
     return 0;
 }
 
@@ -161,6 +213,8 @@ static int retain(struct svc *svc, struct arena *a, bool *ret_more, struct err *
     int rc = db_query(svc->db, a, &sql_deliveries_weeks, NULL, 0, &r, err);
     if (!rc)
         rc = db_query(svc->db, a, &sql_deliveries_expire, v, 1, &r, err);
+    if (!rc)
+        rc = db_query(svc->db, a, &sql_secrets_wipe, NULL, 0, &r, err);
     if (!rc)
         rc = db_query(svc->db, a, &sql_deliveries_orphaned, NULL, 0, &r, err);
     if (!rc)

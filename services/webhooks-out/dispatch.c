@@ -5,7 +5,6 @@
 #include "common/base/str.h"
 #include "common/io/httpc.h"
 #include "common/kit/metrics.h"
-#include "services/webhooks-out/schedule.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -16,7 +15,7 @@ enum {
     balance_every_us = 500000,
     poll_alone_us = 250000,
     reopen_ms = 250,
-    connect_timeout_ms = 5000
+    inner_conns_max = 16
 };
 
 static void must(bool ok)
@@ -25,12 +24,12 @@ static void must(bool ok)
         abort();
 }
 
-static void lock(struct dispatch *d)
+void dispatch_lock(struct dispatch *d)
 {
     must(pthread_mutex_lock(&d->lock) == 0);
 }
 
-static void unlock(struct dispatch *d)
+void dispatch_unlock(struct dispatch *d)
 {
     must(pthread_mutex_unlock(&d->lock) == 0);
 }
@@ -66,7 +65,17 @@ struct endpoint *endpoint_add(struct dispatch *d, int64_t id)
 
 bool endpoint_ordered(const struct endpoint *ep)
 {
-    return ep->max == 1;
+    return ep->how && ep->how->ordered && !endpoint_batches(ep);
+}
+
+bool endpoint_batches(const struct endpoint *ep)
+{
+    return ep->how && ep->how->batch_events > 0;
+}
+
+bool dispatch_full(const struct dispatch *d)
+{
+    return d->nheld >= held_max || d->held_bytes >= held_bytes_max;
 }
 
 bool delivery_held(const struct endpoint *ep, const char *id)
@@ -98,9 +107,13 @@ struct delivery *delivery_new(struct dispatch *d, const struct offer *o)
     static const char prefix[] = "evt_";
     size_t id = length(o->id), event_id = length(o->event_id), entity = length(o->entity),
            event = length(o->event), trace = length(o->trace), request = length(o->request_id);
-    struct delivery *dl = calloc(1, sizeof(*dl) + id + strlen(prefix) + event_id + entity + event +
-                                        trace + request + o->body_n + 7);
+    size_t bytes = sizeof(struct delivery) + id + strlen(prefix) + event_id + entity + event +
+                   trace + request + o->body_n + 7;
+    struct delivery *dl = calloc(1, bytes);
     must(dl);
+    dl->bytes = bytes;
+    d->nheld++;
+    d->held_bytes += bytes;
     char *at = (char *)(dl + 1);
     dl->d = d;
     dl->id = put(&at, o->id, id);
@@ -116,6 +129,8 @@ struct delivery *delivery_new(struct dispatch *d, const struct offer *o)
     dl->body_n = o->body_n;
     dl->user_id = o->user_id;
     dl->event_us = o->event_us;
+    dl->key = crc32_of(o->entity, entity);
+    dl->batch = str_eq(o->event, "batch");
     dl->n = 1;
     return dl;
 }
@@ -125,7 +140,11 @@ void delivery_free(struct delivery *dl)
     if (dl->held)
         dl->held->held_back = dl->held_back;
     *dl->held_back = dl->held;
+    dl->d->nheld--;
+    dl->d->held_bytes -= dl->bytes;
     free(dl->reply);
+    free(dl->reply_headers);
+    free(dl->url);
     free(dl);
 }
 
@@ -147,12 +166,28 @@ void endpoint_push(struct endpoint *ep, struct delivery *dl)
     ep->nqueue++;
 }
 
-static struct delivery *queue_pop(struct endpoint *ep)
+/* At an ordered endpoint one of an entity goes at a time, and none past one that failed and is not
+ * written down yet. */
+static bool is_barred(const struct endpoint *ep, const struct delivery *dl)
 {
-    struct delivery *dl = ep->queue;
-    ep->queue = dl->next;
-    if (!ep->queue)
-        ep->queue_tail = &ep->queue;
+    for (const struct delivery *o = ep->held; o; o = o->held)
+        if (o->key == dl->key && o != dl &&
+            (o->flying || (o->status && !str_eq(o->status, "delivered"))))
+            return true;
+    return false;
+}
+
+struct delivery *endpoint_pop(struct endpoint *ep)
+{
+    struct delivery **at = &ep->queue;
+    while (*at && endpoint_ordered(ep) && is_barred(ep, *at))
+        at = &(*at)->next;
+    struct delivery *dl = *at;
+    if (!dl)
+        return NULL;
+    *at = dl->next;
+    if (ep->queue_tail == &dl->next)
+        ep->queue_tail = at;
     ep->nqueue--;
     dl->next = NULL;
     return dl;
@@ -160,9 +195,22 @@ static struct delivery *queue_pop(struct endpoint *ep)
 
 void endpoint_drop_queue(struct endpoint *ep)
 {
-    while (ep->queue)
-        delivery_free(queue_pop(ep));
+    struct delivery *dl = ep->queue, *next;
+    for (; dl; dl = next) {
+        next = dl->next;
+        delivery_free(dl);
+    }
+    ep->queue = NULL;
+    ep->queue_tail = &ep->queue;
+    ep->nqueue = 0;
     ep->probe = ep->behind = true;
+}
+
+void endpoint_free(struct endpoint *ep)
+{
+    sending_free(ep->how);
+    free(ep->token);
+    free(ep);
 }
 
 void endpoint_gone(struct dispatch *d, struct endpoint *ep)
@@ -175,148 +223,7 @@ void endpoint_gone(struct dispatch *d, struct endpoint *ep)
     while (*p != ep)
         p = &(*p)->next;
     *p = ep->next;
-    free(ep->url);
-    free(ep->secret);
-    free(ep);
-}
-
-/* --- one attempt --- */
-
-static void classify(struct dispatch *d, struct delivery *dl, const struct httpc_res *res)
-{
-    const char *retry_after = NULL;
-    enum outcome out = res->result ? OUT_RETRY : provider_outcome(&target_standard.p, res->status);
-    unsigned n = dl->n - dl->before;
-    dl->code = res->result ? 0 : res->status;
-    dl->refused = res->result == -E_egress_refused;
-    dl->gone = out == OUT_CONFIG;
-    if (out == OUT_OK) {
-        dl->status = "delivered";
-        return;
-    }
-    for (size_t i = 0; i < res->nheaders; i++)
-        if (str_ieq(res->headers[i].name, "Retry-After"))
-            retry_after = res->headers[i].value;
-    if (res->result)
-        snprintf(dl->error, sizeof(dl->error), "%s", res->reason);
-    else
-        snprintf(dl->error, sizeof(dl->error), "The endpoint answered %d.", res->status);
-    dl->status = (int64_t)n > d->conf->retry_max ? "dead" : "failed";
-    dl->wait_ms = retry_wait_ms(d->conf->retry_base_ms, n, (unsigned)random_below(1001),
-                                retry_after_ms(retry_after, clock_ms(), retry_wait_ms_max));
-}
-
-/* Text only, and no half character at the cut. */
-static void keep_reply(struct delivery *dl, const struct httpc_res *res)
-{
-    size_t n = res->body_n < reply_bytes_kept ? res->body_n : reply_bytes_kept;
-    for (size_t cut = 0; cut < 4 && cut <= n; cut++)
-        if (str_utf8_ok(res->body, n - cut)) {
-            dl->reply = n > cut ? strndup(res->body, n - cut) : NULL;
-            return;
-        }
-}
-
-/* Under the lock. */
-static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_res *res)
-{
-    struct endpoint *ep = dl->ep;
-    classify(d, dl, res);
-    dl->latency_us = res->total_us;
-    dl->ended_us = clock_us();
-    keep_reply(dl, res);
-    snprintf(dl->address, sizeof(dl->address), "%s", res->address ? res->address : "");
-    ep->in_flight--;
-    ep->unwritten++;
-    d->in_flight--;
-    *d->results_tail = dl;
-    d->results_tail = &dl->next;
-    if (d->nresults++ == 0)
-        d->first_result_us = clock_mono_us();
-    if (!str_eq(dl->status, "delivered")) {
-        ep->failures++;
-        if (endpoint_ordered(ep) || dl->gone)
-            endpoint_drop_queue(ep);
-        if (dl->gone)
-            ep->active = false;
-    }
-}
-
-/* Is there a reason to wake the dispatcher for this result?  Most can wait to be written together.
- */
-static bool is_urgent(struct dispatch *d, const struct delivery *dl)
-{
-    const struct endpoint *ep = dl->ep;
-    bool waits = (endpoint_ordered(ep) && !ep->queue) || dl->gone || d->stopping;
-    d->rush |= waits;
-    return waits || d->nresults == 1 || d->nresults == results_rush ||
-           (ep->probe && ep->nqueue < queue_max / 2);
-}
-
-/* On httpc's thread: the next one goes out at once, the dispatcher only writes down what was. */
-static void on_done(void *ctx, const struct httpc_res *res)
-{
-    struct delivery *dl = ctx;
-    struct dispatch *d = dl->d;
-    struct endpoint *ep = dl->ep;
-    lock(d);
-    ended(d, dl, res);
-    endpoint_pump(d, ep);
-    if (is_urgent(d, dl))
-        dispatch_ring(d); /* before the lock goes, and perhaps the dispatcher with it */
-    unlock(d);
-}
-
-/* Under the lock.  Signed anew: the timestamp is the attempt's. */
-static void attempt(struct dispatch *d, struct delivery *dl)
-{
-    struct endpoint *ep = dl->ep;
-    struct arena *a = arena_new();
-    struct target_request tr;
-    struct httpc_header headers[target_headers_max];
-    const struct target_job job = { .message_id = dl->message_id,
-                                    .timestamp_s = clock_ms() / 1000,
-                                    .secret = ep->secret,
-                                    .body = dl->body,
-                                    .body_n = dl->body_n,
-                                    .traceparent = dl->trace,
-                                    .request_id = dl->request_id };
-    target_standard.build(a, &job, &tr);
-    for (size_t i = 0; i < tr.nheaders; i++)
-        headers[i] = (struct httpc_header){ tr.headers[i].name, tr.headers[i].value };
-    const struct httpc_req req = { .method = tr.method,
-                                   .url = ep->url,
-                                   .headers = headers,
-                                   .nheaders = tr.nheaders,
-                                   .body = dl->body,
-                                   .body_n = dl->body_n,
-                                   .timeout_ms = (unsigned)d->conf->timeout_ms,
-                                   .connect_timeout_ms = connect_timeout_ms,
-                                   .reply_bytes_max = reply_bytes_kept };
-    struct err err;
-    ep->in_flight++;
-    d->in_flight++;
-    int rc = httpc_send(d->svc->httpc, &req, on_done, dl, &err);
-    if (rc) {
-        struct httpc_res res = { .result = rc, .reason = err.msg, .body = "", .address = "" };
-        ended(d, dl, &res);
-        dispatch_ring(d);
-    }
-    arena_free(a);
-}
-
-/* When most of the room is taken, by receivers that hang, everybody still gets one. */
-static size_t room(const struct dispatch *d, const struct endpoint *ep)
-{
-    if (d->in_flight >= in_flight_max)
-        return 0;
-    return d->in_flight >= in_flight_max * 3 / 4 ? 1 : (size_t)ep->max;
-}
-
-void endpoint_pump(struct dispatch *d, struct endpoint *ep)
-{
-    while (ep->active && ep->mine && !d->stopping && ep->queue && ep->in_flight < room(d, ep))
-        attempt(d, queue_pop(ep));
+    endpoint_free(ep);
 }
 
 /* --- waking --- */
@@ -326,11 +233,11 @@ void dispatch_due(struct svc *svc, int64_t endpoint)
     struct dispatch *d = svc->state;
     if (!d)
         return;
-    lock(d);
+    dispatch_lock(d);
     struct endpoint *ep = endpoint_find(d, endpoint);
     if (ep)
         ep->probe = true;
-    unlock(d);
+    dispatch_unlock(d);
     if (ep)
         dispatch_ring(d);
 }
@@ -340,9 +247,9 @@ void dispatch_wake(struct svc *svc)
     struct dispatch *d = svc->state;
     if (!d)
         return;
-    lock(d);
+    dispatch_lock(d);
     d->endpoints_changed = d->probe_all = true;
-    unlock(d);
+    dispatch_unlock(d);
     dispatch_ring(d);
 }
 
@@ -367,9 +274,9 @@ void dispatch_free(struct dispatch *d)
 {
     if (!d)
         return;
-    lock(d);
-    size_t left = d->in_flight;
-    unlock(d);
+    dispatch_lock(d);
+    size_t left = d->in_flight + d->asking;
+    dispatch_unlock(d);
     if (left) /* httpc still has them: the process ends, their rows are due */
         return;
     for (size_t i = 0; i < endpoint_buckets; i++)
@@ -377,21 +284,37 @@ void dispatch_free(struct dispatch *d)
             next = ep->next;
             while (ep->held)
                 delivery_free(ep->held);
-            free(ep->url);
-            free(ep->secret);
-            free(ep);
+            endpoint_free(ep);
         }
+    httpc_free(d->inner);
     arena_free(d->arena);
     (void)close(d->wake_fd);
     (void)pthread_mutex_destroy(&d->lock);
     free(d);
 }
 
+struct httpc *svc_inner(struct svc *svc)
+{
+    struct dispatch *d = svc->state;
+    return d->inner;
+}
+
+int dispatch_start_inner(struct svc *svc, struct err *err)
+{
+    struct dispatch *d = svc->state;
+    const struct httpc_conf conf = { .egress_allow = "0.0.0.0/0,::/0",
+                                     .dns_servers = svc->conf->dns_servers,
+                                     .conns_max = inner_conns_max,
+                                     .conns_per_host_max = 0,
+                                     .user_agent = "365CMS-webhooks-out" };
+    return httpc_new(&conf, &d->inner, err);
+}
+
 /* What this round has to do, and when the next one is due at the latest. */
 static int64_t next_due(struct dispatch *d, int64_t now)
 {
     int64_t at = d->poll_us < d->reload_us ? d->poll_us : d->reload_us;
-    lock(d);
+    dispatch_lock(d);
     for (size_t i = 0; i < endpoint_buckets; i++)
         for (struct endpoint *ep = d->endpoints[i]; ep; ep = ep->next) {
             if (ep->due_us && ep->due_us <= now) {
@@ -401,13 +324,19 @@ static int64_t next_due(struct dispatch *d, int64_t now)
             } else if (ep->due_us && ep->due_us < at) {
                 at = ep->due_us;
             }
+            if (ep->gate_us && ep->gate_us <= now) {
+                ep->gate_us = 0;
+                endpoint_pump(d, ep);
+            }
+            if (ep->gate_us && ep->gate_us < at)
+                at = ep->gate_us;
         }
     int64_t written = d->rush ? now : d->first_result_us + results_wait_us;
     if (d->results && written < at)
         at = written;
-    if (d->endpoints_changed || d->probe_all)
+    if (d->endpoints_changed || d->probe_all || d->allowed_unwritten)
         at = now;
-    unlock(d);
+    dispatch_unlock(d);
     return at;
 }
 
@@ -422,22 +351,24 @@ static int round_of(struct dispatch *d, struct err *err)
         rc = dispatch_balance(d, err);
         d->balance_us = now + balance_every_us;
     }
-    lock(d);
+    dispatch_lock(d);
     bool write = d->rush || d->nresults >= results_rush ||
                  (d->results && d->first_result_us + results_wait_us <= now);
-    unlock(d);
+    dispatch_unlock(d);
     if (!rc && write)
         rc = dispatch_write(d, &more, err);
-    lock(d);
+    dispatch_lock(d);
     reload |= d->endpoints_changed;
     d->endpoints_changed = false;
     all = d->probe_all || d->poll_us <= now;
     d->probe_all = false;
-    unlock(d);
+    dispatch_unlock(d);
     if (!rc && reload) {
         rc = dispatch_reload(d, err);
         d->reload_us = now + reload_every_us;
     }
+    if (!rc)
+        rc = dispatch_write_allowed(d, err);
     if (!rc)
         rc = dispatch_probe(d, all, err);
     if (all) { /* never more than a twentieth of the time goes into looking */
@@ -466,9 +397,9 @@ static void drain(struct dispatch *d)
     int64_t until = clock_mono_us() + d->conf->svc.drain_ms * 1000;
     bool more = true;
     struct err err;
-    lock(d);
+    dispatch_lock(d);
     d->stopping = true;
-    unlock(d);
+    dispatch_unlock(d);
     while (clock_mono_us() < until && (d->in_flight || more)) {
         struct pollfd p = { .fd = d->wake_fd, .events = POLLIN };
         uint64_t n;

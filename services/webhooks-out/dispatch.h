@@ -9,12 +9,17 @@
  * socket closed. No row is touched before an attempt ends; what a killed replica was sending is due
  * still.
  *
- *   dispatch_db.c     one thread: shards, endpoints, what is due, results       (session, blocking)
+ *   dispatch_db.c     one thread: shards, endpoints, what is due                (session, blocking)
+ *   dispatch_batch.c  the same thread: several events to one request
+ *   dispatch_write.c  the same thread: what became of it, and of the endpoint
  *   dispatch.c        its rounds, and the queues that it and httpc's thread share (under `lock`)
+ *   dispatch_send.c   requests and answers                                       (under `lock`)
+ *   dispatch_gate.c   may an endpoint be sent to now: permission, token, rate, throttle, circuit
  *   dispatch_offer.c  the short way: fan-out hands over what it wrote, so that it is sent without
  *                     being read again
  */
 #include "services/webhooks-out/provider.h"
+#include "services/webhooks-out/sending.h"
 #include "services/webhooks-out/webhooks.h"
 
 #include <pthread.h>
@@ -23,58 +28,87 @@
 enum {
     shards_max = 16,
     endpoint_buckets = 1024,
-    in_flight_max = 448, /* below httpc's connections */
-    queue_max = 64,      /* read ahead for an endpoint */
+    in_flight_max = 448,               /* below httpc's connections */
+    queue_max = 64,                    /* read ahead for an endpoint */
+    queue_per_key_max = 8,             /* of one entity, at an ordered endpoint */
+    held_max = 65536,                  /* deliveries in memory, all endpoints together, */
+    held_bytes_max = 96 * 1024 * 1024, /* and their bytes; one more for an endpoint that has none */
+    held_bytes_least = 2048,           /* what one is taken to need */
     results_max = 500,
     results_rush = 64,       /* so many are written at once, */
     results_wait_us = 10000, /* fewer when the first has waited so long */
     hints_max = 256,
-    reply_bytes_kept = 1024
+    circuit_failures = 10,        /* in a row, then the circuit opens: */
+    circuit_wait_ms_max = 300000, /* one request after a wait that doubles up to this */
+    throttle_wait_ms_max = 300000,
+    health_failures_min = 5, /* in a row, before an endpoint is told of or disabled */
 };
 
 struct endpoint;
 struct delivery { /* from being read until its result is written; one block with its texts */
     const char *id, *message_id, *entity, *event, *body, *trace, *request_id;
-    size_t body_n;
+    size_t body_n, bytes;
     int64_t event_us, user_id;
+    uint32_t key;       /* hash of the entity */
     unsigned n, before; /* the attempt's number; those before the last resend */
     struct dispatch *d;
     struct endpoint *ep;
     struct delivery *next;              /* in the queue, the results or the offers */
     struct delivery *held, **held_back; /* of its endpoint */
+    bool flying, batch, probe;
     /* How it ended. */
-    const char *status; /* "delivered", "failed", "dead" */
+    const char *status; /* "delivered", "failed", "dead"; NULL: not yet */
     int code;
     bool refused, gone;
-    int64_t latency_us, wait_ms, ended_us;
+    int64_t latency_us, dns_us, connect_us, tls_us, first_byte_us, wait_ms, ended_us;
     char error[256], address[64];
-    char *reply; /* of its own, or NULL */
+    char *reply, *reply_headers; /* of its own, or NULL */
+    char *url, *sent;            /* url is a block of its own, with sent in it */
 };
 
+enum circuit { CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_HALF };
 struct endpoint {
-    int64_t id, version, max;
-    char *url, *secret;
+    int64_t id, broken; /* the version that cannot be read, or 0 */
+    struct sending *how;
     bool active, mine, seen, probe;
     bool behind; /* there may be more due in the table than the queue has */
-    unsigned in_flight, unwritten, offered, taken;
+    unsigned in_flight, unwritten, unwritten_failed, offered, taken;
     uint64_t failures; /* counts, so that what was read before one is not used after it */
     int64_t due_us;    /* monotonic; a retry is due then; 0: none known */
     struct delivery *queue, **queue_tail, *held;
     size_t nqueue;
+    /* The gate (dispatch_gate.c); times are monotonic. */
+    int64_t gate_us; /* it opens then; 0: nobody waits for it */
+    int64_t slot_us, not_before_us;
+    unsigned window, window_ok; /* requests at a time that the receiver stands */
+    unsigned failed_in_row;
+    enum circuit circuit;
+    int64_t circuit_wait_ms;
+    bool allowed, allowed_unwritten, asking;
+    int64_t allowed_rate;
+    char *token;
+    int64_t token_until_us;
+    /* Its record (dispatch_write.c); wall clock. */
+    int64_t failing_since_us;
+    int percent;
+    bool failing_saved, judged;
     struct endpoint *next;
 };
 
 struct dispatch {
     struct svc *svc;
+    struct httpc *inner; /* of the program's handlers, not the dispatcher's own */
     const struct webhooks_conf *conf;
     int wake_fd;
     pthread_mutex_t lock; /* what follows */
     struct endpoint *endpoints[endpoint_buckets];
     struct delivery *results, **results_tail;
-    size_t nresults, in_flight;
+    size_t nresults, in_flight, nheld, held_bytes;
+    unsigned asking; /* for tokens and permissions, under way */
     int64_t first_result_us;
     bool rush; /* somebody waits for a result to be written */
     bool endpoints_changed, probe_all, stopping;
+    bool allowed_unwritten;
     struct delivery *offers, **offers_tail; /* written, but not committed yet */
     int64_t hints[hints_max];               /* endpoints that got something that was not offered */
     size_t nhints;
@@ -89,24 +123,49 @@ struct dispatch {
 /* --- dispatch.c, under the lock --- */
 struct endpoint *endpoint_find(struct dispatch *d, int64_t id);
 struct endpoint *endpoint_add(struct dispatch *d, int64_t id);
+void endpoint_free(struct endpoint *ep);
 void endpoint_drop_queue(struct endpoint *ep);
 void endpoint_push(struct endpoint *ep, struct delivery *dl);
+struct delivery *endpoint_pop(struct endpoint *ep); /* the next that may go, or NULL */
 bool endpoint_ordered(const struct endpoint *ep);
-void endpoint_pump(struct dispatch *d, struct endpoint *ep); /* sends while there is room */
+bool endpoint_batches(const struct endpoint *ep);
 void endpoint_gone(struct dispatch *d, struct endpoint *ep); /* frees it if nothing is held */
+bool dispatch_full(const struct dispatch *d);
 /* A copy; of the first attempt, if the rest is not set. */
 struct delivery *delivery_new(struct dispatch *d, const struct offer *o);
 void delivery_free(struct delivery *dl);
-void endpoint_hold(struct endpoint *ep, struct delivery *dl); /* endpoint_push does it too */
-void dispatch_ring(struct dispatch *d);                       /* a round, soon; any thread */
+void endpoint_hold(struct endpoint *ep, struct delivery *dl);
+void dispatch_ring(struct dispatch *d); /* a round, soon; any thread */
 bool delivery_held(const struct endpoint *ep, const char *id);
+void dispatch_lock(struct dispatch *d);
+void dispatch_unlock(struct dispatch *d);
 
-/* --- dispatch_db.c, without it --- */
-/* E_unavailable: the session is gone and was closed; shards and queues are dropped. */
+/* --- dispatch_send.c, under the lock --- */
+void endpoint_pump(struct dispatch *d, struct endpoint *ep); /* sends while there is room */
+/* The first in the queue fails without a request. */
+void endpoint_fail_next(struct dispatch *d, struct endpoint *ep, const char *reason);
+
+/* --- dispatch_gate.c, under the lock --- */
+void gate_set(struct endpoint *ep, struct sending *how); /* takes `how` */
+bool gate_open(struct dispatch *d, struct endpoint *ep); /* may ask for what is missing */
+void gate_sends(struct endpoint *ep, struct delivery *dl);
+void gate_ended(struct dispatch *d, struct endpoint *ep, const struct delivery *dl,
+                int64_t retry_after_ms);
+
+/* --- without it; E_unavailable: the session is gone and was closed; shards and queues are dropped.
+ */
 int dispatch_open(struct dispatch *d, struct err *err) MUST_CHECK;
 void dispatch_close(struct dispatch *d);
+int dispatch_run(struct dispatch *d, const struct db_stmt *s, const struct db_val *v, size_t n,
+                 struct db_rows **ret, struct err *err) MUST_CHECK;
 int dispatch_balance(struct dispatch *d, struct err *err) MUST_CHECK;
 int dispatch_reload(struct dispatch *d, struct err *err) MUST_CHECK;
 int dispatch_probe(struct dispatch *d, bool all, struct err *err) MUST_CHECK;
+void dispatch_take(struct dispatch *d, struct endpoint *ep, const struct db_rows *r,
+                   size_t i); /* under the lock */
+/* dispatch_batch.c: makes batches of what is due at these endpoints. */
+int dispatch_batches(struct dispatch *d, const int64_t *ids, size_t n, struct err *err) MUST_CHECK;
+/* dispatch_write.c */
 int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err) MUST_CHECK;
+int dispatch_write_allowed(struct dispatch *d, struct err *err) MUST_CHECK;
 #endif

@@ -1,9 +1,7 @@
-/* The dispatcher's session: its shards, its endpoints, what is due, and what became of it. */
+/* The dispatcher's session: its shards, its endpoints, and what is due. */
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
-#include "common/kit/metrics.h"
-#include "common/kit/outbox.h"
 #include "services/webhooks-out/dispatch.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
@@ -11,20 +9,8 @@
 
 enum { windows_max = 20, window_rows = 64 };
 
-static void lock(struct dispatch *d)
-{
-    if (pthread_mutex_lock(&d->lock) != 0)
-        abort();
-}
-
-static void unlock(struct dispatch *d)
-{
-    if (pthread_mutex_unlock(&d->lock) != 0)
-        abort();
-}
-
-static int run(struct dispatch *d, const struct db_stmt *s, const struct db_val *v, size_t n,
-               struct db_rows **ret, struct err *err)
+int dispatch_run(struct dispatch *d, const struct db_stmt *s, const struct db_val *v, size_t n,
+                 struct db_rows **ret, struct err *err)
 {
     return db_session_exec(d->session, d->arena, s, v, n, ret, err);
 }
@@ -40,7 +26,7 @@ int dispatch_open(struct dispatch *d, struct err *err)
     d->balance_us = d->reload_us = 0;
     /* A result that is lost with the machine is a delivery repeated, never one forgotten. */
     rc = db_session_script(d->session, "SET synchronous_commit = off", err);
-    return rc ? rc : run(d, &sql_shard_presence, NULL, 0, &rows, err);
+    return rc ? rc : dispatch_run(d, &sql_shard_presence, NULL, 0, &rows, err);
 }
 
 /* Under the lock. */
@@ -65,21 +51,21 @@ void dispatch_close(struct dispatch *d)
     d->nshards = 0;
     for (size_t i = 0; i < shards_max; i++)
         d->shard[i] = false;
-    lock(d);
+    dispatch_lock(d);
     let_go(d, true, 0);
-    unlock(d);
+    dispatch_unlock(d);
 }
 
 static bool shard_busy(struct dispatch *d, size_t shard)
 {
     bool busy = false;
-    lock(d);
+    dispatch_lock(d);
     for (size_t i = 0; i < endpoint_buckets; i++)
         for (const struct endpoint *ep = d->endpoints[i]; ep; ep = ep->next)
             busy |= (size_t)(ep->id % shards_max) == shard && (ep->in_flight || ep->unwritten);
     if (!busy)
         let_go(d, false, shard);
-    unlock(d);
+    dispatch_unlock(d);
     return busy;
 }
 
@@ -91,7 +77,7 @@ static int leave_some(struct dispatch *d, size_t share, struct err *err)
         if (!d->shard[i] || shard_busy(d, i))
             continue;
         struct db_val v = db_i64((int64_t)i);
-        int rc = run(d, &sql_shard_leave, &v, 1, &rows, err);
+        int rc = dispatch_run(d, &sql_shard_leave, &v, 1, &rows, err);
         if (rc)
             return rc;
         d->shard[i] = false;
@@ -104,7 +90,7 @@ static int leave_some(struct dispatch *d, size_t share, struct err *err)
 int dispatch_balance(struct dispatch *d, struct err *err)
 {
     struct db_rows *rows;
-    int rc = run(d, &sql_shard_replicas, NULL, 0, &rows, err);
+    int rc = dispatch_run(d, &sql_shard_replicas, NULL, 0, &rows, err);
     if (rc)
         return rc;
     d->replicas = (size_t)db_get_i64(rows, 0, 0);
@@ -116,7 +102,7 @@ int dispatch_balance(struct dispatch *d, struct err *err)
         if (d->shard[shard])
             continue;
         struct db_val v = db_i64((int64_t)shard);
-        rc = run(d, &sql_shard_take, &v, 1, &rows, err);
+        rc = dispatch_run(d, &sql_shard_take, &v, 1, &rows, err);
         if (rc || !db_get_bool(rows, 0, 0))
             continue;
         d->shard[shard] = true;
@@ -128,39 +114,98 @@ int dispatch_balance(struct dispatch *d, struct err *err)
 
 /* --- endpoints --- */
 
-static void set_text(char **at, const char *text)
+/* Under the lock: who is new or was changed. */
+static size_t changed_endpoints(struct dispatch *d, const struct db_rows *r, int64_t *ret)
 {
-    free(*at);
-    *at = strdup(text);
-    if (!*at)
-        abort();
+    size_t n = 0;
+    for (size_t i = 0; i < db_nrows(r); i++) {
+        int64_t id = db_get_i64(r, i, 0);
+        struct endpoint *ep = endpoint_find(d, id);
+        if (!ep)
+            ep = endpoint_add(d, id);
+        ep->seen = true;
+        if (!ep->mine)
+            ep->probe = true;
+        ep->mine = true;
+        int64_t version = db_get_i64(r, i, 1);
+        if (ep->broken != version && (!ep->how || ep->how->version != version))
+            ret[n++] = id;
+    }
+    return n;
 }
 
-/* Under the lock. */
-static void take_endpoint(struct dispatch *d, const struct db_rows *r, size_t i)
+static int load_secrets(struct dispatch *d, struct sending **how, size_t n, const int64_t *ids,
+                        size_t nids, struct err *err)
 {
-    struct endpoint *ep = endpoint_find(d, db_get_i64(r, i, 0));
-    const char *secret;
-    struct err err;
+    struct db_rows *rows;
+    struct db_val v = db_i64s(ids, nids);
+    int rc = dispatch_run(d, &sql_secrets_live, &v, 1, &rows, err);
+    for (size_t i = 0, at = 0; !rc && i < db_nrows(rows); i++) {
+        struct err why;
+        int64_t id = db_get_i64(rows, i, 0);
+        while (at < n && (!how[at] || how[at]->id < id))
+            at++;
+        if (at == n || how[at]->id != id)
+            continue;
+        if (sending_add_secret(how[at], d->svc->keyring, db_str(rows, i, 1), db_str(rows, i, 2),
+                               db_get_i64(rows, i, 3), &why)) {
+            log_error("dispatch.secret", kv_i("endpoint", id), kv_s("error", why.msg));
+            how[at]->active = false;
+        }
+    }
+    return rc;
+}
+
+/* Under the lock.  It cannot be read: nothing is sent until it is changed. */
+static void take_broken(struct dispatch *d, int64_t id, int64_t version)
+{
+    struct endpoint *ep = endpoint_find(d, id);
     if (!ep)
-        ep = endpoint_add(d, db_get_i64(r, i, 0));
-    ep->seen = true;
-    if (!ep->mine)
-        ep->probe = true;
-    ep->mine = true;
-    if (ep->version == db_get_i64(r, i, 5))
         return;
-    if (secret_open(d->svc->keyring, d->arena, ep->id, db_str(r, i, 2), &secret, &err)) {
-        log_error("dispatch.secret", kv_i("endpoint", ep->id), kv_s("error", err.msg));
-        ep->active = false;
+    ep->broken = version;
+    ep->active = false;
+}
+
+/* Under the lock.  Owned by the endpoint from now on. */
+static void take_sending(struct dispatch *d, struct sending *how)
+{
+    struct endpoint *ep = endpoint_find(d, how->id);
+    if (!ep) {
+        sending_free(how);
         return;
     }
-    set_text(&ep->url, db_str(r, i, 1));
-    set_text(&ep->secret, secret);
-    ep->version = db_get_i64(r, i, 5);
-    ep->max = db_get_i64(r, i, 3);
-    ep->active = db_get_bool(r, i, 4);
+    gate_set(ep, how);
     endpoint_drop_queue(ep);
+}
+
+static int load_endpoints(struct dispatch *d, const int64_t *ids, size_t n, struct err *err)
+{
+    struct db_rows *rows;
+    struct db_val v = db_i64s(ids, n);
+    int rc = n ? dispatch_run(d, &sql_endpoints_sending, &v, 1, &rows, err) : 0;
+    if (rc || !n)
+        return rc;
+    size_t m = db_nrows(rows);
+    struct sending **how = arena_alloc(d->arena, (m + 1) * sizeof(struct sending *));
+    for (size_t i = 0; i < m; i++) {
+        struct err why;
+        how[i] = sending_of_row(d->svc->keyring, rows, i, &why);
+        if (!how[i])
+            log_error("dispatch.endpoint", kv_i("endpoint", db_get_i64(rows, i, 0)),
+                      kv_s("error", why.msg));
+    }
+    rc = load_secrets(d, how, m, ids, n, err);
+    dispatch_lock(d);
+    for (size_t i = 0; i < m; i++) {
+        if (how[i] && !rc)
+            take_sending(d, how[i]);
+        else if (!how[i])
+            take_broken(d, db_get_i64(rows, i, 0), db_get_i64(rows, i, 1));
+        else
+            sending_free(how[i]);
+    }
+    dispatch_unlock(d);
+    return rc;
 }
 
 int dispatch_reload(struct dispatch *d, struct err *err)
@@ -172,12 +217,12 @@ int dispatch_reload(struct dispatch *d, struct err *err)
         if (d->shard[i])
             mine[n++] = (int64_t)i;
     struct db_val v[] = { db_i64(shards_max), db_i64s(mine, n) };
-    int rc = run(d, &sql_endpoints_mine, v, 2, &rows, err);
+    int rc = dispatch_run(d, &sql_endpoints_mine, v, 2, &rows, err);
     if (rc)
         return rc;
-    lock(d);
-    for (size_t i = 0; i < db_nrows(rows); i++)
-        take_endpoint(d, rows, i);
+    int64_t *changed = arena_alloc(d->arena, (db_nrows(rows) + 1) * sizeof(*changed));
+    dispatch_lock(d);
+    n = changed_endpoints(d, rows, changed);
     for (size_t i = 0; i < endpoint_buckets; i++)
         for (struct endpoint *ep = d->endpoints[i], *next; ep; ep = next) {
             next = ep->next;
@@ -186,14 +231,13 @@ int dispatch_reload(struct dispatch *d, struct err *err)
             else
                 ep->seen = false;
         }
-    unlock(d);
-    return 0;
+    dispatch_unlock(d);
+    return load_endpoints(d, changed, n, err);
 }
 
 /* --- what is due --- */
 
-static void take_delivery(struct dispatch *d, struct endpoint *ep, const struct db_rows *r,
-                          size_t i)
+void dispatch_take(struct dispatch *d, struct endpoint *ep, const struct db_rows *r, size_t i)
 {
     struct offer o = { .id = db_str(r, i, 0),
                        .event_id = db_str(r, i, 2),
@@ -212,8 +256,8 @@ static void take_delivery(struct dispatch *d, struct endpoint *ep, const struct 
 }
 
 struct probe { /* endpoints to be looked at */
-    int64_t *many, *rooms, *ordered;
-    size_t nmany, nordered;
+    int64_t *many, *rooms, *ordered, *batches;
+    size_t nmany, nordered, nbatches;
     const char **held;
     size_t nheld;
 };
@@ -232,30 +276,52 @@ static void add_held(struct probe *p, const struct endpoint *ep, struct arena *a
     }
 }
 
-/* Under the lock: who has room and a reason to be looked at. */
+/* Has it room, and a reason to be looked at? */
+static bool is_wanted(const struct endpoint *ep, bool all)
+{
+    if (!ep->mine || !ep->active || !ep->how || !(all || ep->probe) || ep->nqueue >= queue_max / 2)
+        return false;
+    return !endpoint_ordered(ep) || !ep->unwritten_failed; /* asked again when it is written */
+}
+
+/* What each may read ahead: all together no more than may be held; one with nothing gets one. */
+static int64_t share_of(const struct dispatch *d, size_t wanted)
+{
+    size_t each = d->nheld ? d->held_bytes / d->nheld : 0;
+    each = each > held_bytes_least ? each : held_bytes_least;
+    size_t bytes = d->held_bytes < held_bytes_max ? held_bytes_max - d->held_bytes : 0;
+    size_t left = d->nheld < held_max ? held_max - d->nheld : 0;
+    left = left < bytes / each ? left : bytes / each;
+    return wanted ? (int64_t)(left / wanted) : 0;
+}
+
+/* Under the lock. */
 static void choose(struct dispatch *d, bool all, struct probe *p)
 {
     size_t n = 0, cap = 0;
     for (size_t i = 0; i < endpoint_buckets; i++)
-        for (const struct endpoint *ep = d->endpoints[i]; ep; ep = ep->next)
-            n++;
-    *p = (struct probe){ .many = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)),
-                         .rooms = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)),
-                         .ordered = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)) };
-    for (size_t i = 0; i < endpoint_buckets; i++)
         for (struct endpoint *ep = d->endpoints[i]; ep; ep = ep->next) {
             endpoint_pump(d, ep);
-            if (!ep->mine || !ep->active || !(all || ep->probe))
+            n += is_wanted(ep, all);
+        }
+    int64_t share = share_of(d, n);
+    *p = (struct probe){ .many = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)),
+                         .rooms = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)),
+                         .ordered = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)),
+                         .batches = arena_alloc(d->arena, (n + 1) * sizeof(int64_t)) };
+    for (size_t i = 0; i < endpoint_buckets; i++)
+        for (struct endpoint *ep = d->endpoints[i]; ep; ep = ep->next) {
+            int64_t room = queue_max - (int64_t)ep->nqueue;
+            if (!is_wanted(ep, all) || (!share && ep->held))
                 continue;
-            if (endpoint_ordered(ep)) {
-                if (ep->nqueue || ep->unwritten)
-                    continue; /* asked again when these are gone */
+            room = share < 1 ? 1 : share < room ? share : room;
+            if (endpoint_batches(ep)) {
+                p->batches[p->nbatches++] = ep->id;
+            } else if (endpoint_ordered(ep)) {
                 p->ordered[p->nordered++] = ep->id;
             } else {
-                if (ep->nqueue >= queue_max / 2)
-                    continue;
                 p->many[p->nmany] = ep->id;
-                p->rooms[p->nmany++] = queue_max - (int64_t)ep->nqueue;
+                p->rooms[p->nmany++] = room;
                 add_held(p, ep, d->arena, &cap);
             }
             ep->probe = false;
@@ -267,10 +333,10 @@ static int probe_many(struct dispatch *d, const struct probe *p, struct err *err
     struct db_rows *rows;
     struct db_val v[] = { db_i64s(p->many, p->nmany), db_i64s(p->rooms, p->nmany),
                           db_texts(p->held, p->nheld) };
-    int rc = p->nmany ? run(d, &sql_deliveries_due, v, 3, &rows, err) : 0;
+    int rc = p->nmany ? dispatch_run(d, &sql_deliveries_due, v, 3, &rows, err) : 0;
     if (rc || !p->nmany)
         return rc;
-    lock(d);
+    dispatch_lock(d);
     for (size_t i = 0; i < p->nmany; i++) {
         struct endpoint *ep = endpoint_find(d, p->many[i]);
         if (ep)
@@ -278,12 +344,12 @@ static int probe_many(struct dispatch *d, const struct probe *p, struct err *err
     }
     for (size_t i = 0; i < db_nrows(rows); i++) {
         struct endpoint *ep = endpoint_find(d, db_get_i64(rows, i, 1));
-        if (!ep || !ep->mine || !ep->active || endpoint_ordered(ep))
+        if (!ep || !ep->mine || !ep->active || endpoint_ordered(ep) || endpoint_batches(ep))
             continue;
         ep->taken++;
         /* Handed over since it was asked for: known until this thread writes its result. */
         if (!delivery_held(ep, db_str(rows, i, 0)))
-            take_delivery(d, ep, rows, i);
+            dispatch_take(d, ep, rows, i);
     }
     for (size_t i = 0; i < p->nmany; i++) {
         struct endpoint *ep = endpoint_find(d, p->many[i]);
@@ -293,7 +359,7 @@ static int probe_many(struct dispatch *d, const struct probe *p, struct err *err
         ep->probe |= ep->behind;
         endpoint_pump(d, ep);
     }
-    unlock(d);
+    dispatch_unlock(d);
     return 0;
 }
 
@@ -305,7 +371,17 @@ static bool is_blocked(const char *const *keys, size_t n, const char *key)
     return false;
 }
 
-/* Under the lock: in order, but what waits for its retry holds the later ones of its key. */
+/* As many of its entity as are read ahead? */
+static bool is_enough(const struct endpoint *ep, const char *key)
+{
+    size_t n = 0, most = ep->how->max_in_flight == 1 ? queue_max : queue_per_key_max;
+    for (const struct delivery *dl = ep->held; dl; dl = dl->held)
+        n += !dl->status && str_eq(dl->entity, key);
+    return n >= most;
+}
+
+/* Under the lock: in order, but what waits for its retry holds the later ones of its entity, until
+ * the endpoint's patience ends. */
 static size_t take_ordered(struct dispatch *d, struct endpoint *ep, const struct db_rows *r,
                            const char ***blocked, size_t *nblocked)
 {
@@ -318,11 +394,14 @@ static size_t take_ordered(struct dispatch *d, struct endpoint *ep, const struct
         const char *key = db_str(r, i, 3);
         if (delivery_held(ep, db_str(r, i, 0)) || is_blocked(keys, *nblocked, key))
             continue;
-        if (!db_get_bool(r, i, 11)) {
+        bool due = db_get_bool(r, i, 11), waited = db_get_bool(r, i, 15);
+        if ((!due && !waited) || (due && (is_enough(ep, key) || ep->nqueue >= queue_max))) {
             keys[(*nblocked)++] = key;
             continue;
         }
-        take_delivery(d, ep, r, i);
+        if (!due)
+            continue;
+        dispatch_take(d, ep, r, i);
         taken++;
     }
     return taken;
@@ -333,20 +412,22 @@ static int probe_ordered(struct dispatch *d, int64_t id, struct err *err)
     const char **blocked = NULL;
     size_t nblocked = 0, taken = 0;
     int64_t after = 0;
-    lock(d);
+    dispatch_lock(d);
     struct endpoint *ep = endpoint_find(d, id);
     uint64_t failures = ep ? ep->failures : 0;
-    unlock(d);
+    int64_t patience = ep && ep->how ? ep->how->order_timeout_us / 1000 : 0;
+    dispatch_unlock(d);
     for (int i = 0; i < windows_max && !taken; i++) {
         struct db_rows *rows;
-        struct db_val v[] = { db_i64(id), db_i64(after), db_i64(window_rows) };
-        int rc = run(d, &sql_deliveries_ordered, v, 3, &rows, err);
+        struct db_val v[] = { db_i64(id), db_i64(after), db_i64(window_rows), db_i64(patience) };
+        int rc = dispatch_run(d, &sql_deliveries_ordered, v, ARRAY_LEN(v), &rows, err);
         if (rc)
             return rc;
         size_t n = db_nrows(rows);
-        lock(d);
+        dispatch_lock(d);
         ep = endpoint_find(d, id);
-        bool usable = ep && ep->mine && ep->active && ep->failures == failures && !ep->nqueue;
+        bool usable =
+            ep && ep->mine && ep->active && ep->failures == failures && endpoint_ordered(ep);
         if (usable) {
             taken = take_ordered(d, ep, rows, &blocked, &nblocked);
             ep->probe |= taken > 0;
@@ -354,7 +435,7 @@ static int probe_ordered(struct dispatch *d, int64_t id, struct err *err)
         } else if (ep) {
             ep->probe = true;
         }
-        unlock(d);
+        dispatch_unlock(d);
         if (!usable || n < window_rows)
             break;
         after = db_get_i64(rows, n - 1, 12);
@@ -366,203 +447,19 @@ int dispatch_probe(struct dispatch *d, bool all, struct err *err)
 {
     struct probe p;
     struct db_rows *rows;
-    lock(d);
+    dispatch_lock(d);
     choose(d, all, &p);
-    unlock(d);
+    dispatch_unlock(d);
     int rc = probe_many(d, &p, err);
+    if (!rc && p.nbatches)
+        rc = dispatch_batches(d, p.batches, p.nbatches, err);
     if (rc || !p.nordered)
         return rc;
     if (p.nordered == 1)
         return probe_ordered(d, p.ordered[0], err);
     struct db_val v = db_i64s(p.ordered, p.nordered);
-    rc = run(d, &sql_deliveries_any, &v, 1, &rows, err);
+    rc = dispatch_run(d, &sql_deliveries_any, &v, 1, &rows, err);
     for (size_t i = 0; !rc && i < db_nrows(rows); i++)
         rc = probe_ordered(d, db_get_i64(rows, i, 0), err);
     return rc;
-}
-
-/* --- what became of it --- */
-
-struct batch {
-    struct dispatch *d;
-    struct delivery *list[results_max];
-    size_t n;
-    struct db_rows *changed; /* those whose row took the result */
-};
-
-static int dead_event(struct db_tx *tx, const struct batch *b, const struct delivery *dl,
-                      struct err *err)
-{
-    struct arena *a = b->d->arena;
-    json_t *data =
-        json_in(a, json_pack("{s:s, s:{s:I}, s:{s:I}, s:s, s:s, s:s, s:s, s:i, s:s}", "id", dl->id,
-                             "endpoint", "id", (json_int_t)dl->ep->id, "user", "id",
-                             (json_int_t)dl->user_id, "event_id", dl->message_id + strlen("evt_"),
-                             "event", dl->event, "entity", dl->entity, "status", "dead", "attempts",
-                             (int)dl->n, "last_error", dl->error));
-    json_t *payload = json_in(a, json_pack("{s:O, s:[], s:I}", "data", data, "changed", "owner_id",
-                                           (json_int_t)dl->user_id));
-    /* Two dead endpoints must not tell each other of their deaths for ever. */
-    if (str_starts(dl->event, "webhook."))
-        return 0;
-    const struct outbox_event e = { .type = "webhook.delivery.dead",
-                                    .key = arena_printf(a, "webhook_delivery:%s", dl->id),
-                                    .payload = json_text(a, payload),
-                                    .traceparent = dl->trace,
-                                    .request_id = dl->request_id };
-    return outbox_put(tx, a, &e, NULL, err);
-}
-
-static int pause_endpoint(struct db_tx *tx, const struct batch *b, const struct delivery *dl,
-                          struct err *err)
-{
-    struct db_rows *rows;
-    struct db_val v = db_i64(dl->ep->id);
-    int rc = db_exec(tx, b->d->arena, &sql_endpoint_pause, &v, 1, &rows, err);
-    if (rc || !db_nrows(rows))
-        return rc;
-    return endpoint_event(tx, b->d->arena, "webhook.endpoint.disabled",
-                          endpoint_json(b->d->arena, rows), NULL, NULL, err);
-}
-
-static bool was_changed(const struct batch *b, const struct delivery *dl)
-{
-    for (size_t i = 0; i < db_nrows(b->changed); i++)
-        if (str_eq(db_str(b->changed, i, 0), dl->id))
-            return true;
-    return false;
-}
-
-struct results {
-    struct db_val v[9];
-};
-
-static void results_of(const struct batch *b, struct results *ret)
-{
-    struct arena *a = b->d->arena;
-    const char **text[5];
-    int64_t *num[4];
-    for (size_t c = 0; c < ARRAY_LEN(text); c++)
-        text[c] = arena_alloc(a, b->n * sizeof(**text));
-    for (size_t c = 0; c < ARRAY_LEN(num); c++)
-        num[c] = arena_alloc(a, b->n * sizeof(**num));
-    for (size_t i = 0; i < b->n; i++) {
-        const struct delivery *dl = b->list[i];
-        text[0][i] = dl->id;
-        text[1][i] = dl->status;
-        text[2][i] = dl->error;
-        text[3][i] = dl->reply ? dl->reply : "";
-        text[4][i] = dl->address;
-        num[0][i] = dl->n;
-        num[1][i] = dl->code;
-        num[2][i] = dl->latency_us / 1000;
-        num[3][i] = dl->wait_ms;
-    }
-    *ret = (struct results){
-        { db_texts(text[0], b->n), db_texts(text[1], b->n), db_i64s(num[0], b->n),
-         db_i64s(num[1], b->n), db_i64s(num[2], b->n), db_texts(text[2], b->n),
-         db_texts(text[3], b->n), db_texts(text[4], b->n), db_i64s(num[3], b->n) }
-    };
-}
-
-static int write_tx(struct db_tx *tx, void *ctx, struct err *err)
-{
-    struct batch *b = ctx;
-    struct results r;
-    results_of(b, &r);
-    int rc = db_exec(tx, b->d->arena, &sql_attempts_add, r.v, ARRAY_LEN(r.v), &b->changed, err);
-    for (size_t i = 0; i < b->n && !rc; i++) {
-        const struct delivery *dl = b->list[i];
-        if (str_eq(dl->status, "dead") && was_changed(b, dl))
-            rc = dead_event(tx, b, dl, err);
-        if (dl->gone && !rc)
-            rc = pause_endpoint(tx, b, dl, err);
-    }
-    return rc;
-}
-
-static void account(const struct delivery *dl)
-{
-    static const char *const outcomes[] = { "delivered", "failed", "dead" };
-    static struct metric_cell *cells[3], *seconds, *lag;
-    struct log_context ctx = { 0 };
-    if (!seconds) { /* the dispatcher's thread only */
-        for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
-            cells[i] = metric_cell(M_deliveries, &outcomes[i], 1);
-        seconds = metric_cell(M_delivery_seconds, NULL, 0);
-        lag = metric_cell(M_delivery_lag, NULL, 0);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
-        if (str_eq(dl->status, outcomes[i]))
-            metric_add(cells[i], 1);
-    metric_observe_us(seconds, dl->latency_us);
-    if (dl->n == 1)
-        metric_observe_us(lag, dl->ended_us - dl->event_us);
-    if (dl->refused)
-        metric_inc(M_egress_refused);
-    snprintf(ctx.request_id, sizeof(ctx.request_id), "%s", dl->request_id ? dl->request_id : "");
-    if (dl->trace && strlen(dl->trace) > 35)
-        snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%.32s", dl->trace + 3);
-    log_context_set(&ctx);
-    log_info("webhook.attempt", kv_s("delivery", dl->id), kv_s("message", dl->message_id),
-             kv_s("type", dl->event), kv_i("endpoint", dl->ep->id), kv_i("attempt", dl->n),
-             kv_s("outcome", dl->status), kv_i("status", dl->code),
-             kv_i("ms", dl->latency_us / 1000), kv_s("error", dl->error));
-    log_context_set(NULL);
-}
-
-/* Under the lock. */
-static void settle(struct delivery *dl, int64_t now)
-{
-    struct endpoint *ep = dl->ep;
-    ep->unwritten--;
-    if (str_eq(dl->status, "failed")) {
-        int64_t due = now + dl->wait_ms * 1000;
-        if (!ep->due_us || due < ep->due_us)
-            ep->due_us = due;
-    }
-    delivery_free(dl);
-}
-
-int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err)
-{
-    struct batch *b = arena_alloc(d->arena, sizeof(*b));
-    b->d = d;
-    lock(d);
-    bool tells = false; /* an event goes with it */
-    for (struct delivery *dl = d->results; dl && b->n < results_max; dl = dl->next) {
-        b->list[b->n++] = dl;
-        tells |= dl->gone || str_eq(dl->status, "dead");
-    }
-    d->rush = false;
-    unlock(d);
-    *ret_more = b->n > 0;
-    if (!b->n)
-        return 0;
-    int rc;
-    if (tells) {
-        rc = db_session_tx(d->session, write_tx, b, err);
-    } else { /* one statement, one journey */
-        struct results r;
-        results_of(b, &r);
-        rc = run(d, &sql_attempts_add, r.v, ARRAY_LEN(r.v), &b->changed, err);
-    }
-    if (rc)
-        return rc; /* they stay in the list */
-    if (tells)
-        events_wake(d->svc);
-    for (size_t i = 0; i < b->n; i++)
-        account(b->list[i]);
-    int64_t now = clock_mono_us();
-    lock(d);
-    for (size_t i = 0; i < b->n; i++) {
-        d->results = b->list[i]->next;
-        if (!d->results)
-            d->results_tail = &d->results;
-        settle(b->list[i], now);
-    }
-    d->nresults -= b->n;
-    d->first_result_us = now;
-    unlock(d);
-    return 0;
 }

@@ -7,21 +7,10 @@
  */
 #include "services/webhooks-out/dispatch.h"
 
-static void lock(struct dispatch *d)
-{
-    if (pthread_mutex_lock(&d->lock) != 0)
-        abort();
-}
-
-static void unlock(struct dispatch *d)
-{
-    if (pthread_mutex_unlock(&d->lock) != 0)
-        abort();
-}
-
 static bool takes(const struct dispatch *d, const struct endpoint *ep)
 {
-    return ep && ep->mine && ep->active && !d->stopping && !endpoint_ordered(ep);
+    return ep && ep->mine && ep->active && !d->stopping && !endpoint_ordered(ep) &&
+           !endpoint_batches(ep);
 }
 
 static void hint(struct dispatch *d, int64_t endpoint)
@@ -39,10 +28,11 @@ void dispatch_offer(struct svc *svc, const struct offer *o, size_t n)
     struct dispatch *d = svc->state;
     if (!d)
         return;
-    lock(d);
+    dispatch_lock(d);
     for (size_t i = 0; i < n; i++) {
         struct endpoint *ep = endpoint_find(d, o[i].endpoint_id);
-        if (!takes(d, ep) || ep->behind || ep->nqueue + ep->offered >= queue_max) {
+        if (o[i].batched || !takes(d, ep) || ep->behind || dispatch_full(d) ||
+            ep->nqueue + ep->offered >= queue_max) {
             hint(d, o[i].endpoint_id);
             if (ep)
                 ep->behind = true;
@@ -54,7 +44,7 @@ void dispatch_offer(struct svc *svc, const struct offer *o, size_t n)
         *d->offers_tail = dl;
         d->offers_tail = &dl->next;
     }
-    unlock(d);
+    dispatch_unlock(d);
 }
 
 /* Under the lock. */
@@ -100,10 +90,10 @@ void dispatch_offered(struct svc *svc, bool committed)
     struct dispatch *d = svc->state;
     if (!d)
         return;
-    lock(d);
+    dispatch_lock(d);
     bool look = settle_offers(d, committed);
     look |= settle_hints(d);
-    unlock(d);
+    dispatch_unlock(d);
     if (look)
         dispatch_ring(d);
 }

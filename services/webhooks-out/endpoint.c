@@ -1,11 +1,10 @@
 /* Who listens to what: making, changing and removing endpoints.  Reading them is crud's. */
+#include "services/webhooks-out/endpoint.h"
+
 #include "common/base/str.h"
-#include "common/io/httpc.h"
 #include "common/kit/crud.h"
 #include "common/kit/idem.h"
 #include "common/kit/outbox.h"
-#include "common/kit/shape.h"
-#include "services/webhooks-out/webhooks.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-out/sql.h"
@@ -56,80 +55,99 @@ int endpoint_event(struct db_tx *tx, struct arena *a, const char *type, json_t *
     return outbox_put(tx, a, &e, NULL, err);
 }
 
-/* --- validation --- */
+/* --- one row --- */
 
-static void check_url(const struct req *req, struct shape_row *row)
+int endpoint_lock(struct db_tx *tx, struct req *req, int64_t id, const char **ret_status,
+                  struct err *err)
 {
-    const char *url = shape_given(row, "url") ? shape_text(row, "url") : NULL;
-    struct err why;
-    for (size_t i = 0; i < row->faults->n; i++)
-        if (str_eq(row->faults->items[i].pointer, "/url"))
-            return;
-    if (url && egress_check_url(req->svc->egress, url, &why))
-        shape_fault(row, "url", "egress_refused", why.msg);
+    struct db_rows *r;
+    const struct db_val v[] = { db_i64(id), db_bool(vis_is_admin(&req->who)),
+                                db_i64(req->who.user_id) };
+    int rc = db_exec(tx, req->arena, &sql_endpoint_lock, v, ARRAY_LEN(v), &r, err);
+    if (rc)
+        return rc;
+    if (!db_nrows(r))
+        return err_set(err, E_not_found, "There is no webhook_endpoint %lld.", (long long)id);
+    if (ret_status)
+        *ret_status = db_str(r, 0, 3);
+    return req_precondition(req, db_get_i64(r, 0, 2), err);
 }
 
-static const char *some_types(struct arena *a)
+int endpoint_tell(struct db_tx *tx, struct arena *a, int64_t id, json_t **ret, struct err *err)
 {
-    struct buf b;
-    buf_init(&b, a, 1024, 4096);
-    buf_puts(&b, "*, ");
-    const char *last = "";
-    for (const struct event_def *e = events; e->type; e++) {
-        size_t n = strcspn(e->type, ".");
-        if (!e->entity)
-            continue;
-        if (strncmp(last, e->type, n + 1) != 0)
-            buf_printf(&b, "%s%.*s.*", *last ? ", " : "", (int)n, e->type);
-        buf_printf(&b, ", %s", e->type);
-        last = e->type;
-    }
-    return b.data;
+    struct db_rows *r;
+    struct db_val v = db_i64(id);
+    int rc = db_exec(tx, a, &sql_endpoint_tell, &v, 1, &r, err);
+    if (!rc)
+        *ret = endpoint_json(a, r);
+    return rc;
 }
 
-static void check_events(const struct req *req, struct shape_row *row)
+static int tell_event(struct db_tx *tx, struct req *req, int64_t id, const char *type,
+                      json_t *changed, json_t **ret, struct err *err)
 {
-    const json_t *list = json_object_get(req->body, "events");
-    if (!json_is_array(list))
-        return;
-    if (json_array_size(list) == 0)
-        shape_fault(row, "events", "min", "At least one pattern is needed.");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *s = json_string_value(json_array_get(list, i));
-        if (s && !pattern_known(s))
-            err_list_add(row->faults, arena_printf(req->arena, "/events/%zu", i), "choice",
-                         "There is no event %.64s. There are: %s", s, some_types(req->arena));
-    }
-}
-
-static int read_body(struct req *req, struct res *res, enum shape_mode mode, struct shape_row *row,
-                     struct err *err)
-{
-    shape_read(req->arena, entity()->fields, mode, vis_is_admin(&req->who), req->body, row);
-    check_url(req, row);
-    check_events(req, row);
-    res->faults = row->faults;
-    return shape_check(row, err);
+    json_t *json;
+    int rc = endpoint_tell(tx, req->arena, id, &json, err);
+    if (ret && !rc)
+        *ret = json;
+    return rc ? rc : endpoint_event(tx, req->arena, type, json, changed, req, err);
 }
 
 /* --- create --- */
 
 struct make {
     struct req *req;
-    struct shape_row row;
+    json_t *record;
     struct idem idem;
     bool seen;
     int64_t id;
     const char *body, *location;
 };
 
+/* An Ed25519 pair if it is asked for and not there. */
+static int make_pair(struct db_tx *tx, struct req *req, int64_t id, struct err *err)
+{
+    const char *secret, *public;
+    struct db_rows *r;
+    secret_make_pair(req->arena, &secret, &public);
+    const struct db_val v[] = { db_i64(id), db_text("ed25519"),
+                                db_text(secret_seal(req->svc->keyring, req->arena, id, secret)),
+                                db_text(public) };
+    return db_exec(tx, req->arena, &sql_secret_add, v, ARRAY_LEN(v), &r, err);
+}
+
+static int make_row(struct db_tx *tx, const struct make *m, const char *secret, struct err *err)
+{
+    struct req *req = m->req;
+    struct arena *a = req->arena;
+    struct db_rows *r;
+    const json_t *auth = json_object_get(req->body, "auth");
+    const struct db_val v[] = {
+        db_i64(m->id),
+        db_i64(req->who.user_id),
+        db_text(role_name(req->who.role)),
+        db_bool(vis_is_admin(&req->who)),
+        db_text(json_is_object(auth) ? auth_seal(req->svc->keyring, a, m->id, auth) : NULL),
+        db_text(json_text(a, m->record)),
+    };
+    const struct db_val s[] = { db_i64(m->id), db_text("hmac"),
+                                db_text(secret_seal(req->svc->keyring, a, m->id, secret)),
+                                db_null() };
+    int rc = db_exec(tx, a, &sql_endpoint_add, v, ARRAY_LEN(v), &r, err);
+    if (!rc)
+        rc = db_exec(tx, a, &sql_secret_add, s, ARRAY_LEN(s), &r, err);
+    if (!rc && json_is_true(json_object_get(m->record, "ed25519")))
+        rc = make_pair(tx, req, m->id, err);
+    return rc;
+}
+
 static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
-    const struct principal *who = &m->req->who;
     char secret[secret_text_max];
     struct db_rows *r;
+    json_t *json;
     int rc = idem_claim(tx, a, &m->idem, &m->seen, err);
     if (rc || m->seen)
         return rc;
@@ -138,23 +156,9 @@ static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
         return rc;
     m->id = db_get_i64(r, 0, 0);
     secret_make(secret);
-    const struct db_val v[] = {
-        db_i64(m->id),
-        db_i64(who->user_id),
-        *shape_val(&m->row, "url"),
-        *shape_val(&m->row, "events"),
-        *shape_val(&m->row, "description"),
-        *shape_val(&m->row, "max_in_flight"),
-        *shape_val(&m->row, "status"),
-        db_text(secret_seal(m->req->svc->keyring, a, m->id, secret)),
-        db_text(role_name(who->role)),
-        db_bool(vis_is_admin(who)),
-    };
-    rc = db_exec(tx, a, &sql_endpoint_add, v, ARRAY_LEN(v), &r, err);
-    if (rc)
-        return rc;
-    json_t *json = endpoint_json(a, r);
-    rc = endpoint_event(tx, a, "webhook.endpoint.created", json, NULL, m->req, err);
+    rc = make_row(tx, m, secret, err);
+    if (!rc)
+        rc = tell_event(tx, m->req, m->id, "webhook.endpoint.created", NULL, &json, err);
     if (rc)
         return rc;
     json_object_set_new(json, "secret", json_string(secret));
@@ -167,12 +171,14 @@ static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
 int endpoint_create(struct req *req, struct res *res, struct err *err)
 {
     struct make m = { .req = req };
-    int rc = read_body(req, res, SHAPE_CREATE, &m.row, err);
+    struct shape_row row;
+    int rc = endpoint_read(req, res, SHAPE_CREATE, req->body, NULL, &row, err);
     if (rc)
         return rc;
     if (!req->who.user_id)
         return err_set(err, E_forbidden,
                        "An endpoint belongs to a user; this credential has none.");
+    m.record = endpoint_record(req, &row, SHAPE_CREATE, req->body);
     idem_init(&m.idem, req, IDEM_SEALED);
     rc = db_tx(req->svc->db, req->arena, make_tx, &m, err);
     if (rc)
@@ -191,57 +197,45 @@ int endpoint_create(struct req *req, struct res *res, struct err *err)
 
 struct change {
     struct req *req;
-    struct shape_row row;
+    struct res *res;
     int64_t id;
 };
 
-static int lock_row(struct db_tx *tx, const struct change *c, struct err *err)
-{
-    struct db_rows *r;
-    const struct db_val v[] = { db_i64(c->id), db_bool(vis_is_admin(&c->req->who)),
-                                db_i64(c->req->who.user_id) };
-    int rc = db_exec(tx, c->req->arena, &sql_endpoint_lock, v, ARRAY_LEN(v), &r, err);
-    if (rc)
-        return rc;
-    if (!db_nrows(r))
-        return err_set(err, E_not_found, "There is no webhook_endpoint %lld.", (long long)c->id);
-    return req_precondition(c->req, db_get_i64(r, 0, 2), err);
-}
-
 static int change_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
-    static const char *const names[] = { "url", "events", "description", "max_in_flight",
-                                         "status" };
     struct change *c = ctx;
-    struct arena *a = c->req->arena;
-    struct db_val v[1 + 2 * ARRAY_LEN(names)] = { db_i64(c->id) };
-    json_t *changed = json_in(a, json_array());
+    struct req *req = c->req;
+    struct arena *a = req->arena;
+    struct shape_row row;
+    json_t *before, *changed = json_in(a, json_array());
+    const json_t *auth = json_object_get(req->body, "auth");
     struct db_rows *r;
-    int rc = lock_row(tx, c, err);
-    if (rc)
+    int rc = endpoint_lock(tx, req, c->id, NULL, err);
+    if (!rc)
+        rc = endpoint_tell(tx, a, c->id, &before, err);
+    if (!rc)
+        rc = endpoint_read(req, c->res, SHAPE_PATCH, req->body, before, &row, err);
+    if (rc || !row.given)
         return rc;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        bool given = shape_given(&c->row, names[i]);
-        v[1 + 2 * i] = db_bool(given);
-        v[2 + 2 * i] = given ? *shape_val(&c->row, names[i]) : db_null();
-        if (given)
-            json_array_append_new(changed, json_string(names[i]));
-    }
-    if (json_array_size(changed) == 0)
-        return 0;
+    for (size_t i = 0; i < row.n; i++)
+        if (row.given >> i & 1)
+            json_array_append_new(changed, json_string(row.fields[i].name));
+    const json_t *record = endpoint_record(req, &row, SHAPE_PATCH, req->body);
+    const struct db_val v[] = {
+        db_i64(c->id), db_text(json_text(a, record)), db_bool(auth != NULL),
+        db_text(json_is_object(auth) ? auth_seal(req->svc->keyring, a, c->id, auth) : NULL)
+    };
     rc = db_exec(tx, a, &sql_endpoint_change, v, ARRAY_LEN(v), &r, err);
-    if (rc)
-        return rc;
-    return endpoint_event(tx, a, "webhook.endpoint.updated", endpoint_json(a, r), changed, c->req,
-                          err);
+    if (!rc && json_is_true(json_object_get(record, "ed25519")) &&
+        json_is_null(json_object_get(before, "public_key")))
+        rc = make_pair(tx, req, c->id, err);
+    return rc ? rc : tell_event(tx, req, c->id, "webhook.endpoint.updated", changed, NULL, err);
 }
 
 int endpoint_patch(struct req *req, struct res *res, struct err *err)
 {
-    struct change c = { .req = req };
+    struct change c = { .req = req, .res = res };
     int rc = req_id(req, 0, &c.id, err);
-    if (!rc)
-        rc = read_body(req, res, SHAPE_PATCH, &c.row, err);
     if (!rc)
         rc = db_tx(req->svc->db, req->arena, change_tx, &c, err);
     if (rc)
@@ -256,21 +250,20 @@ static int delete_tx(struct db_tx *tx, void *ctx, struct err *err)
     struct change *c = ctx;
     struct arena *a = c->req->arena;
     const struct db_val v = db_i64(c->id);
-    struct db_rows *r, *cancelled;
-    int rc = lock_row(tx, c, err);
+    struct db_rows *r;
+    int rc = endpoint_lock(tx, c->req, c->id, NULL, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_endpoint_remove, &v, 1, &r, err);
     if (!rc)
-        rc = db_exec(tx, a, &sql_endpoint_cancel, &v, 1, &cancelled, err);
-    if (rc)
-        return rc;
-    return endpoint_event(tx, a, "webhook.endpoint.deleted", endpoint_json(a, r), NULL, c->req,
-                          err);
+        rc = db_exec(tx, a, &sql_secrets_end, &v, 1, &r, err);
+    if (!rc)
+        rc = db_exec(tx, a, &sql_endpoint_cancel, &v, 1, &r, err);
+    return rc ? rc : tell_event(tx, c->req, c->id, "webhook.endpoint.deleted", NULL, NULL, err);
 }
 
 int endpoint_delete(struct req *req, struct res *res, struct err *err)
 {
-    struct change c = { .req = req };
+    struct change c = { .req = req, .res = res };
     int rc = req_id(req, 0, &c.id, err);
     if (!rc)
         rc = db_tx(req->svc->db, req->arena, delete_tx, &c, err);

@@ -21,6 +21,16 @@ bool pattern_known(const char *pattern)
     return false;
 }
 
+bool pattern_matches(const char *pattern, const char *type)
+{
+    size_t n = pattern ? strlen(pattern) : 0;
+    if (!n)
+        return false;
+    if (n > 2 && str_eq(pattern + n - 2, ".*"))
+        return !strncmp(type, pattern, n - 1);
+    return str_eq(pattern, "*") || str_eq(pattern, type);
+}
+
 size_t patterns_of(struct arena *a, const char *type, const char *ret[patterns_max])
 {
     size_t n = 0;

@@ -4,12 +4,12 @@
  * field passes the same question that reads ask.
  */
 #include "common/kit/vis.h"
+#include "services/webhooks-out/filter.h"
+#include "services/webhooks-out/provider.h"
 #include "services/webhooks-out/webhooks.h"
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
-
-enum { body_bytes_max = 8 * 1024 * 1024 };
 
 static int malformed(struct err *err, const char *why)
 {
@@ -125,18 +125,93 @@ static json_t *visible_names(const struct entity_def *e, const struct happening 
     return out;
 }
 
-char *happening_body(struct arena *a, const struct happening *h, const struct view *v)
+void happening_seen(struct arena *a, const struct happening *h, const struct view *v,
+                    struct seen *ret)
 {
     const struct entity_def *e = entity_find(h->def->entity);
+    ret->data = json_in(a, visible_fields(e, h, v));
+    ret->changed = json_in(a, visible_names(e, h, v));
+}
+
+int happening_wanted(const struct happening *h, const struct listener *l, const struct seen *s,
+                     struct err *err)
+{
+    return filter_holds(l->filter, s->data, h->def->type, s->changed, err);
+}
+
+const char *listener_taste(struct arena *a, const struct listener *l)
+{
+    struct buf b;
+    buf_init(&b, a, 64, 16384);
+    buf_printf(&b, "%s|%d", l->target->p.name, l->thin);
+    for (size_t i = 0; i < l->nfields; i++)
+        buf_printf(&b, "|%s", l->fields[i]);
+    return b.data;
+}
+
+/* --- the words --- */
+
+/* `path` of `from` at the same place of `to`. */
+static void pick(json_t *to, const json_t *from, const char *path)
+{
+    for (;;) {
+        size_t n = strcspn(path, ".");
+        json_t *v = json_is_object(from) ? json_object_getn(from, path, n) : NULL;
+        if (!v)
+            return;
+        if (!path[n] || !json_is_object(v)) {
+            json_object_setn(to, path, n, v);
+            return;
+        }
+        json_t *deeper = json_object_getn(to, path, n);
+        if (!deeper) {
+            deeper = json_object();
+            json_object_setn_new(to, path, n, deeper);
+        }
+        if (deeper == v)
+            return; /* the whole of it was picked before */
+        to = deeper;
+        from = v;
+        path += n + 1;
+    }
+}
+
+/* New reference. */
+static json_t *projected(const struct listener *l, json_t *data)
+{
+    if (!l->nfields && !l->thin)
+        return json_incref(data);
+    json_t *out = json_object();
+    pick(out, data, "id");
+    for (size_t i = 0; i < l->nfields && !l->thin; i++)
+        pick(out, data, l->fields[i]);
+    return out;
+}
+
+static const char *link_of(struct arena *a, const struct happening *h, const char *public_url)
+{
+    const struct entity_def *e = entity_find(h->def->entity);
+    const json_t *id = json_object_get(h->data, "id");
+    if (json_is_string(id))
+        return arena_printf(a, "%s%s/%s", public_url, e->path, json_string_value(id));
+    return arena_printf(a, "%s%s/%lld", public_url, e->path, (long long)json_integer_value(id));
+}
+
+char *happening_body(struct arena *a, const struct happening *h, const struct listener *l,
+                     const struct seen *s, const char *public_url)
+{
     char time[rfc3339_len + 1];
     struct buf b;
     rfc3339_format(h->time_us, time);
-    buf_init(&b, a, 4096, body_bytes_max);
-    buf_printf(&b, "{\"id\":\"evt_%s\",\"type\":\"%s\",\"timestamp\":\"%s\",\"data\":", h->event_id,
-               h->def->type, time);
-    json_write(&b, json_in(a, visible_fields(e, h, v)));
-    buf_puts(&b, ",\"changed\":");
-    json_write(&b, json_in(a, visible_names(e, h, v)));
-    buf_putc(&b, '}');
+    const struct target_event e = { .message_id = arena_printf(a, "evt_%s", h->event_id),
+                                    .type = h->def->type,
+                                    .subject = h->key,
+                                    .source = public_url,
+                                    .time = time,
+                                    .data = json_in(a, projected(l, s->data)),
+                                    .changed = s->changed,
+                                    .link = l->thin ? link_of(a, h, public_url) : NULL };
+    buf_init(&b, a, 4096, event_body_bytes_max);
+    json_write(&b, json_in(a, l->target->body(&e)));
     return b.overflow ? NULL : b.data;
 }

@@ -2,18 +2,29 @@
 
 #include <assert.h>
 
-enum { jitter_percent = 20, doublings_max = 30 };
+enum { doublings_max = 30, random_max = 1000, own_late_part = 10 };
 
-int64_t retry_wait_ms(int64_t base_ms, unsigned attempt, unsigned random, int64_t retry_after_ms)
+unsigned retries_of(const struct retry_plan *p)
 {
-    assert(attempt >= 1 && random <= 1000);
-    unsigned n = attempt - 1 < doublings_max ? attempt - 1 : doublings_max;
-    int64_t wait = base_ms < retry_wait_ms_max ? base_ms << n : retry_wait_ms_max;
-    if (wait > retry_wait_ms_max)
-        wait = retry_wait_ms_max;
-    /* 80 % to 120 % */
-    wait = wait * (100 - jitter_percent) / 100 + wait * 2 * jitter_percent / 100 * random / 1000;
-    if (wait < retry_after_ms)
-        wait = retry_after_ms;
-    return wait < retry_wait_ms_max ? wait : retry_wait_ms_max;
+    return p->nown ? (unsigned)p->nown : (unsigned)p->max;
+}
+
+int64_t retry_wait_ms(const struct retry_plan *p, unsigned n, unsigned random,
+                      int64_t retry_after_ms)
+{
+    assert(n >= 1 && random <= random_max);
+    int64_t wait;
+    if (p->nown) {
+        wait = p->own_s[n - 1 < p->nown ? n - 1 : p->nown - 1] * 1000;
+        wait += wait / own_late_part * random / random_max;
+    } else {
+        unsigned doublings = n - 1 < doublings_max ? n - 1 : doublings_max;
+        wait = p->base_ms < retry_wait_ms_max ? p->base_ms << doublings : retry_wait_ms_max;
+        if (wait > retry_wait_ms_max)
+            wait = retry_wait_ms_max;
+        wait = wait * random / random_max;
+    }
+    if (retry_after_ms > retry_wait_ms_max)
+        retry_after_ms = retry_wait_ms_max;
+    return wait > retry_after_ms ? wait : retry_after_ms;
 }

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/io/crypto_keys.h"
 
 enum { secret_bytes = 32 };
 static const char prefix[] = "whsec_";
@@ -17,6 +18,26 @@ void secret_make(char out[secret_text_max])
     crypto_wipe(raw, sizeof(raw));
     crypto_wipe(text, strlen(text));
     arena_free(a);
+}
+
+void secret_make_pair(struct arena *a, const char **ret_secret, const char **ret_public)
+{
+    unsigned char seed[ed25519_seed_bytes], pub[ed25519_public_bytes];
+    ed25519_make(seed, pub);
+    *ret_secret = b64_encode(a, seed, sizeof(seed));
+    *ret_public = arena_printf(a, "whpk_%s", b64_encode(a, pub, sizeof(pub)));
+    crypto_wipe(seed, sizeof(seed));
+}
+
+bool secret_ok(const char *text)
+{
+    struct arena *a = arena_new();
+    void *raw;
+    size_t n = 0;
+    bool ok = str_starts(text, prefix) && strlen(text) < secret_text_max &&
+              b64_decode(a, text + strlen(prefix), &raw, &n) && n >= 24 && n <= 64;
+    arena_free(a);
+    return ok;
 }
 
 static const char *context(struct arena *a, int64_t endpoint)
