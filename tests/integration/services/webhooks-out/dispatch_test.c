@@ -131,12 +131,14 @@ static void dies_after_six_attempts_tells_and_can_be_resent(void **state)
         1);
 }
 
-static void gone_pauses_at_once_and_keeps_the_rest(void **state)
+static void gone_disables_at_once_and_keeps_the_rest(void **state)
 {
     (void)state;
     int64_t id = endpoint(EP("/gone?answer=410,200", "company.*", .max = 1));
     company(1, 1);
-    wait_until("SELECT count(*) FROM endpoints WHERE id = $1::bigint AND status = 'paused'", id, 1);
+    wait_until("SELECT count(*) FROM endpoints WHERE id = $1::bigint AND status = 'disabled' AND"
+               " disabled_at IS NOT NULL AND disabled_reason LIKE '%410%'",
+               id, 1);
     company(1, 2);
     usleep(500000);
     assert_int_equal(arrived("/gone", NULL), 1);
@@ -442,7 +444,7 @@ static void what_ends_after_a_deletion_is_written_down(void **state)
     int64_t id = endpoint(EP("/late?delay_ms=700&answer=500", "company.*"));
     company(1, 1);
     wait_arrived("/late", 1);
-    number("UPDATE endpoints SET deleted_at = now(), secret = NULL, status = 'paused',"
+    number("UPDATE endpoints SET deleted_at = now(), status = 'paused',"
            " version = version + 1 WHERE id = $1::bigint RETURNING 1",
            id);
     number("UPDATE deliveries SET status = 'canceled', next_attempt_at = NULL"
@@ -492,7 +494,7 @@ int main(int argc, char **argv)
         T(one_at_a_time_keeps_the_order_of_each_key),
         T(a_waiting_retry_holds_its_key_only),
         T(dies_after_six_attempts_tells_and_can_be_resent),
-        T(gone_pauses_at_once_and_keeps_the_rest),
+        T(gone_disables_at_once_and_keeps_the_rest),
         T(a_paused_endpoint_drains_in_order),
         T(everybody_hears_what_they_may_see),
         T(private_fields_reach_their_owner_and_admins_only),

@@ -75,7 +75,9 @@ static void open_svc(const char *schema)
         .svc = { .drain_ms = 2000, .public_url = "http://cms.test" },
         .retry_base_ms = retry_base_ms,
         .retry_max = 5,
-        .timeout_ms = 8000
+        .timeout_ms = 8000,
+        .disable_after_s = 432000,
+        .api_url = ""
     };
     fx.svc = (struct svc){ .conf = &fx.conf.svc, .arena = fx.a, .priv = &fx.priv };
     check(keyring_parse(keys, &fx.svc.keyring, &err), &err);
@@ -249,6 +251,7 @@ struct ep {
     const char *target, *events, *role, *status;
     int64_t user, max;
     bool admin;
+    const char *set; /* "ordered = true, rate_limit = 600" */
 };
 
 #define EP(where, what, ...)                                                                       \
@@ -268,13 +271,22 @@ static int64_t endpoint(const struct ep *e)
                                 db_text(arena_printf(fx.a, "{%s}", e->events)),
                                 db_i64(e->max ? e->max : 8),
                                 db_text(e->status ? e->status : "active"),
-                                db_text(secret_seal(fx.svc.keyring, fx.a, id, secret)),
                                 db_text(e->role ? e->role : "admin"),
                                 db_bool(!e->role || e->admin) };
-    sql("INSERT INTO endpoints (id, user_id, url, events, max_in_flight, status, secret, role, "
-        "admin)"
-        " VALUES ($1::bigint, $2::bigint, $3, $4::text[], $5::int, $6, $7, $8, $9::boolean)",
+    const struct db_val s[] = { db_i64(id),
+                                db_text(secret_seal(fx.svc.keyring, fx.a, id, secret)) };
+    sql("INSERT INTO secrets (endpoint_id, kind, sealed) VALUES ($1::bigint, 'hmac', $2::text)", s,
+        2);
+    sql("INSERT INTO endpoints (id, user_id, url, events, max_in_flight, status, role, admin)"
+        " VALUES ($1::bigint, $2::bigint, $3, $4::text[], $5::int, $6, $7, $8::boolean)",
         v, ARRAY_LEN(v));
+    if (e->set)
+        number(
+            arena_printf(
+                fx.a,
+                "UPDATE endpoints SET version = version + 1, %s WHERE id = $1::bigint RETURNING 1",
+                e->set),
+            id);
     dispatch_wake(&fx.svc);
     return id;
 }
@@ -360,7 +372,7 @@ static int teardown(void **state)
 static int each_setup(void **state)
 {
     (void)state;
-    sql("TRUNCATE endpoints, deliveries, attempts, people, outbox", NULL, 0);
+    sql("TRUNCATE endpoints, secrets, deliveries, attempts, people, outbox", NULL, 0);
     start();
     return 0;
 }
