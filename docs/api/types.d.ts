@@ -1011,12 +1011,48 @@ export interface WebhookEndpoint {
   url: string;
   /** Event types, or all of an entity as post.*, or * for every one. */
   events: string[];
+  /** Only events of which this holds: fields of data with the operators of list filters, in groups or, and, not; $.type and $.changed look at the event itself. */
+  filter: Record<string, unknown>;
+  /** What data holds beside the id; empty: all that may be seen. */
+  fields: string[];
+  /** thin: data has the id only, and link says where to read the rest. */
+  payload: "full" | "thin";
+  /** Standard Webhooks, or CloudEvents 1.0 in structured or binary mode; the receiver must allow the latter in an OPTIONS handshake. */
+  format: "standard" | "cloudevents" | "cloudevents_binary";
   /** What the endpoint is for. */
   description: string | null;
-  /** Deliveries at the same time; 1 keeps the order of each entity's events. */
+  /** Sent with every request, and shown: what is secret belongs into auth. */
+  headers: Record<string, unknown>;
+  /** How we prove who we are: none, basic, bearer, oauth2 (client credentials) or mtls, each also with a client certificate; replaced as a whole, its secrets are never shown. */
+  auth: Record<string, unknown>;
+  /** Requests a minute at most; null: no limit. */
+  rate_limit: number | null;
+  /** Requests at the same time; 1 keeps the order of each entity's events. */
   max_in_flight: number;
-  /** A paused endpoint keeps its events until it is active again. */
-  status: "active" | "paused";
+  /** Keeps the order of each entity's events with more than one in flight, too. */
+  ordered: boolean;
+  /** How long a delivery that fails holds the later ones of its entity; null: until it is taken or given up. */
+  order_timeout_s: number | null;
+  /** Several events a request: when there are max_events (1 to 1000), or the first of them has waited max_wait_ms (up to 600000).  null: one event a request. */
+  batch: Record<string, unknown> | null;
+  /** Seconds before each retry, 20 retries at most; null: the platform's, five that double. */
+  retry_schedule: unknown[] | null;
+  /** What becomes of events while it is not active: hold sends them afterwards, skip keeps them to be recovered. */
+  while_paused: "hold" | "skip";
+  /** Sign with Ed25519 (v1a) too, for receivers that hold no secret. */
+  ed25519: boolean;
+  /** What v1a signatures are verified with. */
+  public_key: string | null;
+  /** A paused endpoint gets nothing until it is active again; disabled is the platform's way to pause one. */
+  status: "active" | "paused" | "disabled";
+  /** When the platform disabled it. */
+  disabled_at: string | null;
+  /** Why the platform disabled it. */
+  disabled_reason: string | null;
+  /** First failure since the last success; null: the last attempt succeeded. */
+  failing_since: string | null;
+  /** How much of the time after which a failing endpoint is disabled was told of: 50, 70, 90 or 100. */
+  failure_percent: number;
   /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
   version: number;
   /** When it was created. */
@@ -1030,12 +1066,38 @@ export interface WebhookEndpointInput {
   url: string;
   /** Event types, or all of an entity as post.*, or * for every one. */
   events: string[];
+  /** Only events of which this holds: fields of data with the operators of list filters, in groups or, and, not; $.type and $.changed look at the event itself. */
+  filter?: Record<string, unknown> | null;
+  /** What data holds beside the id; empty: all that may be seen. */
+  fields?: string[] | null;
+  /** thin: data has the id only, and link says where to read the rest. */
+  payload?: "full" | "thin" | null;
+  /** Standard Webhooks, or CloudEvents 1.0 in structured or binary mode; the receiver must allow the latter in an OPTIONS handshake. */
+  format?: "standard" | "cloudevents" | "cloudevents_binary" | null;
   /** What the endpoint is for. */
   description?: string | null;
-  /** Deliveries at the same time; 1 keeps the order of each entity's events. */
+  /** Sent with every request, and shown: what is secret belongs into auth. */
+  headers?: Record<string, unknown> | null;
+  /** How we prove who we are: none, basic, bearer, oauth2 (client credentials) or mtls, each also with a client certificate; replaced as a whole, its secrets are never shown. */
+  auth?: Record<string, unknown> | null;
+  /** Requests a minute at most; null: no limit. */
+  rate_limit?: number | null;
+  /** Requests at the same time; 1 keeps the order of each entity's events. */
   max_in_flight?: number | null;
-  /** A paused endpoint keeps its events until it is active again. */
-  status?: "active" | "paused" | null;
+  /** Keeps the order of each entity's events with more than one in flight, too. */
+  ordered?: boolean | null;
+  /** How long a delivery that fails holds the later ones of its entity; null: until it is taken or given up. */
+  order_timeout_s?: number | null;
+  /** Several events a request: when there are max_events (1 to 1000), or the first of them has waited max_wait_ms (up to 600000).  null: one event a request. */
+  batch?: Record<string, unknown> | null;
+  /** Seconds before each retry, 20 retries at most; null: the platform's, five that double. */
+  retry_schedule?: unknown[] | null;
+  /** What becomes of events while it is not active: hold sends them afterwards, skip keeps them to be recovered. */
+  while_paused?: "hold" | "skip" | null;
+  /** Sign with Ed25519 (v1a) too, for receivers that hold no secret. */
+  ed25519?: boolean | null;
+  /** A paused endpoint gets nothing until it is active again; disabled is the platform's way to pause one. */
+  status?: "active" | "paused" | "disabled" | null;
 }
 
 export interface WebhookEndpointPatch {
@@ -1043,12 +1105,38 @@ export interface WebhookEndpointPatch {
   url?: string;
   /** Event types, or all of an entity as post.*, or * for every one. */
   events?: string[];
+  /** Only events of which this holds: fields of data with the operators of list filters, in groups or, and, not; $.type and $.changed look at the event itself. */
+  filter?: Record<string, unknown> | null;
+  /** What data holds beside the id; empty: all that may be seen. */
+  fields?: string[] | null;
+  /** thin: data has the id only, and link says where to read the rest. */
+  payload?: "full" | "thin" | null;
+  /** Standard Webhooks, or CloudEvents 1.0 in structured or binary mode; the receiver must allow the latter in an OPTIONS handshake. */
+  format?: "standard" | "cloudevents" | "cloudevents_binary" | null;
   /** What the endpoint is for. */
   description?: string | null;
-  /** Deliveries at the same time; 1 keeps the order of each entity's events. */
+  /** Sent with every request, and shown: what is secret belongs into auth. */
+  headers?: Record<string, unknown> | null;
+  /** How we prove who we are: none, basic, bearer, oauth2 (client credentials) or mtls, each also with a client certificate; replaced as a whole, its secrets are never shown. */
+  auth?: Record<string, unknown> | null;
+  /** Requests a minute at most; null: no limit. */
+  rate_limit?: number | null;
+  /** Requests at the same time; 1 keeps the order of each entity's events. */
   max_in_flight?: number | null;
-  /** A paused endpoint keeps its events until it is active again. */
-  status?: "active" | "paused" | null;
+  /** Keeps the order of each entity's events with more than one in flight, too. */
+  ordered?: boolean | null;
+  /** How long a delivery that fails holds the later ones of its entity; null: until it is taken or given up. */
+  order_timeout_s?: number | null;
+  /** Several events a request: when there are max_events (1 to 1000), or the first of them has waited max_wait_ms (up to 600000).  null: one event a request. */
+  batch?: Record<string, unknown> | null;
+  /** Seconds before each retry, 20 retries at most; null: the platform's, five that double. */
+  retry_schedule?: unknown[] | null;
+  /** What becomes of events while it is not active: hold sends them afterwards, skip keeps them to be recovered. */
+  while_paused?: "hold" | "skip" | null;
+  /** Sign with Ed25519 (v1a) too, for receivers that hold no secret. */
+  ed25519?: boolean | null;
+  /** A paused endpoint gets nothing until it is active again; disabled is the platform's way to pause one. */
+  status?: "active" | "paused" | "disabled" | null;
 }
 
 /** One event on its way to one endpoint. */
@@ -1061,14 +1149,16 @@ export interface WebhookDelivery {
   user: Ref<User> | null;
   /** The event: the webhook-id of every attempt.  Filters take it without evt_ too. */
   event_id: string;
-  /** Type of the event. */
+  /** Type of the event; batch: several in one request. */
   event: string;
   /** What the event is about. */
   entity: string;
-  /** What made it: the event itself, or a request to send it again. */
-  trigger: "event" | "resend";
-  /** failed: another attempt follows; dead: none does; canceled: its endpoint was deleted. */
-  status: "pending" | "failed" | "delivered" | "dead" | "canceled";
+  /** What made it: the event itself, or a request to send it again or to test. */
+  trigger: "event" | "resend" | "recover" | "replay" | "test";
+  /** failed: another attempt follows; dead: none does; canceled: its endpoint was deleted; skipped: its endpoint was not active; batched: it travels in the delivery batch_id. */
+  status: "pending" | "failed" | "delivered" | "dead" | "canceled" | "skipped" | "batched";
+  /** The delivery of event batch that carries it. */
+  batch_id: string | null;
   /** Attempts made so far. */
   attempts: number;
   /** HTTP status of the last attempt's answer. */
@@ -1095,8 +1185,26 @@ export interface WebhookAttempt {
   outcome: "delivered" | "failed" | "dead";
   /** HTTP status of the answer; null: there was none. */
   response_code: number | null;
+  /** Why it was made; probe: the one request that asks whether a failing endpoint is back. */
+  trigger: "first" | "retry" | "probe" | "resend" | "recover" | "replay" | "test";
   /** Time the attempt took. */
   latency_ms: number | null;
+  /** Until the host name was known; null: it was not asked for. */
+  dns_ms: number | null;
+  /** Until the connection stood; null: one was used again, or none came. */
+  connect_ms: number | null;
+  /** Until TLS was agreed on. */
+  tls_ms: number | null;
+  /** Until the answer's first byte. */
+  first_byte_ms: number | null;
+  /** Who was connected to. */
+  address: string | null;
+  /** Where it went. */
+  url: string | null;
+  /** What was sent beside the payload, with credentials masked. */
+  request_headers: Record<string, unknown> | null;
+  /** Of the answer, with cookies masked. */
+  response_headers: Record<string, unknown> | null;
   /** Why it failed. */
   error: string | null;
   /** Start of the answer's body. */
@@ -1297,7 +1405,10 @@ export type WebhookEvent =
   | Delivery<"grant.reused", OauthGrant>
   | Delivery<"webhook.endpoint.created", WebhookEndpoint>
   | Delivery<"webhook.endpoint.updated", WebhookEndpoint>
+  | Delivery<"webhook.endpoint.failing", WebhookEndpoint>
+  | Delivery<"webhook.endpoint.recovered", WebhookEndpoint>
   | Delivery<"webhook.endpoint.disabled", WebhookEndpoint>
+  | Delivery<"webhook.endpoint.rotated", WebhookEndpoint>
   | Delivery<"webhook.endpoint.deleted", WebhookEndpoint>
   | Delivery<"webhook.delivery.dead", WebhookDelivery>
   | Delivery<"webhook.source.created", WebhookSource>
