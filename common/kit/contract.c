@@ -278,6 +278,8 @@ static json_t *success(const struct route *r, int status)
     }
     if (r->flags & ROUTE_ETAG)
         header(headers, "ETag", "Version of the representation.");
+    if (r->flags & ROUTE_CACHED)
+        header(headers, "Cache-Status", "Whether it came from memory (RFC 9211).");
     if (status == 201)
         header(headers, "Location", "Where the new resource is.");
     set(answer, "headers", headers);
