@@ -23,6 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (best < n) /* without what is better, it stays acceptable */
             assert(accept_best(text, &types[best], 1, version) == 0);
     }
+    int64_t asked = accept_version(text);
+    assert(asked >= -1 && asked == accept_version(text));
     enum coding c = accept_coding(text, &plain);
     assert(c < CODINGS_MAX_);
     arena_free(a);
