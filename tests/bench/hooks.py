@@ -12,6 +12,8 @@ import statistics
 import subprocess
 import time
 
+import hooks_out
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = ROOT / "build/rel/tests/bench"
 SECRET = "bench-secret-of-the-source"
@@ -23,7 +25,7 @@ def tool(name, *args):
     return json.loads(out.stdout)
 
 
-def cpu_s(stack, name):
+def cpu_s(stack, name, schema="webhooks_in"):
     """CPU seconds that the program's processes have used."""
     total = 0.0
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
@@ -34,7 +36,7 @@ def cpu_s(stack, name):
             continue
         ours = str(exe).startswith(stack.run_dir + "/bin/") and exe.name == name
         if name == "postgres":
-            ours = exe.name == "postgres" and (f"{stack.run_dir}".encode() in b" ".join(argv) or b"webhooks_in" in argv[0])
+            ours = exe.name == "postgres" and (f"{stack.run_dir}".encode() in b" ".join(argv) or schema.encode() in argv[0])
         if ours:
             fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             total += (int(fields[11]) + int(fields[12])) / 100
@@ -102,7 +104,7 @@ def outgoing(stack, sink, endpoints, events):
     return {"rate": rate, "raw": raw, "n": want}
 
 
-def report(into, out):
+def report(into, out, more):
     lines = ["# Webhooks benchmark", "", "Printed by `./dev bench webhooks`; 2 cores shared by load, programs, database and Kafka.", "",
              "| incoming | |", "|---|---:|",
              f"| verified messages/s acknowledged durably, {CONNECTIONS} connections | {into['rate']:.0f} |",
@@ -114,13 +116,14 @@ def report(into, out):
     lines += [f"| stored messages worked on a second, after the load | {into['processed']:.0f} |", "",
               "| outgoing | |", "|---|---:|", f"| deliveries/s, attempts logged, backlog of {out['n']} | {out['rate']:.0f} |",
               f"| raw: posts/s of the same bytes to the same sink | {out['raw']:.0f} |",
-              f"| of the raw limit | {out['rate'] / max(out['raw'], 1):.2f} |"]
+              f"| of the raw limit | {out['rate'] / max(out['raw'], 1):.2f} |"] + more
     return "\n".join(lines) + "\n"
 
 
 def main(stack, rounds, seconds, sink):
     into = incoming(stack, rounds, seconds)
     out = outgoing(stack, sink, 20, 500)
-    text = report(into, out)
+    more = hooks_out.rows(stack, sink, BIN / "paced", cpu_s)
+    text = report(into, out, more)
     (ROOT / "docs/reference/benchmark-webhooks.md").write_text(text)
     print(re.sub(r"\n+$", "", text))
