@@ -81,6 +81,13 @@ $(OUT)/tests/integration/services/$(1)/%_test: $(OUT)/tests/integration/services
 endef
 $(foreach s,$(SERVICES),$(eval $(call SERVICE,$(s))))
 
+# The api carries the printed documents.
+API_DOCS := $(addprefix docs/api/,postman.json changelog.html changelog.json changelog.atom)
+$(OUT)/gen/api/openapi.json: docs/api/openapi.json
+	@mkdir -p $(@D)
+	python3 -c 'import json,sys; json.dump(json.load(sys.stdin), sys.stdout, separators=(",", ":"), ensure_ascii=False)' <$< >$@.tmp && mv $@.tmp $@
+$(OUT)/services/api/documents.o: $(OUT)/gen/api/openapi.json $(API_DOCS)
+
 UNIT_BINS  := $(UNIT:%.c=$(OUT)/%)
 INTEG_BINS := $(INTEG:%.c=$(OUT)/%)
 FUZZ_BINS  := $(FUZZ:%.c=$(OUT)/%)

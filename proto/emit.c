@@ -40,7 +40,11 @@ json_t *emit_all(void)
     for (const struct setting_def *s = settings; s->name; s++)
         json_array_append_new(
             names, json_pack("{s:s,s:s,s:s}", "name", s->name, "who", s->who, "doc", s->doc));
-    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "schemas", emit_schemas(), "webhooks",
+    json_t *groups = json_array();
+    for (const struct tag_def *t = tags; t->name; t++)
+        json_array_append_new(groups,
+                              json_pack("{s:s,s:s}", "name", t->name, "description", t->doc));
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "schemas", emit_schemas(), "webhooks",
                      emit_webhooks(), "security", emit_security(), "files", texts, "settings",
-                     names);
+                     names, "tags", groups);
 }

@@ -145,7 +145,8 @@ static json_t *bare_schema(const struct field_def *f, enum direction d)
     case F_TIME:
         return json_pack("{s:s,s:s}", "type", "string", "format", "date-time");
     case F_JSON:
-        return json_pack("{s:s}", "type", f->format == FMT_LIST ? "array" : "object");
+        return f->format == FMT_LIST ? json_pack("{s:s,s:{}}", "type", "array", "items")
+                                     : json_pack("{s:s}", "type", "object");
     case F_ENUM:
         return enum_schema(f);
     case F_TEXTS:
@@ -318,8 +319,9 @@ json_t *emit_webhooks(void)
         emit_schema_name(e->type, "", op);
         json_t *body = json_pack("{s:b,s:{s:{s:o}}}", "required", 1, "content", "application/json",
                                  "schema", ref_to(e->type, "Event"));
-        json_t *post = json_pack("{s:s+,s:s,s:o,s:{s:{s:s}}}", "operationId", "on", op, "summary",
-                                 e->doc, "requestBody", body, "responses", "2XX", "description",
+        json_t *post = json_pack("{s:s+,s:s,s:s,s:[s],s:[],s:o,s:{s:{s:s}}}", "operationId", "on",
+                                 op, "summary", e->doc, "description", e->doc, "tags", "deliveries",
+                                 "security", "requestBody", body, "responses", "2XX", "description",
                                  "Taken; anything else is tried again.");
         set(all, e->type, json_pack("{s:o}", "post", post));
     }
@@ -353,11 +355,21 @@ json_t *emit_schemas(void)
 
 json_t *emit_security(void)
 {
+    json_t *all = json_object();
+    for (size_t i = 0; i < S_MAX_; i++)
+        set(all, scopes[i].name, json_string(scopes[i].doc));
+    json_t *flows =
+        json_pack("{s:{s:s,s:s,s:s,s:O},s:{s:s,s:o}}", "authorizationCode", "authorizationUrl",
+                  "/oauth/authorize", "tokenUrl", "/oauth/token", "refreshUrl", "/oauth/token",
+                  "scopes", all, "clientCredentials", "tokenUrl", "/oauth/token", "scopes", all);
     return json_pack(
-        "{s:{s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s}}", "bearer", "type", "http",
-        "scheme", "bearer", "description", "An API key, 365k_…, or an access token.", "apiKey",
-        "type", "apiKey", "in", "header", "name", "X-API-Key", "description", "An API key, 365k_….",
-        "session", "type", "apiKey", "in", "cookie", "name", "cms365_session", "description",
+        "{s:{s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s},s:{s:s,s:s,s:o}}", "bearer",
+        "type", "http", "scheme", "bearer", "description",
+        "An API key (365k_…) or an access token (RFC 9068).", "apiKey", "type", "apiKey", "in",
+        "header", "name", "X-API-Key", "description", "An API key, 365k_….", "session", "type",
+        "apiKey", "in", "cookie", "name", "cms365_session", "description",
         "A browser session of the site's own pages (__Host-cms365_session over https); "
-        "changes need X-CMS365-CSRF too.");
+        "changes need X-CMS365-CSRF too.",
+        "oauth2", "type", "oauth2", "description", "OAuth 2 with PKCE; see docs/oauth.md.", "flows",
+        flows);
 }

@@ -204,3 +204,10 @@ const char *const setting_names[] = {
 #undef SETTING
     NULL
 };
+
+const struct tag_def tags[] = {
+#define TAG(name, doc) { name, doc },
+#include "proto/tags.def"
+#undef TAG
+    { 0 },
+};

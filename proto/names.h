@@ -74,6 +74,13 @@ struct metric_def {
 };
 extern const struct metric_def metrics[M_MAX_];
 
+/* --- tags of the API's document -----------------------------------------------------------------
+ */
+struct tag_def {
+    const char *name, *doc;
+};
+extern const struct tag_def tags[]; /* ends at .name NULL */
+
 /* --- deprecations -------------------------------------------------------------------------------
  */
 struct deprecation_def {

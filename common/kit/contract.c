@@ -256,12 +256,17 @@ static void add_forms(json_t *content, const struct route *r)
     for (int i = REPR_JSON + 1; i < REPR_MAX_; i++) {
         if (i == REPR_CSV && !(r->flags & ROUTE_LIST))
             continue;
-        json_t *schema = i == REPR_JSONLD
-                             ? json_pack("{s:s,s:[ss],s:{s:{s:s,s:s},s:{s:s}}}", "type", "object",
-                                         "required", "@context", "data", "properties", "@context",
-                                         "type", "string", "format", "uri", "data", "type",
-                                         r->flags & ROUTE_LIST ? "array" : "object")
-                             : json_pack("{s:s}", "type", "string");
+        json_t *node = r->flags & ROUTE_LIST
+                           ? json_pack("{s:s,s:{s:s}}", "type", "array", "items", "type", "object")
+                           : json_pack("{s:s}", "type", "object");
+        json_t *schema = json_pack("{s:s}", "type", i == REPR_JSONLD ? "object" : "string");
+        if (i == REPR_JSONLD) {
+            set(schema, "required", json_pack("[ss]", "@context", "data"));
+            set(schema, "properties",
+                json_pack("{s:{s:s,s:s},s:O}", "@context", "type", "string", "format", "uri",
+                          "data", node));
+        }
+        json_decref(node);
         set(content, repr_types[i].type, json_pack("{s:o}", "schema", schema));
     }
 }
@@ -420,27 +425,32 @@ static json_t *security(const struct route *r)
     static const char *const schemes[] = { "bearer", "apiKey", "session" };
     if (r->flags & ROUTE_PUBLIC)
         json_array_append_new(list, json_object());
-    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
-        json_t *names = json_array();
-        if (r->scope)
-            json_array_append_new(names, json_string(r->scope));
-        json_array_append_new(list, json_pack("{s:o}", schemes[i], names));
-    }
+    if (r->flags & ROUTE_FOREIGN) /* what it asks is not ours to name */
+        return list;
+    json_array_append_new(list, r->scope ? json_pack("{s:[s]}", "oauth2", r->scope)
+                                         : json_pack("{s:[]}", "oauth2"));
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+        json_array_append_new(list, json_pack("{s:[]}", schemes[i]));
     return list;
 }
 
-/* The part of the path after the version: "posts", "webhooks". */
-static json_t *tags(const struct route *r)
+/* A row of proto/tags.def: the entity's, else the first part of the path after the version. */
+static json_t *op_tags(const struct route *r)
 {
     const char *p = r->path;
+    char name[64];
+    size_t n = 0;
+    if (r->tag)
+        return json_pack("[s]", r->tag);
     if (r->entity)
         return json_pack("[s]", r->entity->plural);
     for (const char *skip = "/api/v"; str_starts(p, skip);) {
         p += strlen(skip);
         p += strcspn(p, "/");
     }
-    p += *p == '/';
-    return json_pack("[s%]", p, strcspn(p, "/"));
+    for (p += strspn(p, "/."); *p && *p != '/' && n + 1 < sizeof name; p++)
+        name[n++] = *p == '-' ? '_' : *p;
+    return json_pack("[s%]", name, n);
 }
 
 static json_t *operation(const struct route *r)
@@ -461,7 +471,7 @@ static json_t *operation(const struct route *r)
     set(op, "operationId", json_string(r->op_id ? r->op_id : made));
     set(op, "summary", json_stringn(doc, stop ? (size_t)(stop + 1 - doc) : strlen(doc)));
     set(op, "description", json_string(doc));
-    set(op, "tags", tags(r));
+    set(op, "tags", op_tags(r));
     json_t *params = parameters(r);
     if (json_array_size(params))
         set(op, "parameters", params);

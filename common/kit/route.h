@@ -71,9 +71,10 @@ struct route {
     int status;        /* of success: 200 if 0 */
     const int *errors; /* documented error statuses beyond the common ones, 0-ended */
     const char *op_id, *doc;
-    const void *ctx;             /* for table-driven handlers */
-    const char *produces;        /* media type of the answer; NULL: application/json */
-    const char *takes;           /* media type of a raw body, for the document */
+    const char *tag;      /* of proto/tags.def; NULL: the entity's, or the path's first part */
+    const void *ctx;      /* for table-driven handlers */
+    const char *produces; /* media type of the answer; NULL: application/json */
+    const char *takes;    /* media type of a raw body, for the document */
     const struct shape *refusal; /* FOREIGN: what its own refusals look like (application/json) */
     size_t body_max;             /* bytes; 0: CMS365_BODY_BYTES_MAX */
     const char *deprecated;      /* name in proto/deprecations.def, or NULL */

