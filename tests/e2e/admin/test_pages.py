@@ -60,7 +60,7 @@ def address(path, things):
 def settle(page):
     """Until nothing is being loaded any more."""
     expect(page.locator("h1").first).to_be_visible()
-    expect(page.locator("main .bone")).to_have_count(0)
+    expect(page.locator("main .bone"), f"{page.url} is still loading").to_have_count(0)
 
 
 def axe(page, only=None):
@@ -73,13 +73,14 @@ def test_axe_finds_nothing_on_any_page_in_either_theme(admin, things):
     source = (MODULES / "axe-core/axe.min.js").read_text()
     page, faults = admin.page, []
     page.set_viewport_size({"width": 1280, "height": 4000})
+    admin.go("/")
+    page.evaluate(source)
     for name, path in rows():
         if name == "signed-in":
             continue  # closes itself
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
-        admin.go(address(path, things))
+        admin.visit(address(path, things))
         settle(page)
-        page.evaluate(source)
         faults += [f"{name}, light: {f}" for f in axe(page)]
         page.emulate_media(color_scheme="dark", reduced_motion="reduce")
         faults += [f"{name}, dark: {f}" for f in axe(page, ["color-contrast"])]
@@ -89,10 +90,11 @@ def test_axe_finds_nothing_on_any_page_in_either_theme(admin, things):
 
 def test_every_page_fits_360_pixels_in_german(chromium, signed_in, things):
     window, faults = Window(chromium, signed_in, locale="de-DE", viewport={"width": 360, "height": 800}), []
+    page = window.go("/")
     for name, path in rows():
         if name == "signed-in":
             continue
-        page = window.go(address(path, things))
+        window.visit(address(path, things))
         settle(page)
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             faults.append(f"{name} is wider than the screen")

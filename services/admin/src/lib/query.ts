@@ -8,6 +8,8 @@ export interface Loaded<T> {
   error: Failure | null;
   loading: boolean;
   reload: () => void;
+  /** As reload, but never while an answer is still awaited: what is asked for every so often must not starve itself. */
+  poll: () => void;
   set: (answer: Answer<T>) => void;
 }
 /** path null: nothing to load. */
@@ -32,8 +34,11 @@ export function useGet<T>(path: string | null, query?: Query): Loaded<T> {
     return () => control.abort();
   }, [key, turn]);
   const reload = useCallback(() => setTurn((n) => n + 1), []);
+  const poll = (): void => {
+    if (!state.loading) reload();
+  };
   const set = useCallback((answer: Answer<T>) => setState((s) => ({ ...s, answer, error: null })), []);
-  return { data: state.answer?.data ?? null, answer: state.answer, error: state.error, loading: state.loading, reload, set };
+  return { data: state.answer?.data ?? null, answer: state.answer, error: state.error, loading: state.loading, reload, poll, set };
 }
 /** Calls it every so often while the page is looked at. */
 export function useInterval(f: () => void, ms: number | null): void {

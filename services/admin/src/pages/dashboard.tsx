@@ -109,7 +109,7 @@ export default function Dashboard() {
   const waiting = useGet('/api/v2/webhooks/deliveries', { ...one, 'filter[status][in]': 'pending,failed' });
   const dead = useGet('/api/v2/webhooks/deliveries', { ...one, 'filter[status]': 'dead' });
   const deadIn = useGet('/api/v2/webhook-messages', { ...one, 'filter[status]': 'dead' });
-  useInterval(() => [waiting, dead, deadIn].forEach((l) => l.reload()), refresh_ms);
+  useInterval(() => [waiting, dead, deadIn].forEach((l) => l.poll()), refresh_ms);
   return (
     <>
       <Head title={t('nav.dashboard')} about={t('dashboard.about')}>

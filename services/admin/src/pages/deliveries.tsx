@@ -15,7 +15,7 @@ const refresh_ms = 5000;
 export default function Deliveries() {
   const q = query.value;
   const list = useList<WebhookDelivery>(entity(of).path, '-created_at', { 'filter[status]': q.get('status'), 'filter[event]': q.get('event'), 'filter[endpoint]': q.get('endpoint') });
-  useInterval(list.reload, list.page === 1 ? refresh_ms : null);
+  useInterval(list.poll, list.page === 1 ? refresh_ms : null);
   return (
     <>
       <Head title={t('nav.deliveries')} about={t('deliveries.about')}><Button icon="refresh" onClick={list.reload}>{t('action.refresh')}</Button></Head>

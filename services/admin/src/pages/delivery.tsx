@@ -52,7 +52,7 @@ export default function Delivery({ params }: { params: Params }) {
   const attempts = useGet<Array<WebhookAttempt & Record<string, unknown>>>(`${path}/attempts`);
   const [once] = useState(newKey);
   const d = got.data;
-  useInterval(() => { got.reload(); attempts.reload(); }, d && (d.status === 'pending' || d.status === 'failed') ? refresh_ms : null);
+  useInterval(() => { got.poll(); attempts.poll(); }, d && (d.status === 'pending' || d.status === 'failed') ? refresh_ms : null);
   const resend = async (): Promise<void> => {
     try {
       const a = await call<WebhookDelivery>('POST', `${path}/resend`, { once });

@@ -31,7 +31,7 @@ export default function Message({ params }: { params: Params }) {
   const [once, setOnce] = useState(newKey);
   const m = got.data;
   const c = content.data;
-  useInterval(() => { got.reload(); content.reload(); }, m && ['accepted', 'working', 'failed'].includes(m.status) ? refresh_ms : null);
+  useInterval(() => { got.poll(); content.poll(); }, m && ['accepted', 'working', 'failed'].includes(m.status) ? refresh_ms : null);
   const replay = async (): Promise<void> => {
     try {
       await call('POST', `${path}/replay`, { once });

@@ -16,7 +16,7 @@ const refresh_ms = 5000;
 export default function Messages() {
   const source = query.value.get('source');
   const list = useList<WebhookMessage>(entity(of).path, '-created_at', { 'filter[status]': query.value.get('status'), 'filter[source]': source });
-  useInterval(list.reload, list.page === 1 ? refresh_ms : null);
+  useInterval(list.poll, list.page === 1 ? refresh_ms : null);
   return (
     <>
       <Head title={t('nav.messages')} about={t('messages.about')}><Button icon="refresh" onClick={list.reload}>{t('action.refresh')}</Button></Head>

@@ -10,7 +10,7 @@ const tail_ms = 2000;
 export default function Requests() {
   const [tail, setTail] = useState(false);
   const list = useRef<ListState<AnyRow> | null>(null);
-  useInterval(() => list.current?.reload(), tail ? tail_ms : null);
+  useInterval(() => list.current?.poll(), tail ? tail_ms : null);
   return (
     <>
       <Head title={t('nav.requests')} about={t('requests.about')}>
