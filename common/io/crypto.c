@@ -5,6 +5,8 @@
 
 #include <argon2.h>
 #include <assert.h>
+#include <pthread.h>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
@@ -34,9 +36,20 @@ static void *must_have(void *p)
     return p;
 }
 
+static EVP_MD *sha256_md;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+    sha256_md = must_have(EVP_MD_fetch(NULL, "SHA256", NULL));
+}
+
+/* Fetched once: EVP_sha256() is looked up by its name at each use, which costs more than the hash
+ * of a key. */
 void sha256(const void *in, size_t n, unsigned char out[sha256_bytes])
 {
-    must(EVP_Digest(in, n, out, NULL, EVP_sha256(), NULL));
+    (void)pthread_once(&sha256_once, fetch_sha256);
+    must(EVP_Digest(in, n, out, NULL, sha256_md, NULL));
 }
 
 void sha256_hex(const void *in, size_t n, char out[sha256_hex_len + 1])
