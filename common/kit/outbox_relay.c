@@ -123,6 +123,9 @@ struct relay {
     int64_t read_us;      /* when the next read is due */
     int64_t readable_us;  /* not before, however often it is woken */
     unsigned poll_ms;
+    int64_t rate_us; /* since when `rate_rows` are counted */
+    size_t rate_rows;
+    bool busy;          /* many rows a second: fewer and larger reads */
     int64_t careful_id; /* rows up to here are produced one at a time */
     bool fatal;         /* the producer is to be dropped */
     bool queue_full;    /* until something was acknowledged */
@@ -430,6 +433,19 @@ static bool is_all(const struct db_rows *rows, size_t n)
     return n < outbox_rows_max && bytes < outbox_read_bytes_max;
 }
 
+/* Each read, request of Kafka and fetch of a consumer has its price, and writers need the same
+ * processors: when much is written, more of it travels together, and a few milliseconds later. */
+static void relay_pace(struct relay *r, size_t n)
+{
+    int64_t now_us = clock_mono_us(), elapsed_us = now_us - r->rate_us;
+    r->rate_rows += n;
+    if (elapsed_us < outbox_rate_us)
+        return;
+    r->busy = (int64_t)r->rate_rows * 1000000 / elapsed_us > outbox_busy_rows_s;
+    r->rate_us = now_us;
+    r->rate_rows = 0;
+}
+
 /* *ret_full: there is more to read at once. */
 static int relay_read(struct relay *r, bool *ret_full, struct err *err)
 {
@@ -445,6 +461,7 @@ static int relay_read(struct relay *r, bool *ret_full, struct err *err)
     size_t n = db_is_null(rows, 0, C_ID) ? 0 : db_nrows(rows);
     bool all = true;
     r->empty = n == 0;
+    relay_pace(r, n);
     *ret_full = n >= outbox_rows_max;
     if (r->sweep)
         rc = relay_late(r, &all, err);
@@ -558,8 +575,12 @@ static int relay_turn(struct relay *r, bool woken, struct err *err)
     if (rc == 0 && now_us >= r->read_us && !r->queue_full &&
         r->in_flight + outbox_rows_max + outbox_gaps_max <= outbox_flight_max) {
         rc = relay_read(r, &full, err);
-        r->readable_us = full ? 0 : now_us + outbox_read_apart_us;
-        r->read_us = full ? 0 : clock_mono_us() + r->poll_ms * 1000;
+        r->readable_us = now_us + (r->busy ? outbox_busy_apart_us : outbox_read_apart_us);
+        r->read_us = clock_mono_us() + r->poll_ms * 1000;
+        if (full)
+            r->read_us = r->readable_us = 0;
+        else if (r->read_us < r->readable_us)
+            r->read_us = r->readable_us;
     }
     if (rc < 0)
         return rc;
@@ -573,7 +594,8 @@ static int relay_turn(struct relay *r, bool woken, struct err *err)
 static bool relay_wait(struct relay *r)
 {
     if (r->in_flight > r->acked) {
-        bus_poll(r->producer, 1);
+        int64_t left_ms = (r->read_us - clock_mono_us()) / 1000;
+        bus_poll(r->producer, !r->busy || left_ms < 1 ? 1 : left_ms < 10 ? (unsigned)left_ms : 10);
         return outbox_wait(r->outbox, 0);
     }
     return outbox_wait(r->outbox, r->read_us);
