@@ -41,12 +41,12 @@ struct db_stmt {
 };
 
 /* A typed parameter, sent as text.  The strings are borrowed for the call. */
-enum db_val_type { DBV_NULL, DBV_I64, DBV_BOOL, DBV_TEXT, DBV_TEXTS, DBV_I64S };
+enum db_val_type { DBV_NULL, DBV_I64, DBV_BOOL, DBV_TEXT, DBV_TEXTS, DBV_I64S, DBV_COLUMN };
 struct db_val {
     enum db_val_type type;
     int64_t i64;
     const char *text;
-    const void *list; /* const char *const * or const int64_t * */
+    const void *list; /* const char *const *, const int64_t * or const struct db_val *const * */
     size_t n;
 };
 static inline struct db_val db_null(void)
@@ -73,6 +73,13 @@ static inline struct db_val db_texts(const char *const *v, size_t n) /* text[] *
 static inline struct db_val db_i64s(const int64_t *v, size_t n) /* bigint[] */
 {
     return (struct db_val){ .type = DBV_I64S, .list = v, .n = n };
+}
+
+/* A column of n rows of values: a text[] of their text forms.  It travels in binary, so that long
+ * texts are not quoted here and parsed there: the parameter must be a text[] in the statement. */
+static inline struct db_val db_column(const struct db_val *const *rows, size_t n, size_t col)
+{
+    return (struct db_val){ .type = DBV_COLUMN, .list = rows, .n = n, .i64 = (int64_t)col };
 }
 
 struct db_conf {

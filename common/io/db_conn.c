@@ -350,8 +350,8 @@ static bool conn_send(struct db_conn *c, const struct db_stmt *s, const struct d
                       bool named)
 {
     if (named)
-        return PQsendQueryPrepared(c->pg, s->name, p->n, p->v, NULL, NULL, 0);
-    return PQsendQueryParams(c->pg, s->sql, p->n, NULL, p->v, NULL, NULL, 0);
+        return PQsendQueryPrepared(c->pg, s->name, p->n, p->v, p->len, p->format, 0);
+    return PQsendQueryParams(c->pg, s->sql, p->n, NULL, p->v, p->len, p->format, 0);
 }
 
 int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p, PGresult **ret,

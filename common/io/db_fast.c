@@ -87,8 +87,8 @@ static bool fast_send(struct db_loop *dl, struct db_fast *f)
     /* One that could not be prepared when the connection opened (its table was not there yet) goes
      * with its text, and so gets its own error or its answer. */
     int ok = s->name && conn_is_prepared(dl->fast, s->name)
-                 ? PQsendQueryPrepared(pg, s->name, p->n, p->v, NULL, NULL, 0)
-                 : PQsendQueryParams(pg, s->sql, p->n, NULL, p->v, NULL, NULL, 0);
+                 ? PQsendQueryPrepared(pg, s->name, p->n, p->v, p->len, p->format, 0)
+                 : PQsendQueryParams(pg, s->sql, p->n, NULL, p->v, p->len, p->format, 0);
     if (!ok)
         return false;
     dl->unsynced++;

@@ -35,6 +35,7 @@ struct db_rows {
 struct db_params {
     int n;
     const char *const *v;
+    const int *len, *format; /* NULL: all are text */
 };
 
 struct db_counters {

@@ -2,6 +2,7 @@
 #include "common/base/str.h"
 #include "common/io/db_internal.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 
 /* --- parameters ------------------------------------------------------------------------ */
@@ -61,32 +62,80 @@ static const char *array_text(struct arena *a, const struct db_val *v)
     return b.data;
 }
 
+static const char *value_text(struct arena *a, const struct db_val *v)
+{
+    switch (v->type) {
+    case DBV_NULL:
+    case DBV_COLUMN:
+        break;
+    case DBV_I64:
+        return i64_text(a, v->i64);
+    case DBV_BOOL:
+        return v->i64 ? "t" : "f";
+    case DBV_TEXT:
+        return v->text;
+    case DBV_TEXTS:
+    case DBV_I64S:
+        return array_text(a, v);
+    }
+    return NULL;
+}
+
+static char *put_u32(char *at, uint32_t v)
+{
+    v = htonl(v);
+    memcpy(at, &v, sizeof(v));
+    return at + sizeof(v);
+}
+
+/* The binary form of a text[]: dimensions, has nulls, element type; length, lower bound; and of
+ * each element its length (-1: null) and its bytes. */
+static const char *column_binary(struct arena *a, const struct db_val *v, int *ret_len)
+{
+    enum { text_oid = 25, header_bytes = 5 * 4, null_length = -1 };
+    const struct db_val *const *rows = v->list;
+    const char **text = arena_raw(a, (v->n + 1) * sizeof(*text));
+    size_t *len = arena_raw(a, (v->n + 1) * sizeof(*len)), bytes = header_bytes;
+    for (size_t i = 0; i < v->n; i++) {
+        text[i] = value_text(a, &rows[i][v->i64]);
+        len[i] = text[i] ? strlen(text[i]) : 0;
+        bytes += 4 + len[i];
+    }
+    assert(bytes < array_bytes_max);
+    char *out = arena_raw(a, bytes), *at = out;
+    at = put_u32(at, v->n > 0);
+    at = put_u32(at, 1);
+    at = put_u32(at, text_oid);
+    at = put_u32(at, (uint32_t)v->n);
+    at = put_u32(at, 1);
+    for (size_t i = 0; i < v->n; i++) {
+        at = put_u32(at, text[i] ? (uint32_t)len[i] : (uint32_t)null_length);
+        if (text[i])
+            memcpy(at, text[i], len[i]);
+        at += len[i];
+    }
+    *ret_len = v->n > 0 ? (int)bytes : 3 * 4; /* an empty one has no dimension */
+    return out;
+}
+
 void db_params_make(struct arena *a, const struct db_val *v, size_t n, struct db_params *ret)
 {
     assert(n <= UINT16_MAX);
     const char **out = n > 0 ? arena_raw(a, n * sizeof(*out)) : NULL;
+    int *len = NULL, *format = NULL;
     for (size_t i = 0; i < n; i++) {
-        switch (v[i].type) {
-        case DBV_NULL:
-            out[i] = NULL;
-            break;
-        case DBV_I64:
-            out[i] = i64_text(a, v[i].i64);
-            break;
-        case DBV_BOOL:
-            out[i] = v[i].i64 ? "t" : "f";
-            break;
-        case DBV_TEXT:
-            out[i] = v[i].text;
-            break;
-        case DBV_TEXTS:
-        case DBV_I64S:
-            out[i] = array_text(a, &v[i]);
-            break;
+        if (v[i].type != DBV_COLUMN) {
+            out[i] = value_text(a, &v[i]);
+            continue;
         }
+        if (!len) {
+            len = arena_alloc(a, 2 * n * sizeof(*len));
+            format = len + n;
+        }
+        format[i] = 1;
+        out[i] = column_binary(a, &v[i], &len[i]);
     }
-    ret->n = (int)n;
-    ret->v = out;
+    *ret = (struct db_params){ .n = (int)n, .v = out, .len = len, .format = format };
 }
 
 /* --- results --------------------------------------------------------------------------- */

@@ -146,8 +146,9 @@ static void share_reads(const struct entity_def *e, const struct crud_reads *all
 struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flags,
                       const struct crud_hooks *hooks)
 {
-    static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "update",
-                                                        "delete", "restore",     "purge" };
+    static const char *const names[SQL_WRITES_MAX_] = { "insert", "insert_idem", "insert_many",
+                                                        "update", "delete",      "restore",
+                                                        "purge" };
     unsigned parts = (flags & CRUD_COUNTS ? SQLW_COUNTS : 0u) |
                      (flags & CRUD_REVISIONS ? SQLW_REVISIONS : 0u) |
                      (flags & CRUD_CHANGES ? SQLW_PURGED : 0u);
@@ -164,6 +165,8 @@ struct crud *crud_new(struct arena *a, const struct entity_def *e, unsigned flag
     share_reads(e, &c->reads[VC_ALL], &c->reads[VC_ADMIN]);
     for (unsigned w = 0; !(flags & CRUD_READ_ONLY) && w < SQL_WRITES_MAX_; w++) {
         if ((w == SQL_RESTORE || w == SQL_PURGE) && !e->soft_delete)
+            continue;
+        if (w == SQL_INSERT_MANY && !sqlgen_can_many(e))
             continue;
         c->write[w] = named(a, DB_WRITE, sqlgen_write(a, e, (enum sqlgen_write)w, parts), e->name,
                             names[w], "stmt");

@@ -38,11 +38,69 @@ static int upsert(struct write *w, struct err *err)
     return write_upsert(w, key, err);
 }
 
-static int apply(struct write *w, enum bulk_op op, struct err *err)
+/* All of an operation that goes before its statement; of a create, all up to the insert. */
+static void begin_item(struct bulk *b, struct db_tx *tx, struct bulk_item *it)
 {
+    static const enum vis_action acts[BULK_OPS_MAX_] = { ACT_CREATE, ACT_CHANGE, ACT_CHANGE,
+                                                         ACT_DELETE, ACT_DELETE };
+    struct arena *a = b->req->arena;
+    struct bulk_write *bw = arena_alloc(a, sizeof(*bw));
+    struct write *w = &bw->w;
+    it->write = bw;
+    bw->route = (struct route){ .entity = b->e, .ctx = b->c };
+    bw->req = *b->req;
+    bw->req.route = &bw->route;
+    bw->req.http = NULL;
+    bw->req.idempotency_key = NULL;
+    bw->req.content_type = NULL;
+    bw->req.body = it->data;
+    bw->req.tx = tx;
+    bw->req.tx_bare = !b->careful;
+    bw->res = (struct res){ .arena = a };
+    buf_init(&bw->res.body, a, 256, bulk_answer_bytes_max);
+    bw->rc = write_init(w, &bw->req, &bw->res, acts[it->op], &it->err);
+    if (bw->rc >= 0)
+        bw->rc = read_cond(w, it, &it->err);
+    w->id = it->id;
+    w->prefer.answer = b->answer == PREFER_REPRESENTATION ? b->answer : PREFER_MINIMAL;
+    if (bw->rc < 0 || it->op != BULK_CREATE)
+        return;
+    shape_read(a, b->e->fields, SHAPE_CREATE, vis_is_admin(&bw->req.who), it->data, &w->row);
+    bw->rc = write_insert_begin(w, &bw->base, &it->err);
+}
+
+/* Begins a run of creates and inserts what it can of them by one statement; what is left out says
+ * why when its turn comes.  An error that has ended the transaction. */
+static int begin_creates(struct bulk *b, struct db_tx *tx, size_t from, struct err *err)
+{
+    enum { rows_max = 64, bytes_max = 4 * 1024 * 1024 };
+    struct write *writes[rows_max];
+    const struct bulk_item *first = &b->items[from];
+    struct err why;
+    size_t n = 0;
+    for (size_t i = from; i < b->n && b->items[i].op == BULK_CREATE && n < rows_max; i++) {
+        struct bulk_item *it = &b->items[i];
+        if (it->bad)
+            continue;
+        begin_item(b, tx, it);
+        if (it->write->rc >= 0)
+            writes[n++] = &it->write->w;
+    }
+    if (n < 2 || !b->c->write[SQL_INSERT_MANY].sql)
+        return 0;
+    int rc = write_many(&first->write->req, writes, n, 0, &why);
+    if (rc >= 0 || db_tx_usable(tx))
+        return 0;
+    *err = why;
+    return rc;
+}
+
+static int apply(struct bulk_write *bw, enum bulk_op op, struct err *err)
+{
+    struct write *w = &bw->w;
     switch (op) {
     case BULK_CREATE:
-        return write_create(w, err);
+        return write_insert_end(w, bw->base, w->rows != NULL, err);
     case BULK_UPDATE:
         return write_patch(w, err);
     case BULK_UPSERT:
@@ -59,37 +117,20 @@ static int apply(struct write *w, enum bulk_op op, struct err *err)
 
 static int run_item(struct bulk *b, struct db_tx *tx, struct bulk_item *it)
 {
-    static const enum vis_action acts[BULK_OPS_MAX_] = { ACT_CREATE, ACT_CHANGE, ACT_CHANGE,
-                                                         ACT_DELETE, ACT_DELETE };
-    const struct route route = { .entity = b->e, .ctx = b->c };
-    struct req one = *b->req;
-    struct res out = { .arena = b->req->arena };
-    struct write w;
-    one.route = &route;
-    one.http = NULL;
-    one.idempotency_key = NULL;
-    one.content_type = NULL;
-    one.body = it->data;
-    one.tx = tx;
-    one.tx_bare = !b->careful;
-    buf_init(&out.body, b->req->arena, 256, bulk_answer_bytes_max);
-    int rc = write_init(&w, &one, &out, acts[it->op], &it->err);
-    if (rc >= 0)
-        rc = read_cond(&w, it, &it->err);
-    if (rc >= 0) {
-        w.id = it->id;
-        w.prefer.answer = b->answer == PREFER_REPRESENTATION ? b->answer : PREFER_MINIMAL;
-        rc = apply(&w, it->op, &it->err);
-    }
+    if (!it->write)
+        begin_item(b, tx, it);
+    struct bulk_write *bw = it->write;
+    const struct res *out = &bw->res;
+    int rc = bw->rc < 0 ? bw->rc : apply(bw, it->op, &it->err);
     if (rc >= 0)
         it->err = (struct err){ 0 }; /* of a try that another one made good */
-    it->etag = out.etag;
-    it->faults = out.faults;
-    it->body = out.body.data;
-    it->body_n = out.body.len;
-    it->row = rc >= 0 && w.rows && db_nrows(w.rows) ? db_get_i64(w.rows, 0, WR_ID) : 0;
+    it->etag = out->etag;
+    it->faults = out->faults;
+    it->body = out->body.data;
+    it->body_n = out->body.len;
+    it->row = rc >= 0 ? bw->w.done_id : 0;
     it->status = rc < 0                  ? err_http(it->err.code)
-                 : out.status == 201     ? 201
+                 : out->status == 201    ? 201
                  : it->op == BULK_DELETE ? 204
                                          : 200;
     return rc;
@@ -104,6 +145,7 @@ static void forget(struct bulk *b)
         if (!it->bad)
             it->err = (struct err){ 0 };
         it->faults = NULL;
+        it->write = NULL;
         it->etag = it->body = NULL;
         it->row = 0;
         it->body_n = 0;
@@ -126,6 +168,15 @@ static int run_items(struct bulk *b, struct db_tx *tx, struct err *err)
             err_set(err, E_timeout, "The bulk took too long; nothing was changed.");
             err->retry_after_s = 1;
             return -(int)err->code;
+        }
+        if (!it->bad && !it->write && it->op == BULK_CREATE) {
+            int rc = begin_creates(b, tx, i, err);
+            if (rc < 0) {
+                /* What the server refused takes down nobody else where there are savepoints. */
+                b->again = !b->careful && rc != -E_unavailable && rc != -E_timeout;
+                b->careful = true;
+                return rc;
+            }
         }
         int rc = it->bad ? -(int)it->err.code : run_item(b, tx, it);
         if (rc >= 0)

@@ -17,6 +17,7 @@ struct bulk_item {
     const json_t *data;
     const char *at, *data_at; /* JSON pointers into the body: "/3", "/3/data" */
     bool bad;                 /* refused as it was read */
+    struct bulk_write *write; /* what was begun in this run, or NULL */
     /* The result, of the last run. */
     struct err err; /* code E_OK: done */
     const struct err_list *faults;
@@ -25,6 +26,15 @@ struct bulk_item {
     const char *etag;
     const char *body; /* {"data":{…}}, or NULL */
     size_t body_n;
+};
+/* One operation as a request of its own. */
+struct bulk_write {
+    struct route route;
+    struct req req;
+    struct res res;
+    struct write w;
+    const char *base; /* of a create: what its slug is made of */
+    int rc;           /* of its begin */
 };
 struct bulk {
     struct req *req;

@@ -144,11 +144,12 @@ static int finish(struct write *w, bool with_body, struct err *err)
 {
     struct req *req = w->req;
     size_t len;
-    const char *id = db_str(w->rows, 0, WR_ID);
+    const char *id = db_str(w->rows, w->at, WR_ID);
     enum vis_class vc = vis_class_of(w->e, &req->who);
-    bool own = vis_varies(w->e, vc) && db_get_i64(w->rows, 0, WR_OWNER) == req->who.user_id;
+    bool own = vis_varies(w->e, vc) && db_get_i64(w->rows, w->at, WR_OWNER) == req->who.user_id;
+    w->done_id = db_get_i64(w->rows, w->at, WR_ID);
     if (!req->tx)
-        write_tell(req, w->c, db_get_i64(w->rows, 0, WR_ID));
+        write_tell(req, w->c, w->done_id);
     if (!w->id)
         w->res->location = crud_location(req, w->e, id);
     if (!with_body)
@@ -159,11 +160,11 @@ static int finish(struct write *w, bool with_body, struct err *err)
     if (!minimal && vis_varies(w->e, vc) &&
         !own) /* the statement's text has fields that are not for this writer */
         return crud_answer(req, w->res, w->e, id, err);
-    const char *body = db_cell(w->rows, 0, WR_BODY, &len);
+    const char *body = db_cell(w->rows, w->at, WR_BODY, &len);
     if (!minimal)
         buf_put(&w->res->body, body, len);
-    w->res->etag = crud_etag(req->arena, w->e, vc, own, "", db_get_i64(w->rows, 0, WR_VERSION));
-    w->res->modified_s = db_get_i64(w->rows, 0, WR_UPDATED);
+    w->res->etag = crud_etag(req->arena, w->e, vc, own, "", db_get_i64(w->rows, w->at, WR_VERSION));
+    w->res->modified_s = db_get_i64(w->rows, w->at, WR_UPDATED);
     return 0;
 }
 
@@ -223,19 +224,26 @@ static bool records(const struct write *w)
     return w->idem.used && !w->keyed;
 }
 
+size_t write_insert_params(const struct write *w, bool idem, struct db_val *v)
+{
+    size_t n = put_common(w, v);
+    bool keyed = records(w);
+    if (idem) {
+        v[n++] = keyed ? db_text(w->idem.owner) : db_null();
+        v[n++] = keyed ? db_text(w->idem.key_hash) : db_null();
+        v[n++] = keyed ? db_text(w->idem.fingerprint) : db_null();
+        v[n++] = keyed ? db_i64(w->idem.lock) : db_null();
+        v[n++] = db_text(keyed ? crud_location(w->req, w->e, "") : NULL);
+    }
+    return put_inputs(w, v, n);
+}
+
 static int insert(struct write *w, struct err *err)
 {
     struct db_val v[sqlgen_params_max];
-    size_t n = put_common(w, v);
-    if (records(w)) {
-        v[n++] = db_text(w->idem.owner);
-        v[n++] = db_text(w->idem.key_hash);
-        v[n++] = db_text(w->idem.fingerprint);
-        v[n++] = db_i64(w->idem.lock);
-        v[n++] = db_text(crud_location(w->req, w->e, ""));
-    }
-    n = put_inputs(w, v, n);
+    size_t n = write_insert_params(w, records(w), v);
     const struct db_stmt *s = &w->c->write[records(w) ? SQL_INSERT_IDEM : SQL_INSERT];
+    w->at = 0;
     return crud_change_query(w->req, w->c, s, v, n, &w->rows, err);
 }
 
@@ -317,27 +325,52 @@ static int not_made(struct write *w, struct err *err)
               : err_set(err, E_conflict, "What the %s refers to was changed just now.", w->e->name);
 }
 
-int write_insert(struct write *w, struct err *err)
+/* One that was not inserted with others says alone why. */
+static int insert_alone(struct write *w, const char *base, struct err *err)
 {
-    const char *base = NULL;
-    if (!w->keyed)
-        idem_init(&w->idem, w->req, 0);
-    if (crud_has_slug(w->e) && !shape_text(&w->row, "slug")) {
-        base = crud_slug_of(w->req->arena, w->e, shape_text(&w->row, w->e->slug_from));
-        shape_set(&w->row, "slug", db_text(base));
-    }
-    int rc = write_check(w, err);
-    if (rc < 0)
-        return rc;
-    rc = insert_free(w, base, err);
+    int rc = insert_free(w, base, err);
     if (records(w) && rc == -E_conflict && str_eq(err->pointer, "idempotency_pkey"))
         return replay(w, err);
     if (rc >= 0 && !db_nrows(w->rows))
         return not_made(w, err);
     if (rc < 0)
         return crud_map_error(w->res, w->c, &w->row, false, err);
+    return 1;
+}
+
+int write_insert_begin(struct write *w, const char **ret_base, struct err *err)
+{
+    *ret_base = NULL;
+    if (!w->keyed)
+        idem_init(&w->idem, w->req, 0);
+    if (crud_has_slug(w->e) && !shape_text(&w->row, "slug")) {
+        *ret_base = crud_slug_of(w->req->arena, w->e, shape_text(&w->row, w->e->slug_from));
+        shape_set(&w->row, "slug", db_text(*ret_base));
+    }
+    return write_check(w, err);
+}
+
+int write_insert_end(struct write *w, const char *base, bool done, struct err *err)
+{
+    int rc = done ? 1 : insert_alone(w, base, err); /* > 0: it is there, and to be answered */
+    if (rc <= 0)
+        return rc;
     w->res->status = 201;
     return finish(w, true, err);
+}
+
+int write_insert(struct write *w, struct err *err)
+{
+    struct gathered g = { 0 };
+    const char *base;
+    int rc = write_insert_begin(w, &base, err);
+    if (rc < 0)
+        return rc;
+    bool done = write_gathered(w, &g, &rc, err);
+    if (rc >= 0)
+        rc = write_insert_end(w, base, done, err);
+    write_gathered_end(&g);
+    return rc;
 }
 
 int write_create(struct write *w, struct err *err)
@@ -493,7 +526,7 @@ int write_keyed(struct write *w, int (*fn)(struct write *w, struct err *err), st
         return rc;
     if (k.seen)
         return replay(w, err);
-    write_tell(w->req, w->c, db_get_i64(w->rows, 0, WR_ID));
+    write_tell(w->req, w->c, w->done_id);
     return 0;
 }
 
@@ -531,6 +564,6 @@ int crud_apply(struct svc *svc, struct arena *a, const struct crud *c,
         return err_set(err, E_conflict, "The %s was changed by somebody else just now.",
                        c->e->name);
     if (rc >= 0)
-        *ret_id = db_get_i64(w.rows, 0, WR_ID);
+        *ret_id = w.done_id;
     return rc;
 }

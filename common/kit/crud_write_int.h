@@ -35,6 +35,8 @@ struct write {
     int64_t seen;    /* version that write_explain found */
     struct prefer prefer;
     struct db_rows *rows;
+    size_t at;         /* the row of `rows` that is this write's */
+    int64_t done_id;   /* of what was written */
     const char *actor; /* NULL: the principal */
 };
 
@@ -53,6 +55,10 @@ int write_need_cond(const struct write *w, struct err *err) MUST_CHECK;
 int write_check(struct write *w, struct err *err) MUST_CHECK;
 int write_create(struct write *w, struct err *err) MUST_CHECK; /* reads req->body */
 int write_insert(struct write *w, struct err *err) MUST_CHECK; /* w->row is read */
+/* The same in two steps: all up to the statement, and from there on.  *ret_base is what a slug of
+ * our own making is made of.  `done`: the row was inserted already, with others. */
+int write_insert_begin(struct write *w, const char **ret_base, struct err *err) MUST_CHECK;
+int write_insert_end(struct write *w, const char *base, bool done, struct err *err) MUST_CHECK;
 int write_update(struct write *w, struct err *err) MUST_CHECK; /* w->row is checked, w->mask set */
 int write_target(struct write *w, enum sqlgen_write what, struct err *err) MUST_CHECK;
 uint64_t write_mask(const struct write *w, uint64_t wanted);
@@ -70,6 +76,23 @@ const char *crud_key_column(struct arena *a, const struct entity_def *e);
  * just does it. */
 int write_keyed(struct write *w, int (*fn)(struct write *w, struct err *err),
                 struct err *err) MUST_CHECK;
+/* The parameters of SQL_INSERT, or of SQL_INSERT_IDEM (`idem`); how many. */
+size_t write_insert_params(const struct write *w, bool idem, struct db_val *v);
+/* Inserts n rows by one statement (crud_gather.c), in the transaction of `req` if it has one, into
+ * its arena; nobody's lock is waited for longer than lock_ms (0: no limit of its own).  Sets rows
+ * and `at` of each that was inserted, leaves rows NULL of the others. */
+int write_many(const struct req *req, struct write *const *w, size_t n, unsigned lock_ms,
+               struct err *err) MUST_CHECK;
+/* Inserts with whoever else of this event loop waits to. */
+struct gather;
+struct gathered {
+    struct gather *gather;      /* its next statement waits for write_gathered_end */
+    struct gather_batch *batch; /* holds w->rows until then */
+};
+/* True: inserted, w->rows and `at` are set, or *ret is the error.  False: to be inserted alone. */
+bool write_gathered(struct write *w, struct gathered *g, int *ret, struct err *err);
+void write_gathered_end(struct gathered *g);
+
 /* After the commit of what was done in a transaction. */
 void write_tell(const struct req *req, const struct crud *c, int64_t id);
 

@@ -108,19 +108,26 @@ enum { sqlgen_events_max = 4 };
 enum sqlgen_write {
     SQL_INSERT,
     SQL_INSERT_IDEM,
+    SQL_INSERT_MANY,
     SQL_UPDATE,
     SQL_DELETE,
     SQL_RESTORE,
     SQL_PURGE,
     SQL_WRITES_MAX_
 };
-/* Columns of the answer. */
-enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED, WR_OWNER };
+/* Columns of the answer; WR_ORD of SQL_INSERT_MANY only: which one it was, from 1. */
+enum { WR_ID, WR_VERSION, WR_BODY, WR_UPDATED, WR_OWNER, WR_ORD };
 enum sqlgen_part {
     SQLW_COUNTS = 1 << 0,    /* keeps the table `counts` */
     SQLW_REVISIONS = 1 << 1, /* and `revisions`: nothing on insert, the former state after it */
     SQLW_PURGED = 1 << 2,    /* and `purged`, what is left of rows that were purged */
 };
+/* SQL_INSERT_MANY: rows that nobody knows of each other share a statement.  $1 is the lock timeout
+ * (null: as it is), then text[] columns: those of SQL_INSERT_IDEM with an element a row, the key
+ * null where there is none.  What cannot be inserted (a unique value that is taken, a reference
+ * that leads nowhere, a key that was used) is left out, for SQL_INSERT to say why; any other
+ * failure is that of all. */
+bool sqlgen_can_many(const struct entity_def *e); /* not what has F_REFS */
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write w,
                          unsigned parts);
 /* Is field i a parameter of SQL_INSERT / SQL_UPDATE (in table order after the fixed ones)? */

@@ -1,4 +1,4 @@
-#include "common/kit/sqlgen.h"
+#include "common/kit/sqlgen_write_int.h"
 
 #include "common/base/str.h"
 #include "proto/names.h"
@@ -8,6 +8,7 @@
 /*
  * WITH old AS (SELECT … FOR UPDATE),              update, delete, restore, purge; what an update
  *                                                 changes is in old.changed_
+ *      i AS (what to insert)                      if it is many rows
  *      w AS (INSERT | UPDATE | DELETE … RETURNING the few columns that follow need, body_),
  *      lnk, unl AS (link tables of F_REFS),
  *      cnt AS (counts), rev AS (what the row was), ev AS (outbox: one row, of all the events), idm
@@ -34,6 +35,8 @@ size_t sqlgen_fixed_params(enum sqlgen_write w)
         return WP_EVENTS;
     case SQL_INSERT_IDEM:
         return WP_LOCATION;
+    case SQL_INSERT_MANY: /* and the limit before them */
+        return WP_LOCATION + 1;
     case SQL_UPDATE:
         return WP_MASK;
     default:
@@ -41,15 +44,7 @@ size_t sqlgen_fixed_params(enum sqlgen_write w)
     }
 }
 
-struct writer {
-    struct buf *b;
-    const struct entity_def *e;
-    enum sqlgen_write w;
-    bool has_status, has_published;
-    const char *owner; /* column, or NULL */
-};
-
-static void put_time(struct buf *b, const char *expr)
+void writer_put_time(struct buf *b, const char *expr)
 {
     buf_printf(
         b, "'\"' || to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"'",
@@ -74,7 +69,7 @@ static void put_json(struct buf *b, const struct entity_def *e, const struct fie
         buf_printf(b, "'\"' || %s::text || '\"'", col.data);
         return;
     case F_TIME:
-        put_time(b, col.data);
+        writer_put_time(b, col.data);
         return;
     case F_TEXT:
     case F_ENUM:
@@ -114,7 +109,7 @@ void sqlgen_body(struct buf *b, const struct entity_def *e, const char *alias, c
 static void put_returning(struct writer *w, const char *refs)
 {
     const struct entity_def *e = w->e;
-    bool insert = w->w == SQL_INSERT || w->w == SQL_INSERT_IDEM;
+    bool insert = writer_inserts(w);
     buf_puts(w->b, " RETURNING t.id, t.version, t.updated_at, ");
     if (e->soft_delete)
         buf_puts(w->b, "t.deleted_at, ");
@@ -138,13 +133,34 @@ static void put_returning(struct writer *w, const char *refs)
     buf_puts(w->b, " AS body_");
 }
 
-/* Number of the parameter of a field, after the fixed ones. */
-static unsigned param_of(const struct entity_def *e, enum sqlgen_write w, const struct field_def *f)
+unsigned writer_param(const struct writer *w, const struct field_def *f)
 {
-    unsigned n = (unsigned)sqlgen_fixed_params(w);
-    for (const struct field_def *g = e->fields; g <= f; g++)
-        n += sqlgen_is_input(e, g);
+    unsigned n = (unsigned)sqlgen_fixed_params(w->w);
+    for (const struct field_def *g = w->e->fields; g <= f; g++)
+        n += sqlgen_is_input(w->e, g);
     return n;
+}
+
+/* Columns of i by parameter. */
+static const char *const many_fixed[] = {
+    [WP_TRACE] = "trace_",           [WP_REQUEST] = "request_",       [WP_ACTOR] = "actor_",
+    [WP_EVENTS] = "events_",         [WP_IDEM_OWNER] = "idem_owner_", [WP_IDEM_KEY] = "idem_key_",
+    [WP_IDEM_PRINT] = "idem_print_", [WP_IDEM_LOCK] = "idem_lock_",   [WP_LOCATION] = "location_",
+};
+
+const char *writer_fixed(const struct writer *w, int param, const char *type)
+{
+    if (w->w == SQL_INSERT_MANY)
+        return arena_printf(w->b->arena, "i.%s::%s", many_fixed[param], type);
+    return arena_printf(w->b->arena, "$%d::%s", param, type);
+}
+
+/* What a field is to be, with its type. */
+static const char *given_value(const struct writer *w, const struct field_def *f)
+{
+    if (w->w == SQL_INSERT_MANY)
+        return arena_printf(w->b->arena, "i.%s%s", f->name, f->type == F_REF ? "_id" : "");
+    return arena_printf(w->b->arena, "$%u::%s", writer_param(w, f), sqlgen_type(f));
 }
 
 const struct entity_def *sqlgen_deletable(const struct entity_def *e, const struct field_def *f)
@@ -163,15 +179,16 @@ static void put_living(struct writer *w)
         const struct entity_def *far = sqlgen_deletable(w->e, f);
         if (!far)
             continue;
-        unsigned p = param_of(w->e, w->w, f);
+        unsigned p = writer_param(w, f);
+        const char *given = given_value(w, f);
         buf_puts(w->b, " AND (");
         if (w->w == SQL_UPDATE)
             buf_printf(w->b, "'%s' <> ALL(old.changed_) OR ", f->name);
         if (f->type == F_REF) {
             buf_printf(w->b,
-                       "$%u::bigint IS NULL OR EXISTS (SELECT 1 FROM %s r WHERE r.id = $%u::bigint "
-                       "AND r.deleted_at IS NULL))",
-                       p, far->table, p);
+                       "%s IS NULL OR EXISTS (SELECT 1 FROM %s r WHERE r.id = %s AND r.deleted_at "
+                       "IS NULL))",
+                       given, far->table, given);
             continue;
         }
         /* An id that never was is for the foreign key. */
@@ -188,42 +205,87 @@ static void put_living(struct writer *w)
     }
 }
 
-static void put_insert(struct writer *w)
+/* i: what is to be inserted, a row an element of the parameters, each with its id.  Whoever holds
+ * what one of many waits for must not keep all of them waiting for long: hence the limit. */
+static void put_many(struct writer *w)
 {
     const struct entity_def *e = w->e;
-    const char *refs = NULL, *sep = "";
-    struct buf vals;
-    buf_init(&vals, w->b->arena, 512, sqlgen_text_max);
-    buf_printf(w->b, "WITH w AS (INSERT INTO %s AS t (", e->table);
+    struct buf cols;
+    buf_init(&cols, w->b->arena, 512, sqlgen_text_max);
+    buf_printf(w->b,
+               "WITH lim AS MATERIALIZED (SELECT set_config('lock_timeout', coalesce($1::text, "
+               "current_setting('lock_timeout')), true) AS v), i AS MATERIALIZED (SELECT "
+               "nextval((SELECT pg_get_serial_sequence('%s', 'id')::regclass)) AS id, u.ord_",
+               e->table);
+    for (int p = WP_TRACE; p <= WP_LOCATION; p++) {
+        buf_printf(w->b, ", u.%s", many_fixed[p]);
+        buf_printf(&cols, "%s, ", many_fixed[p]);
+    }
     for (const struct field_def *f = e->fields; f->name; f++) {
         if (!sqlgen_is_input(e, f))
             continue;
-        unsigned p = param_of(e, w->w, f);
+        const char *suffix = f->type == F_REF ? "_id" : "";
+        buf_printf(w->b, ", u.%s%s::%s", f->name, suffix, sqlgen_type(f));
+        buf_printf(&cols, "%s%s, ", f->name, suffix);
+    }
+    unsigned n = (unsigned)sqlgen_fixed_params(w->w) - 1;
+    for (const struct field_def *f = e->fields; f->name; f++)
+        n += sqlgen_is_input(e, f);
+    buf_puts(w->b, " FROM lim, unnest(");
+    for (unsigned p = 0; p < n; p++)
+        buf_printf(w->b, "%s$%u::text[]", p ? ", " : "", p + 2);
+    buf_printf(w->b, ") WITH ORDINALITY AS u(%sord_) WHERE lim.v IS NOT NULL), ", cols.data);
+}
+
+static void put_insert_idem(struct writer *w)
+{
+    bool many = w->w == SQL_INSERT_MANY;
+    const char *key = writer_fixed(w, WP_IDEM_KEY, "text");
+    buf_puts(w->b, " AND ");
+    if (many)
+        buf_printf(w->b, "(%s IS NULL OR ", key);
+    buf_printf(w->b,
+               "CASE WHEN pg_try_advisory_xact_lock(%s) THEN NOT EXISTS (SELECT 1 FROM idempotency "
+               "r WHERE r.owner = %s AND r.key_hash = %s) ELSE false END%s",
+               writer_fixed(w, WP_IDEM_LOCK, "bigint"), writer_fixed(w, WP_IDEM_OWNER, "text"), key,
+               many ? ")" : "");
+}
+
+static void put_insert(struct writer *w)
+{
+    const struct entity_def *e = w->e;
+    bool many = w->w == SQL_INSERT_MANY;
+    const char *refs = NULL, *sep = many ? ", " : "";
+    struct buf vals;
+    buf_init(&vals, w->b->arena, 512, sqlgen_text_max);
+    if (many)
+        put_many(w);
+    buf_printf(w->b, "%sw AS (INSERT INTO %s AS t (%s", many ? "" : "WITH ", e->table,
+               many ? "id" : "");
+    buf_puts(&vals, many ? "i.id" : "");
+    for (const struct field_def *f = e->fields; f->name; f++) {
+        if (!sqlgen_is_input(e, f))
+            continue;
+        const char *value = given_value(w, f);
         if (f->type == F_REFS) {
-            refs = arena_printf(w->b->arena, "$%u::bigint[]", p);
+            assert(!many);
+            refs = arena_printf(w->b->arena, "$%u::bigint[]", writer_param(w, f));
             continue;
         }
         buf_printf(w->b, "%s%s%s", sep, f->name, f->type == F_REF ? "_id" : "");
-        if (w->has_published && str_eq(f->name, "published_at")) {
-            unsigned st = param_of(e, w->w, entity_field(e, "status"));
-            buf_printf(&vals,
-                       "%scoalesce($%u::timestamptz, CASE WHEN $%u::text = 'published' THEN now() "
-                       "END)",
-                       sep, p, st);
-        } else {
-            buf_printf(&vals, "%s$%u::%s", sep, p, sqlgen_type(f));
-        }
+        if (w->has_published && str_eq(f->name, "published_at"))
+            buf_printf(&vals, "%scoalesce(%s, CASE WHEN %s = 'published' THEN now() END)", sep,
+                       value, given_value(w, entity_field(e, "status")));
+        else
+            buf_printf(&vals, "%s%s", sep, value);
         sep = ", ";
     }
-    buf_printf(w->b, ") SELECT %s WHERE true", vals.data);
+    buf_printf(w->b, ") SELECT %s%s WHERE true", vals.data, many ? " FROM i" : "");
     put_living(w);
-    if (w->w == SQL_INSERT_IDEM)
-        buf_printf(
-            w->b,
-            " AND CASE WHEN pg_try_advisory_xact_lock($%d::bigint) THEN NOT EXISTS (SELECT 1 "
-            "FROM "
-            "idempotency i WHERE i.owner = $%d::text AND i.key_hash = $%d::text) ELSE false END",
-            WP_IDEM_LOCK, WP_IDEM_OWNER, WP_IDEM_KEY);
+    if (w->w != SQL_INSERT)
+        put_insert_idem(w);
+    if (many)
+        buf_puts(w->b, " ORDER BY i.id ON CONFLICT DO NOTHING");
     put_returning(w, refs);
     buf_puts(w->b, ")");
 }
@@ -239,7 +301,7 @@ static const char *new_value(struct writer *w, const struct field_def *f)
     const char *suffix = f->type == F_REF ? "_id" : "";
     return arena_printf(w->b->arena,
                         "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::%s ELSE t.%s%s END", WP_MASK,
-                        bit_of(w, f), param_of(w->e, w->w, f), sqlgen_type(f), f->name, suffix);
+                        bit_of(w, f), writer_param(w, f), sqlgen_type(f), f->name, suffix);
 }
 
 /* published_at has a say of its own: a scheduled one published early was published now, and what is
@@ -271,7 +333,7 @@ static void put_changed(struct writer *w)
             buf_printf(w->b, "CASE WHEN %s IS DISTINCT FROM t.published_at", new_published(w, "t"));
         else {
             buf_printf(w->b, "CASE WHEN $%d::bigint & %llu <> 0 AND $%u::%s IS DISTINCT FROM ",
-                       WP_MASK, bit_of(w, f), param_of(w->e, w->w, f),
+                       WP_MASK, bit_of(w, f), writer_param(w, f),
                        f->type == F_REFS ? "bigint[]" : sqlgen_type(f));
             sqlgen_column(w->b, w->e, f, "t");
         }
@@ -344,7 +406,7 @@ static void put_update(struct writer *w)
         sqlgen_column(&col, e, many, "t");
         refs = arena_printf(w->b->arena,
                             "CASE WHEN $%d::bigint & %llu <> 0 THEN $%u::bigint[] ELSE %s END",
-                            WP_MASK, bit_of(w, many), param_of(e, w->w, many), col.data);
+                            WP_MASK, bit_of(w, many), writer_param(w, many), col.data);
     }
     put_returning(w, refs);
     buf_puts(w->b, ", old.changed_");
@@ -367,169 +429,6 @@ static void put_remove(struct writer *w)
     buf_puts(w->b, ")");
 }
 
-/* Link rows of F_REFS.  The new ones are upserted and only those not in the list deleted, because
- * parts of one statement do not see each other's rows. */
-static void put_links(struct writer *w)
-{
-    if (w->w != SQL_UPDATE && w->w != SQL_INSERT && w->w != SQL_INSERT_IDEM)
-        return;
-    for (const struct field_def *f = w->e->fields; f->name; f++) {
-        if (f->type != F_REFS)
-            continue;
-        const struct relation_def *rel = sqlgen_link(w->e, f);
-        unsigned p = param_of(w->e, w->w, f);
-        char given[64] = "";
-        if (w->w == SQL_UPDATE) {
-            snprintf(given, sizeof(given), "'%s' = ANY(w.changed_)", f->name);
-            buf_printf(w->b,
-                       ", unl AS (DELETE FROM %s l USING w WHERE %s AND l.%s = w.id AND l.%s <> "
-                       "ALL($%u::bigint[]))",
-                       rel->link, given, rel->near, rel->far, p);
-        }
-        buf_printf(w->b,
-                   ", lnk AS (INSERT INTO %s (%s, %s, position) SELECT w.id, u.id, u.n FROM w, "
-                   "unnest($%u::bigint[]) WITH ORDINALITY AS u(id, n)%s%s ORDER BY u.n ON CONFLICT "
-                   "(%s, %s) "
-                   "DO UPDATE SET position = excluded.position)",
-                   rel->link, rel->near, rel->far, p, *given ? " WHERE " : "", given, rel->near,
-                   rel->far);
-    }
-}
-
-/* Every backend has a shard of its own, so that two writers never meet on a row, in whatever order
- * a transaction of many statements comes by. */
-static void put_counts(struct writer *w)
-{
-    const char *st = w->has_status ? "w.status" : "''::text";
-    const char *old_st = w->has_status ? "w.old_status" : "''::text";
-    const char *open = sqlgen_public_status(w->e), *sep = "";
-    bool insert = w->w == SQL_INSERT || w->w == SQL_INSERT_IDEM;
-    bool plus = w->w != SQL_DELETE && w->w != SQL_PURGE, minus = !insert && w->w != SQL_RESTORE;
-    bool owners = sqlgen_counts_owner(w->e);
-    buf_printf(
-        w->b,
-        ", cnt AS (INSERT INTO counts AS c (entity, status, owner, shard, n) SELECT '%s', d.s, "
-        "d.o, pg_backend_pid(), sum(d.n) FROM (",
-        w->e->name);
-    if (plus) {
-        buf_printf(w->b, "SELECT %s AS s, 0::bigint AS o, 1 AS n FROM w", st);
-        if (owners)
-            buf_printf(w->b,
-                       " UNION ALL SELECT %s, w.owner_, 1 FROM w WHERE w.owner_ IS NOT NULL AND "
-                       "%s <> '%s'",
-                       st, st, open);
-        sep = " UNION ALL ";
-    }
-    if (minus) {
-        const char *live = w->e->soft_delete ? "w.old_deleted_at IS NULL" : "true";
-        buf_printf(w->b, "%sSELECT %s AS s, 0::bigint AS o, -1 AS n FROM w WHERE %s", sep, old_st,
-                   live);
-        if (owners)
-            buf_printf(
-                w->b,
-                " UNION ALL SELECT %s, w.old_owner, -1 FROM w WHERE %s AND w.old_owner IS NOT "
-                "NULL AND %s <> '%s'",
-                old_st, live, old_st, open);
-    }
-    buf_puts(
-        w->b,
-        ") d GROUP BY d.s, d.o HAVING sum(d.n) <> 0 ORDER BY d.s, d.o ON CONFLICT (entity, status, "
-        "owner, shard) DO UPDATE SET n = c.n + excluded.n)");
-}
-
-/* One event, and when it is one. */
-static void put_event(struct writer *w, const char *verb, const char *when)
-{
-    buf_printf(w->b, ", CASE WHEN %s THEN '%s.%s' END", when, w->e->name, verb);
-}
-
-/* Elements of an array: the platform's events in their order (rulings.md 21), null where there is
- * none. */
-static void put_event_types(struct writer *w)
-{
-    bool publish = w->e->lifecycle == LIFE_PUBLISH && w->has_status;
-    static const char *const verb[] = {
-        [SQL_INSERT] = "created", [SQL_INSERT_IDEM] = "created", [SQL_UPDATE] = "updated",
-        [SQL_DELETE] = "deleted", [SQL_RESTORE] = "restored",    [SQL_PURGE] = "deleted"
-    };
-    buf_printf(w->b, "CASE WHEN %s THEN '%s.%s' END",
-               w->w == SQL_UPDATE ? "w.changed_ <> '{}'" : "true", w->e->name, verb[w->w]);
-    if (!publish || w->w == SQL_DELETE || w->w == SQL_RESTORE || w->w == SQL_PURGE)
-        return;
-    if (w->w != SQL_UPDATE) {
-        put_event(w, "published", "w.status = 'published'");
-        put_event(w, "scheduled", "w.status = 'scheduled'");
-        return;
-    }
-    put_event(w, "unpublished", "w.old_status = 'published' AND w.status <> 'published'");
-    put_event(w, "published", "w.old_status <> 'published' AND w.status = 'published'");
-    put_event(w, "scheduled",
-              w->has_published ? "w.status = 'scheduled' AND (w.old_status <> 'scheduled' OR "
-                                 "w.published_at IS DISTINCT FROM w.old_published_at)"
-                               : "w.status = 'scheduled' AND w.old_status <> 'scheduled'");
-}
-
-/* What the row was before a change of it, and what changed it. */
-static void put_revision(struct writer *w)
-{
-    static const char *const verb[SQL_WRITES_MAX_] = {
-        [SQL_UPDATE] = "updated", [SQL_DELETE] = "deleted", [SQL_RESTORE] = "restored"
-    };
-    const char *name = w->e->name;
-    if (w->w == SQL_PURGE) {
-        buf_printf(w->b,
-                   ", rev AS (DELETE FROM revisions r USING w WHERE r.entity = '%s' AND r.row_id = "
-                   "w.id)",
-                   name);
-        return;
-    }
-    if (!verb[w->w]) /* what is new was nothing before */
-        return;
-    buf_printf(w->b,
-               ", rev AS (INSERT INTO revisions (entity, row_id, version, at, action, actor, "
-               "request_id, changed, body) SELECT '%s', old.id, old.version, w.updated_at, '%s', "
-               "$%d::text, $%d::text, %s, ",
-               name, verb[w->w], WP_ACTOR, WP_REQUEST,
-               w->w == SQL_UPDATE ? "w.changed_" : "'{deleted_at}'::text[]");
-    sqlgen_body(w->b, w->e, "old", NULL);
-    buf_puts(w->b, " || '}' FROM w JOIN old ON old.id = w.id");
-    buf_puts(w->b, w->w == SQL_UPDATE ? " WHERE w.changed_ <> '{}')" : ")");
-}
-
-static void put_events(struct writer *w)
-{
-    const struct entity_def *e = w->e;
-    const struct event_def *def = event_find(arena_printf(w->b->arena, "%s.created", e->name));
-    bool insert = w->w == SQL_INSERT || w->w == SQL_INSERT_IDEM;
-    assert(def);
-    buf_printf(
-        w->b,
-        ", ev AS (INSERT INTO outbox (event_id, type, also_ids, also_types, topic, key, "
-        "payload, trace, request_id, actor) SELECT ($%d::uuid[])[1], v.t[1], CASE WHEN "
-        "cardinality(v.t) > 1 THEN ($%d::uuid[])[2:cardinality(v.t)] END, CASE WHEN "
-        "cardinality(v.t) > 1 THEN v.t[2:] END, '%s', '%s:' || w.id, '{\"data\":' || w.body_",
-        WP_EVENTS, WP_EVENTS, def->topic, e->name);
-    if (e->soft_delete) {
-        buf_puts(w->b, " || ',\"deleted_at\":' || coalesce(");
-        put_time(w->b, "w.deleted_at");
-        buf_puts(w->b, ", 'null')");
-    }
-    buf_puts(w->b, " || '},\"changed\":' || ");
-    buf_puts(w->b, w->w == SQL_UPDATE ? "array_to_json(w.changed_)::text" : "'[]'");
-    if (w->has_status && !insert)
-        buf_puts(w->b, " || ',\"before\":{\"status\":' || to_json(w.old_status)::text || '}'");
-    if (w->owner)
-        buf_puts(w->b, " || ',\"owner_id\":' || coalesce(w.owner_::text, 'null')");
-    if (w->w == SQL_PURGE)
-        buf_puts(w->b, " || ',\"purged\":true'");
-    buf_printf(w->b,
-               " || '}', $%d::text, $%d::text, $%d::text FROM w CROSS JOIN LATERAL (SELECT "
-               "array_remove(ARRAY[",
-               WP_TRACE, WP_REQUEST, WP_ACTOR);
-    put_event_types(w);
-    buf_puts(w->b, "]::text[], NULL) AS t) v WHERE v.t <> '{}')");
-}
-
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write what,
                          unsigned parts)
 {
@@ -540,37 +439,40 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
         w.owner = entity_field(e, e->owner)->type == F_REF ? arena_printf(a, "%s_id", e->owner)
                                                            : e->owner;
     buf_init(&b, a, 4096, sqlgen_text_max);
-    if (what == SQL_INSERT || what == SQL_INSERT_IDEM)
+    if (writer_inserts(&w))
         put_insert(&w);
     else if (what == SQL_UPDATE)
         put_update(&w);
     else
         put_remove(&w);
-    put_links(&w);
+    writer_put_links(&w);
     if (parts & SQLW_COUNTS)
-        put_counts(&w);
+        writer_put_counts(&w);
     if (parts & SQLW_PURGED && what == SQL_PURGE)
         buf_printf(&b,
                    ", prg AS (INSERT INTO purged (entity, row_id, at) SELECT '%s', w.id, now() "
                    "FROM w)",
                    e->name);
     if (parts & SQLW_REVISIONS)
-        put_revision(&w);
+        writer_put_revision(&w);
     if (e->events)
-        put_events(&w);
-    if (what == SQL_INSERT_IDEM)
-        buf_printf(&b,
-                   ", idm AS (INSERT INTO idempotency (owner, key_hash, fingerprint, status, "
-                   "location, body) "
-                   "SELECT $%d::text, $%d::text, $%d::text, 201, $%d::text || w.id, '{\"data\":' "
-                   "|| w.body_ "
-                   "|| '}}' FROM w)",
-                   WP_IDEM_OWNER, WP_IDEM_KEY, WP_IDEM_PRINT, WP_LOCATION);
+        writer_put_events(&w);
+    writer_put_idem(&w);
     buf_puts(&b, " SELECT w.id, w.version, '{\"data\":' || w.body_ || '}}', "
                  "floor(extract(epoch FROM w.updated_at))::bigint, ");
-    buf_puts(&b, w.owner ? "w.owner_ FROM w" : "NULL::bigint FROM w");
+    buf_puts(&b, w.owner ? "w.owner_" : "NULL::bigint");
+    buf_puts(&b, what == SQL_INSERT_MANY ? ", i.ord_ FROM w JOIN i ON i.id = w.id ORDER BY i.ord_"
+                                         : " FROM w");
     assert(!b.overflow);
     return b.data;
+}
+
+bool sqlgen_can_many(const struct entity_def *e)
+{
+    for (const struct field_def *f = e->fields; f->name; f++)
+        if (f->type == F_REFS && sqlgen_is_input(e, f))
+            return false;
+    return e->fields[0].type == F_ID;
 }
 
 const char *sqlgen_dead_refs(struct arena *a, const struct entity_def *e)

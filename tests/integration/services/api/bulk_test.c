@@ -5,6 +5,7 @@
 #include "common/kit/operation.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 static struct principal admin;
 
@@ -157,6 +158,10 @@ static void bulks_in_opposite_order_do_not_deadlock(void **state)
 
 /* --- a connection that goes away in the middle --- */
 
+static atomic_bool killer_ready;
+
+/* Holds the bulk up at its first event, when its rows are there already, and ends its connection.
+ */
 static void *killer(void *arg)
 {
     struct arena *a = arena_new();
@@ -167,14 +172,23 @@ static void *killer(void *arg)
                             .sql =
                                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                                 "WHERE application_name = 'api_test' AND pid <> pg_backend_pid() "
-                                "AND state <> 'idle' AND backend_xid IS NOT NULL" };
+                                "AND state <> 'idle' AND backend_xid IS NOT NULL AND "
+                                "wait_event_type = 'Lock'" };
     bool *killed = arg;
     fx_check(db_session_open(&fx.dbc, &s, &err), &err);
+    fx_check(db_session_script(s,
+                               "BEGIN; INSERT INTO companies (name, slug) VALUES ('x', "
+                               "'half-900')",
+                               &err),
+             &err);
+    atomic_store(&killer_ready, true);
     int64_t until = clock_mono_us() + 20000000;
     while (!*killed && clock_mono_us() < until) {
+        fx_check(db_session_script(s, "SELECT pg_stat_clear_snapshot()", &err), &err);
         fx_check(db_session_exec(s, a, &kill, NULL, 0, &r, &err), &err);
         *killed = db_get_i64(r, 0, 0) > 0;
     }
+    fx_check(db_session_script(s, "ROLLBACK", &err), &err);
     db_session_close(s);
     arena_free(a);
     return NULL;
@@ -193,7 +207,10 @@ static void a_lost_connection_leaves_nothing_half_done(void **state)
         pthread_t thread;
         bool killed = false;
         int64_t rows = fx_int("SELECT count(*) FROM companies"), event = last_event();
+        atomic_store(&killer_ready, false);
         assert_int_equal(pthread_create(&thread, NULL, killer, &killed), 0);
+        while (!atomic_load(&killer_ready))
+            usleep(1000);
         struct answer an = bulk(modes[i], b.data);
         pthread_join(thread, NULL);
         assert_true(killed);
