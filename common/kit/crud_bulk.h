@@ -19,9 +19,9 @@
  * {…}}],"meta":{"succeeded":1,"failed":1}} with 207, or 200 if nothing failed.  ?dry_run=true does
  * all this and then rolls back.  Prefer: return=representation adds "data" to each result.
  *
- * Locks.  Natural keys (64 buckets an entity), then rows, table by table in the order of entities[]
- * and by id: two bulks never wait for each other in a circle.  A bulk that is not done after
- * bulk_ms_max is rolled back with E_timeout.
+ * Locks.  Natural keys (in 64 buckets an entity), then rows, table by table in the order of
+ * entities[] and by id: two bulks never wait for each other in a circle.  A bulk that is not done
+ * after bulk_ms_max is rolled back with E_timeout.
  *
  * Errors: E_too_large (more than bulk_ops_max operations, ids, or rows of a filter), E_conflict
  * (more rows than max_affected; nothing is changed), E_validation, and those of the operations.

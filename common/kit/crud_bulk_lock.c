@@ -3,7 +3,13 @@
 
 #include "common/base/str.h"
 
-enum { key_buckets = 64, filter_args_max = 60, select_page = 100 };
+enum {
+    key_buckets = 64,
+    key_locks_max = 256, /* of single keys a bulk; the server's table of locks is finite */
+    slug_digits_max = 4, /* of a number that is taken for a choice after the title's own slug */
+    filter_args_max = 60,
+    select_page = 100,
+};
 
 /* --- rows of a filter --- */
 
@@ -186,52 +192,82 @@ static int lock_table(struct bulk *b, struct db_tx *tx, const struct entity_def 
     return rc;
 }
 
-/* "title-2" shares its bucket with "title", which it is the next choice after. */
-static unsigned bucket_of(struct arena *a, const char *key)
+/* A key without its case; "title-2" is the same as "title", which it is the next choice after. */
+static uint32_t key_hash(struct arena *a, const char *key)
 {
     char *s = arena_strdup(a, key);
-    size_t n = strlen(s);
+    size_t len = strlen(s), n = len;
     for (char *p = s; *p; p++)
         if (*p >= 'A' && *p <= 'Z')
             *p = (char)(*p | 32);
     while (n && s[n - 1] >= '0' && s[n - 1] <= '9')
         n--;
-    if (n && s[n] && s[n - 1] == '-')
+    if (n && s[n] && len - n <= slug_digits_max && s[n - 1] == '-')
         s[n - 1] = '\0';
-    return crc32_of(s, strlen(s)) % key_buckets;
+    return crc32_of(s, strlen(s));
 }
 
-/* Whoever is second with a key waits for the first: bulks wait here, in the order of the buckets,
- * and not at the index, in the order of their operations. */
-static int lock_keys(struct bulk *b, struct db_tx *tx, struct err *err)
+static void add_key(struct bulk *b, struct idset *s, const char *key)
 {
-    struct arena *a = b->req->arena;
-    bool used[key_buckets] = { false };
-    struct idset s = { 0 };
-    struct db_rows *r;
+    if (key)
+        idset_add(b->req->arena, s, (int32_t)key_hash(b->req->arena, key));
+}
+
+static void collect_keys(struct bulk *b, struct idset *s)
+{
     for (size_t i = 0; i < b->n; i++) {
         const json_t *data = b->items[i].data;
-        for (const struct field_def *f = b->e->fields; f->name; f++) {
-            const char *key = json_string_value(json_object_get(data, f->name));
-            if (key && (f->flags & FF_UNIQUE || f == crud_key(b->e)))
-                used[bucket_of(a, key)] = true;
-        }
+        for (const struct field_def *f = b->e->fields; f->name; f++)
+            if (f->flags & FF_UNIQUE || f == crud_key(b->e))
+                add_key(b, s, json_string_value(json_object_get(data, f->name)));
         if (b->items[i].op == BULK_CREATE && crud_has_slug(b->e) && !json_object_get(data, "slug"))
-            used[bucket_of(
-                a, crud_slug_of(a, b->e,
-                                json_string_value(json_object_get(data, b->e->slug_from))))] = true;
+            add_key(b, s,
+                    crud_slug_of(b->req->arena, b->e,
+                                 json_string_value(json_object_get(data, b->e->slug_from))));
     }
-    for (int64_t k = 0; k < key_buckets; k++)
-        if (used[k])
-            idset_add(a, &s, k);
-    if (!s.n)
-        return 0;
-    const struct db_val v[2] = { db_i64(crc32_of(b->e->table, strlen(b->e->table)) & INT32_MAX),
-                                 db_i64s(s.v, s.n) };
+}
+
+static int cmp_i64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Locks of class `what`, in their order, until the transaction ends. */
+static int lock_numbers(struct bulk *b, struct db_tx *tx, uint32_t what, bool shared,
+                        struct idset *s, struct err *err)
+{
+    struct db_rows *r;
+    size_t n = 0;
+    qsort(s->v, s->n, sizeof(*s->v), cmp_i64);
+    for (size_t i = 0; i < s->n; i++)
+        if (!i || s->v[i] != s->v[i - 1])
+            s->v[n++] = s->v[i];
+    const struct db_val v[2] = { db_i64((int32_t)what), db_i64s(s->v, n) };
     return exec(b, tx,
-                "SELECT count(pg_advisory_xact_lock($1::int, k::int)) FROM unnest($2::bigint[]) AS "
-                "k",
+                shared ? "SELECT count(pg_advisory_xact_lock_shared($1::int, k::int)) FROM "
+                         "unnest($2::bigint[]) AS k"
+                       : "SELECT count(pg_advisory_xact_lock($1::int, k::int)) FROM "
+                         "unnest($2::bigint[]) AS k",
                 v, 2, &r, err);
+}
+
+/* Whoever is second with a key waits for the first: bulks wait here, in the order of the locks, and
+ * not at the index, in the order of their operations.  A key has a lock of its own under that of
+ * its bucket, which is shared, so that bulks of other keys go on; a bulk of many keys takes its
+ * buckets for itself. */
+static int lock_keys(struct bulk *b, struct db_tx *tx, struct err *err)
+{
+    struct idset keys = { 0 }, buckets = { 0 };
+    uint32_t what = crc32_of(b->e->table, strlen(b->e->table));
+    collect_keys(b, &keys);
+    for (size_t i = 0; i < keys.n; i++)
+        idset_add(b->req->arena, &buckets, (int64_t)((uint32_t)keys.v[i] % key_buckets));
+    if (!keys.n)
+        return 0;
+    bool fine = keys.n <= key_locks_max;
+    int rc = lock_numbers(b, tx, what, fine, &buckets, err);
+    return rc < 0 || !fine ? rc : lock_numbers(b, tx, what + 1, false, &keys, err);
 }
 
 int bulk_lock(struct bulk *b, struct db_tx *tx, struct err *err)

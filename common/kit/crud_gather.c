@@ -111,8 +111,8 @@ int write_many(const struct req *req, struct write *const *w, size_t n, unsigned
     v[0] = lock_ms ? db_i64(lock_ms) : db_null();
     for (size_t k = 0; k < cols; k++)
         v[k + 1] = db_column(rows, n, k);
-    int rc = crud_change_query(req, w[0]->c, &w[0]->c->write[SQL_INSERT_MANY], v, cols + 1, &done,
-                               err);
+    int rc =
+        crud_change_query(req, w[0]->c, &w[0]->c->write[SQL_INSERT_MANY], v, cols + 1, &done, err);
     for (size_t i = 0; rc >= 0 && i < db_nrows(done); i++) {
         struct write *one = w[db_get_i64(done, i, WR_ORD) - 1];
         one->rows = done;
