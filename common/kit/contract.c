@@ -3,6 +3,7 @@
 #include "common/base/json_patch.h"
 #include "common/base/str.h"
 #include "common/kit/crud_bulk.h"
+#include "common/kit/limit.h"
 #include "common/kit/repr.h"
 #include "common/kit/route_server.h"
 #include "proto/emit.h"
@@ -405,6 +406,7 @@ static json_t *responses(const struct route *r)
         { 413, body },
         { 415, body },
         { 422, body || r->flags & ROUTE_IDEMPOTENT },
+        { 429, route_limit_class(r) != LIMIT_NONE },
         { 503, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -166,9 +166,9 @@ static int phase_handler(struct call *c, struct err *err)
 
 typedef int phase_fn(struct call *c, struct err *err);
 static phase_fn *const phases[] = {
-    phase_match,       route_authenticate, route_authorize, route_negotiate,
-    route_idempotency, route_recall,       route_query,     phase_body,
-    phase_handler,     route_conditional,  route_represent, route_keep,
+    phase_match,     route_authenticate, route_authorize, route_limit,   route_negotiate,
+    route_idempotency, route_recall,     route_query,     phase_body,    phase_handler,
+    route_conditional, route_represent,  route_keep,
 };
 
 /* --- the answer on the wire ----------------------------------------------------------------------
@@ -218,6 +218,7 @@ static void put_head(struct call *c, struct http_res *out)
         http_res_header(out, "Allow", allow_text(a, c->allowed));
     if (c->kept.status)
         http_res_header(out, "Cache-Status", c->kept.status);
+    route_limit_headers(c, out);
     for (size_t i = 0; i < res->nextra; i++)
         http_res_header(out, res->extra[i].name, res->extra[i].value);
 }

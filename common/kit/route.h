@@ -4,7 +4,7 @@
  * What is served is an array of these; OpenAPI is printed from the same array.
  *
  * Phases, in this order, none skippable by a handler: accept and limits, request id and trace,
- * match, authenticate, scope, (rate limit), idempotency key syntax, decode and validate the query
+ * match, authenticate, scope, rate limit, idempotency key syntax, decode and validate the query
  * names and the JSON body, HANDLER, conditional answer (ETag), log and metrics.  A handler's
  * negative result becomes problem+json (RFC 9457) in one place.
  */
@@ -67,9 +67,10 @@ struct route {
     const struct shape *in, *out;
     const struct param_def *query; /* ends at .name NULL; other names are 400.  NULL: none */
     unsigned flags;
-    unsigned cost;
-    int status;        /* of success: 200 if 0 */
-    const int *errors; /* documented error statuses beyond the common ones, 0-ended */
+    unsigned cost;       /* units that a request takes of rate limits and quotas; 0: 1 */
+    unsigned char limit; /* enum limit_class (common/kit/limit.h); FOREIGN: none if not said */
+    int status;          /* of success: 200 if 0 */
+    const int *errors;   /* documented error statuses beyond the common ones, 0-ended */
     const char *op_id, *doc;
     const char *tag;      /* of proto/tags.def; NULL: the entity's, or the path's first part */
     const void *ctx;      /* for table-driven handlers */
@@ -100,6 +101,7 @@ const struct route *route_version_rows(struct arena *a, const struct route_versi
                                        const struct route *rows);
 /* Absolute address of a path of the present version ("/api/v2/posts"), in the request's version. */
 const char *req_url(const struct req *req, const char *path);
+int route_limit_class(const struct route *r); /* enum limit_class */
 
 struct query_arg { /* decoded, in order of appearance */
     const char *name, *value;

@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/io/coding.h"
 #include "common/io/httpd.h"
+#include "common/kit/limit.h"
 #include "common/kit/rcache.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
@@ -84,6 +85,7 @@ struct call {
     unsigned char coding;                /* enum coding that Accept-Encoding prefers, */
     bool plain;                          /* and whether it may stay away */
     bool coded_body;                     /* the request's, which is refused */
+    struct limit_answer limits;
     size_t unsent;                       /* 304: length of a form that was not made, or 0 */
     struct {
         struct rcache_key keys[2]; /* whoever reads alike; this reader */
@@ -111,6 +113,10 @@ int route_cookie(struct call *c, const char **ret, struct err *err) MUST_CHECK;
 void route_cookie_clear(struct call *c);
 const char *route_challenge(const struct call *c); /* WWW-Authenticate of a 401 or 403 */
 int route_idempotency(struct call *c, struct err *err) MUST_CHECK;
+/* route_limit.c */
+int route_limit(struct call *c, struct err *err) MUST_CHECK;
+void route_limit_headers(const struct call *c, struct http_res *out);
+void route_limit_problem(const struct call *c, struct buf *b);
 /* route_query.c */
 int route_query(struct call *c, struct err *err) MUST_CHECK;
 /* route_accept.c */

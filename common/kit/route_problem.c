@@ -30,7 +30,8 @@ static const char *const docs[E_MAX_] = {
     [E_validation] = "Each fault is in `errors` with a JSON pointer to its place.",
     [E_idempotency_reused] = "Use a new Idempotency-Key for a new request.",
     [E_precondition_required] = "Send If-Match with the ETag that was read.",
-    [E_rate_limited] = "Wait for the time in Retry-After.",
+    [E_rate_limited] = "Wait for the time in Retry-After; RateLimit says what is left.",
+    [E_quota_exceeded] = "The month's quota is used up; Retry-After says when the next begins.",
     [E_headers_too_large] = "Send fewer or shorter header fields.",
     [E_internal] = "The fault is ours.  Tell us the request_id.",
     [E_upstream] = "A service behind this one failed; wait for the time in Retry-After and repeat.",
@@ -171,6 +172,7 @@ static void put_problem(struct call *c, const struct err *err, const char *detai
         put_errors(c, err);
     if (c->failed == E_not_acceptable)
         put_available(c);
+    route_limit_problem(c, b);
     buf_putc(b, '}');
     if (wants_xml(c))
         put_xml(c);

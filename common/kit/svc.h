@@ -26,6 +26,7 @@ struct consumer;
 struct migration;
 struct metrics;
 struct key_uses;
+struct limits;
 struct egress;
 struct rcache;
 
@@ -37,6 +38,7 @@ struct svc_conf {
     const char *deprecations;
     int64_t loops, db_conns, drain_ms, drain_grace_ms, body_bytes_max, kafka_replication;
     int64_t key_use_ms;
+    int64_t rate_key, rate_client, rate_user, rate_network, rate_token, rate_login;
     bool public_read;
 };
 extern const struct conf_def svc_conf_defs[];
@@ -84,6 +86,7 @@ struct svc {
     struct rcache *rcache;     /* made by init; NULL: answers are not kept */
     const char
         *invalidations; /* topic that the relay tells of changed rows, set by prepare; or NULL */
+    struct limits *limits;
     struct workers *workers;
     const struct route *const *routes; /* the definition's, or what prepare made */
     const struct db_stmt *const *fast;

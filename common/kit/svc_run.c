@@ -10,6 +10,7 @@
 #include "common/io/httpd.h"
 #include "common/kit/inbox.h"
 #include "common/kit/key_use.h"
+#include "common/kit/limit.h"
 #include "common/kit/outbox.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
@@ -146,8 +147,13 @@ static int start_jobs(struct svc *svc, struct err *err)
                                          .doc = "Tells auth when keys were used.",
                                          .fn = key_uses_job };
     int rc = svc->db ? start_job(svc, &watch, err) : 0;
+    static const struct job_def limits = { .name = "limits",
+                                           .doc = "Counts replicas, tells auth of quotas.",
+                                           .fn = limits_job };
     if (!rc && svc->key_uses)
         rc = start_job(svc, &uses, err);
+    if (!rc)
+        rc = start_job(svc, &limits, err);
     for (const struct job_def *d = svc->def->jobs; !rc && d && d->name; d++)
         rc = start_job(svc, d, err);
     return rc;
@@ -193,6 +199,22 @@ static struct httpd *take_pub(struct svc_private *p)
     return h;
 }
 
+static struct limits *new_limits(const struct svc *svc)
+{
+    const struct svc_conf *c = svc->conf;
+    const struct limits_conf conf = {
+        .cache = svc->cache,
+        .program = svc->def->name,
+        .rate = { [POLICY_KEY] = c->rate_key,
+                 [POLICY_CLIENT] = c->rate_client,
+                 [POLICY_USER] = c->rate_user,
+                 [POLICY_NETWORK] = c->rate_network,
+                 [POLICY_TOKEN] = c->rate_token,
+                 [POLICY_LOGIN] = c->rate_login }
+    };
+    return limits_new(&conf);
+}
+
 /* None of these waits for a dependency: what is away is asked again, and /readyz says so meanwhile.
  */
 static int start(struct svc *svc, struct err *err)
@@ -208,6 +230,7 @@ static int start(struct svc *svc, struct err *err)
         rc = tokens_start(svc, &svc->tokens, err);
     if (!rc && d->schema)
         rc = outbox_start(svc, &svc->outbox, err);
+    svc->limits = rc ? NULL : new_limits(svc);
     if (!rc && svc->outbox)
         svc->key_uses = key_uses_new(svc->conf->key_use_ms);
     if (!rc && d->init)
@@ -251,6 +274,8 @@ static void stop(struct svc *svc)
     svc->outbox = NULL;
     key_uses_free(svc->key_uses);
     svc->key_uses = NULL;
+    limits_free(svc->limits);
+    svc->limits = NULL;
     router_free(p->pub_router);
     router_free(p->ops_router);
 }

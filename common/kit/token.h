@@ -28,6 +28,7 @@ struct principal {
     int64_t session_id; /* 0: not by a browser's cookie (common/kit/session.h) */
     enum role role;     /* ROLE_NONE: anonymous */
     scope_set scopes;   /* role ∩ granted, expanded */
+    int64_t rate_limit, quota_monthly; /* of the key; 0: none of its own */
 };
 
 struct svc;
@@ -67,7 +68,8 @@ struct key_state {
     scope_set granted;
     bool revoked;
     const char *name;
-    const char *allowed_networks; /* comma separated CIDR, "" for any */
+    const char *allowed_networks;      /* comma separated CIDR, "" for any */
+    int64_t rate_limit, quota_monthly; /* units a minute, units a month; 0: none of its own */
 };
 /* Is it a list of CIDR blocks ("10.0.0.0/8, 2001:db8::/32", "" too)? */
 bool key_networks_ok(const char *text);

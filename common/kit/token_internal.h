@@ -32,6 +32,7 @@ bool networks_hold(const struct networks *l, const char *addr);
 struct token_entry {
     int64_t id; /* 0: free */
     int64_t user_id, expires_us, changed_us;
+    int64_t rate_limit, quota_monthly; /* 0: none of its own */
     struct networks *networks;
     scope_set scopes; /* effective */
     unsigned char hash[32];

@@ -98,7 +98,8 @@ char *key_state_json(struct arena *a, const struct key_state *k)
     buf_printf(&b, "],\"expires_us\":%lld,\"changed_us\":%lld,\"revoked\":%s,\"allowed_networks\":",
                (long long)k->expires_us, (long long)k->changed_us, k->revoked ? "true" : "false");
     buf_put_json_string(&b, networks, strlen(networks));
-    buf_putc(&b, '}');
+    buf_printf(&b, ",\"rate_limit\":%lld,\"quota_monthly\":%lld}", (long long)k->rate_limit,
+               (long long)k->quota_monthly);
     assert(!b.overflow);
     return b.data;
 }
@@ -146,6 +147,11 @@ int key_state_parse(struct arena *a, const char *json, size_t n, struct key_stat
     }
     k.name = name ? name : "";
     k.allowed_networks = networks;
+    /* States of before there were such limits have none. */
+    k.rate_limit = json_integer_value(json_object_get(o, "rate_limit"));
+    k.quota_monthly = json_integer_value(json_object_get(o, "quota_monthly"));
+    if (k.rate_limit < 0 || k.quota_monthly < 0)
+        return no_state(err, "limits");
     *ret = k;
     return 0;
 }

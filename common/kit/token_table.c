@@ -151,6 +151,8 @@ void table_put(struct token_table *t, const struct key_state *k)
         .networks = networks,
         .scopes = scope_expand(k->granted) & role_scopes(k->role),
         .role = k->role,
+        .rate_limit = k->rate_limit,
+        .quota_monthly = k->quota_monthly,
         /* A limit that cannot be read is no licence. */
         .revoked = k->revoked || !readable,
     };
@@ -249,9 +251,12 @@ enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned
         v = TOKEN_REFUSED;
         if (crypto_equal(e->hash, hash, sizeof(e->hash)) && live(t, e, addr)) {
             v = TOKEN_OK;
-            *ret = (struct principal){
-                .user_id = e->user_id, .key_id = e->id, .role = e->role, .scopes = e->scopes
-            };
+            *ret = (struct principal){ .user_id = e->user_id,
+                                       .key_id = e->id,
+                                       .role = e->role,
+                                       .scopes = e->scopes,
+                                       .rate_limit = e->rate_limit,
+                                       .quota_monthly = e->quota_monthly };
         }
     }
     pthread_rwlock_unlock(&t->lock);

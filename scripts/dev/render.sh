@@ -117,6 +117,9 @@ render_settings() {
         [CMS365_API_INTERNAL_URL]=http://127.0.0.1:$(public_port api 0)
         [CMS365_EGRESS_ALLOW]=127.0.0.0/8,::1/128
         [CMS365_TRUSTED_PROXIES]=127.0.0.1/32
+        # Here all clients are one network, and tests and load tools are meant to press.  Limits of keys hold all the same.
+        [CMS365_RATE_KEY]=0 [CMS365_RATE_CLIENT]=0 [CMS365_RATE_USER]=0
+        [CMS365_RATE_NETWORK]=0 [CMS365_RATE_TOKEN]=0 [CMS365_RATE_LOGIN]=0
     )
     local name value schema r said=$RUN/setup/overrides
     is_up || rm -f "$said"

@@ -55,7 +55,7 @@ char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i);
 struct auth_new_key {
     const char *env, *name, *device;
     int64_t user_id;
-    struct db_val scopes, expires_at, networks;
+    struct db_val scopes, expires_at, networks, rate_limit, quota_monthly;
 };
 int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *k,
                   const struct auth_cause *why, int64_t *ret_id, char *ret_text,

@@ -7,6 +7,7 @@
 #include "common/base/str.h"
 #include "common/kit/outbox.h"
 #include "services/auth/oauth.h"
+#include "services/auth/quota.h"
 
 #include "auth/sql.h"
 
@@ -183,5 +184,13 @@ const struct consumer auth_consumers[] = {
      .batch_max = 50,
      .fn = on_uses,
      .doc = "Keeps when, where and with what each key was last used." },
+    { .name = "auth.quotas",
+     .topic = "auth.commands",
+     .types = "key.quota",
+     .mode = INBOX_EFFECT,
+     .batch_max = 50,
+     .fn = quota_on_use,
+     .committed = on_commit,
+     .doc = "Keeps what keys used of their month; tells of 80 and 100 %." },
     { .name = NULL },
 };

@@ -8,6 +8,7 @@
 #include "common/kit/idem.h"
 #include "common/kit/outbox.h"
 #include "common/kit/shape.h"
+#include "services/auth/quota.h"
 
 #include "auth/sql.h"
 
@@ -87,7 +88,8 @@ int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *
     snprintf(prefix, sizeof(prefix), "365k_%s_%lld_", k->env, (long long)id);
     const struct db_val v[] = { db_i64(id),         db_text(k->name), db_text(k->device),
                                 db_i64(k->user_id), db_text(prefix),  db_text(hash),
-                                k->scopes,          k->expires_at,    k->networks };
+                                k->scopes,          k->expires_at,    k->networks,
+                                k->rate_limit,      k->quota_monthly };
     rc = db_exec(tx, a, &sql_key_insert, v, ARRAY_LEN(v), &r, err);
     if (!rc)
         rc = auth_publish_state(tx, a, id, why, NULL, err);
@@ -167,6 +169,7 @@ static int check_create(struct make *m, struct res *res, struct err *err)
     shape_read(req->arena, entity()->fields, SHAPE_CREATE, vis_is_admin(&req->who), req->body,
                &m->row);
     check_names(req, &m->row);
+    quota_check(req, &m->row, 0, 0);
     res->faults = m->row.faults;
     int rc = shape_check(&m->row, err);
     if (rc)
@@ -181,7 +184,9 @@ static int check_create(struct make *m, struct res *res, struct err *err)
                                     .user_id = user ? user : req->who.user_id,
                                     .scopes = *shape_val(&m->row, "scopes"),
                                     .expires_at = *shape_val(&m->row, "expires_at"),
-                                    .networks = *shape_val(&m->row, "allowed_networks") };
+                                    .networks = *shape_val(&m->row, "allowed_networks"),
+                                    .rate_limit = *shape_val(&m->row, "rate_limit"),
+                                    .quota_monthly = *shape_val(&m->row, "quota_monthly") };
     return rc;
 }
 
@@ -220,6 +225,7 @@ struct change {
     struct shape_row row;
     int64_t id;
     bool revoke, was_revoked;
+    int64_t rate_limit, quota_monthly; /* that it has */
     char event_id[uuid_len + 1];
 };
 
@@ -236,6 +242,8 @@ static int lock(struct db_tx *tx, struct change *c, scope_set *ret_scopes, struc
     if (!db_nrows(r))
         return err_set(err, E_not_found, "There is no api_key %lld.", (long long)c->id);
     c->was_revoked = str_eq(db_str(r, 0, 1), "revoked");
+    c->rate_limit = db_get_i64(r, 0, 4);
+    c->quota_monthly = db_get_i64(r, 0, 5);
     const char **names;
     size_t n = db_get_texts(req->arena, r, 0, 2, &names);
     *ret_scopes = 0;
@@ -260,6 +268,9 @@ static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (c->was_revoked)
         return err_set(err, E_conflict, "A revoked key cannot be changed.");
     rc = check_rights(c->req, had, err);
+    quota_check(c->req, w, c->rate_limit, c->quota_monthly);
+    if (!rc)
+        rc = shape_check(w, err);
     if (rc)
         return rc;
     const struct db_val v[] = {
@@ -274,6 +285,10 @@ static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
         *shape_val(w, "expires_at"),
         db_bool(shape_given(w, "allowed_networks")),
         *shape_val(w, "allowed_networks"),
+        db_bool(shape_given(w, "rate_limit")),
+        *shape_val(w, "rate_limit"),
+        db_bool(shape_given(w, "quota_monthly")),
+        *shape_val(w, "quota_monthly"),
     };
     rc = db_exec(tx, a, &sql_key_update, v, ARRAY_LEN(v), &r, err);
     if (rc || !db_nrows(r)) /* nothing that was given differs */

@@ -1,4 +1,5 @@
 /* What is served under /oauth and /.well-known. */
+#include "common/kit/limit.h"
 #include "services/auth/jwk.h"
 #include "services/auth/oauth.h"
 
@@ -108,9 +109,9 @@ enum {
     reads = ROUTE_PUBLIC | ROUTE_FOREIGN | ROUTE_NO_BODY
 };
 const struct route auth_oauth_routes[] = {
-    { POST, "/oauth/token", oauth_token, .flags = posts, .in = &token_request, .out = &token_answer,
-     .takes = FORM, .refusal = &refusal, .body_max = form_bytes_max, .cost = 2,
-     .op_id = "oauth_token",
+    { POST, "/oauth/token", oauth_token, .flags = posts, .limit = LIMIT_TOKEN, .in = &token_request,
+     .out = &token_answer, .takes = FORM, .refusal = &refusal, .body_max = form_bytes_max,
+     .cost = 2, .op_id = "oauth_token",
      .doc = "Get an access token (RFC 6749).  PKCE with S256 is needed for codes." },
     { POST, "/oauth/introspect", oauth_introspect, .flags = posts, .in = &look_request,
      .takes = FORM, .refusal = &refusal, .produces = "application/json",
@@ -129,9 +130,9 @@ const struct route auth_oauth_routes[] = {
     { POST, "/oauth/authorize", oauth_decide, .flags = posts, .produces = "text/html",
      .errors = page_errors, .status = 303, .body_max = form_bytes_max, .cost = 5,
      .op_id = "oauth_decide", .doc = "What the consent page sends: the decision." },
-    { POST, "/oauth/login", oauth_login, .flags = posts, .produces = "text/html",
-     .errors = login_errors, .status = 303, .body_max = form_bytes_max, .cost = 5,
-     .op_id = "oauth_login", .doc = "What the login page sends." },
+    { POST, "/oauth/login", oauth_login, .flags = posts, .limit = LIMIT_LOGIN,
+     .produces = "text/html", .errors = login_errors, .status = 303, .body_max = form_bytes_max,
+     .cost = 5, .op_id = "oauth_login", .doc = "What the login page sends." },
     { POST, "/oauth/logout", oauth_logout, .flags = posts, .produces = "text/html",
      .errors = page_errors, .status = 303, .body_max = form_bytes_max, .cost = 2,
      .op_id = "oauth_logout", .doc = "Ends the browser's session, and asks who it is now." },

@@ -35,7 +35,9 @@ char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i)
                            .expires_us = db_get_i64(r, i, 6),
                            .changed_us = db_get_i64(r, i, 7),
                            .revoked = db_get_bool(r, i, 8),
-                           .allowed_networks = db_str(r, i, 9) };
+                           .allowed_networks = db_str(r, i, 9),
+                           .rate_limit = db_get_i64(r, i, 10),
+                           .quota_monthly = db_get_i64(r, i, 11) };
     bool ok = hex_decode(db_str(r, i, 2), sha256_hex_len, k.hash);
     assert(ok); /* a check of the table */
     (void)ok;

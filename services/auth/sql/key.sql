@@ -3,12 +3,13 @@
 select nextval(pg_get_serial_sequence('api_keys', 'id'))
 
 -- name: key_insert write
-insert into api_keys (id, name, device, user_id, prefix, hash, scopes, expires_at, allowed_networks)
-values ($1, $2, $3, $4, $5, $6, $7::text[], $8::timestamptz, coalesce($9::text[], '{}'))
+insert into api_keys (id, name, device, user_id, prefix, hash, scopes, expires_at, allowed_networks, rate_limit,
+    quota_monthly)
+values ($1, $2, $3, $4, $5, $6, $7::text[], $8::timestamptz, coalesce($9::text[], '{}'), $10, $11)
 
 -- name: key_lock write
 -- The row for a change, if the caller ($2, null: an administrator) may see it.
-select version, status, scopes, user_id from api_keys
+select version, status, scopes, user_id, coalesce(rate_limit, 0), coalesce(quota_monthly, 0) from api_keys
 where id = $1 and ($2::bigint is null or user_id = $2::bigint) for update
 
 -- name: key_update write
@@ -19,7 +20,9 @@ with n as (
         case when $4 and $5::text is distinct from device then 'device' end,
         case when $6 and $7::text[] is distinct from scopes then 'scopes' end,
         case when $8 and $9::timestamptz is distinct from expires_at then 'expires_at' end,
-        case when $10 and coalesce($11::text[], '{}') is distinct from allowed_networks then 'allowed_networks' end],
+        case when $10 and coalesce($11::text[], '{}') is distinct from allowed_networks then 'allowed_networks' end,
+        case when $12 and $13::bigint is distinct from rate_limit then 'rate_limit' end,
+        case when $14 and $15::bigint is distinct from quota_monthly then 'quota_monthly' end],
         null) as changed
     from api_keys where id = $1)
 update api_keys k set
@@ -28,6 +31,8 @@ update api_keys k set
     scopes = case when $6 then $7::text[] else scopes end,
     expires_at = case when $8 then $9::timestamptz else expires_at end,
     allowed_networks = case when $10 then coalesce($11::text[], '{}') else allowed_networks end,
+    rate_limit = case when $12 then $13::bigint else rate_limit end,
+    quota_monthly = case when $14 then $15::bigint else quota_monthly end,
     status = case when $8 then 'active' else status end,
     version = version + 1, updated_at = now()
 from n where k.id = n.id and n.changed <> '{}'
@@ -52,7 +57,8 @@ returning id
 select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else 'none' end, k.name, k.scopes,
        coalesce((extract(epoch from k.expires_at) * 1000000)::bigint, 0),
        (extract(epoch from clock_timestamp()) * 1000000)::bigint,
-       k.revoked_at is not null, array_to_string(k.allowed_networks, ',')
+       k.revoked_at is not null, array_to_string(k.allowed_networks, ','), coalesce(k.rate_limit, 0),
+       coalesce(k.quota_monthly, 0)
 from api_keys k join people p using (user_id) where k.id = $1 for update of k
 
 -- name: key_of_user write
@@ -63,7 +69,8 @@ select id from api_keys where user_id = $1 and revoked_at is null order by id fo
 select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else 'none' end, k.name, k.scopes,
        coalesce((extract(epoch from k.expires_at) * 1000000)::bigint, 0),
        (extract(epoch from greatest(k.updated_at, p.updated_at)) * 1000000)::bigint,
-       k.revoked_at is not null, array_to_string(k.allowed_networks, ',')
+       k.revoked_at is not null, array_to_string(k.allowed_networks, ','), coalesce(k.rate_limit, 0),
+       coalesce(k.quota_monthly, 0)
 from api_keys k join people p using (user_id)
 where k.id > $1 and k.id <= $2 and ($3 or k.revoked_at is null) order by k.id limit $4
 
@@ -72,7 +79,7 @@ where k.id > $1 and k.id <= $2 and ($3 or k.revoked_at is null) order by k.id li
 select json_build_object('id', id, 'name', name, 'device', device, 'user', json_build_object('id', user_id),
        'prefix', prefix, 'scopes', scopes, 'status', status,
        'expires_at', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       'allowed_networks', allowed_networks,
+       'allowed_networks', allowed_networks, 'rate_limit', rate_limit, 'quota_monthly', quota_monthly,
        'last_used_at', to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'last_used_address', last_used_address, 'last_used_agent', last_used_agent,
        'revoked_at', to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
