@@ -8,11 +8,12 @@
 #include <assert.h>
 
 const struct limit_class_def limit_classes[LIMIT_CLASSES_] = {
-    [LIMIT_API] = { "api", false, "Reads and writes go on, each replica with its part of a limit." },
-    [LIMIT_NONE] = { "none", false, "Never limited." },
+    [LIMIT_API] = { "api",   false,
+                   "Reads and writes go on, each replica with its part of a limit."        },
+    [LIMIT_NONE] = { "none",  false, "Never limited."                                       },
     [LIMIT_TOKEN] = { "token", true,
-                      "Refused with 503: a token could be neither counted nor quickly ended." },
-    [LIMIT_LOGIN] = { "login", false, "Goes on, each replica with its part of the limit." },
+                   "Refused with 503: a token could be neither counted nor quickly ended." },
+    [LIMIT_LOGIN] = { "login", false, "Goes on, each replica with its part of the limit."    },
 };
 
 /* Which policies apply to a request, and where their limit comes from. */
@@ -23,13 +24,13 @@ static const struct {
     enum limit_class cls;
     bool monthly;
 } policies[POLICIES_] = {
-    [POLICY_KEY] = { "key", BY_KEY, LIMIT_API, false },
-    [POLICY_MONTH] = { "month", BY_KEY, LIMIT_API, true },
-    [POLICY_CLIENT] = { "client", BY_CLIENT, LIMIT_API, false },
-    [POLICY_USER] = { "user", BY_USER, LIMIT_API, false },
-    [POLICY_NETWORK] = { "network", BY_NETWORK, LIMIT_API, false },
-    [POLICY_TOKEN] = { "token", BY_NETWORK, LIMIT_TOKEN, false },
-    [POLICY_LOGIN] = { "login", BY_NETWORK, LIMIT_LOGIN, false },
+    [POLICY_KEY] = { "key",     BY_KEY,     LIMIT_API,   false },
+    [POLICY_MONTH] = { "month",   BY_KEY,     LIMIT_API,   true  },
+    [POLICY_CLIENT] = { "client",  BY_CLIENT,  LIMIT_API,   false },
+    [POLICY_USER] = { "user",    BY_USER,    LIMIT_API,   false },
+    [POLICY_NETWORK] = { "network", BY_NETWORK, LIMIT_API,   false },
+    [POLICY_TOKEN] = { "token",   BY_NETWORK, LIMIT_TOKEN, false },
+    [POLICY_LOGIN] = { "login",   BY_NETWORK, LIMIT_LOGIN, false },
 };
 
 const char *limit_policy_name(enum limit_policy p)
@@ -237,6 +238,7 @@ enum limit_verdict limit_local(struct limits *l, struct limit_need *n)
             v = TAKE_OK;
         } else if (w->rest + w->leased < n->cost) {
             v = TAKE_REFUSED;
+            mark(l, w, w->used, true);
         }
         show(w, n, now);
     }
@@ -363,6 +365,7 @@ enum limit_verdict limit_alone(struct limits *l, struct limit_need *n)
         n->taken = w->label;
         v = TAKE_OK;
     }
+    mark(l, w, w->used, v == TAKE_REFUSED);
     show(w, n, now);
     if (v == TAKE_REFUSED)
         n->state->remaining = w->leased;

@@ -65,8 +65,8 @@ struct cache;
 struct svc;
 struct limits;
 struct limits_conf {
-    struct cache *cache; /* NULL: always alone */
-    const char *program; /* replicas of the same name share when Redis is away */
+    struct cache *cache;     /* NULL: always alone */
+    const char *program;     /* replicas of the same name share when Redis is away */
     int64_t rate[POLICIES_]; /* units a minute; 0: none.  POLICY_KEY: for keys without their own */
 };
 struct limits *limits_new(const struct limits_conf *conf);

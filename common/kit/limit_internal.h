@@ -45,7 +45,7 @@ struct limits {
     char program[64], replica[limit_replica_max];
     int64_t rate[POLICIES_];
     struct limit_shard shards[limit_shards];
-    int64_t clock_ms; /* atomic: Redis' wall clock less ours */
+    int64_t clock_ms;  /* atomic: Redis' wall clock less ours */
     unsigned replicas; /* atomic */
     bool down;         /* atomic: the last that asked Redis had no answer */
     bool urgent;       /* atomic: a quota has something to tell */
@@ -56,7 +56,7 @@ enum limit_verdict { TAKE_OK, TAKE_REFUSED, TAKE_ASK };
 struct limit_need {
     struct limit_id who;
     int64_t limit, cost, window_s; /* window_s 0: a calendar month */
-    bool lease;    /* asks for more than the cost */
+    bool lease;                    /* asks for more than the cost */
     unsigned tries;
     int64_t taken; /* label of the window that the cost was taken from; 0: not yet */
     enum limit_verdict verdict;

@@ -76,10 +76,10 @@ char *limits_quotas_json(struct arena *a, const struct quota_use *list, size_t n
 {
     json_t *uses = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(uses, json_pack("{s:I,s:i,s:I,s:b}", "key_id",
-                                              (json_int_t)list[i].key_id, "month", list[i].month,
-                                              "used", (json_int_t)list[i].used, "exceeded",
-                                              list[i].exceeded));
+        json_array_append_new(uses,
+                              json_pack("{s:I,s:i,s:I,s:b}", "key_id", (json_int_t)list[i].key_id,
+                                        "month", list[i].month, "used", (json_int_t)list[i].used,
+                                        "exceeded", list[i].exceeded));
     return json_text(a, json_in(a, json_pack("{s:o}", "quotas", uses)));
 }
 

@@ -85,7 +85,8 @@ static const struct cache_script take_script = {
 };
 _Static_assert(limit_lease_max == 32, "the script says it too");
 
-/* KEYS: windows with their label.  ARGV: replica, what each gets back, where replicas are counted. */
+/* KEYS: windows with their label.  ARGV: replica, what each gets back, where replicas are counted.
+ */
 static const struct cache_script return_script = {
     .name = "limit_return",
     .lua = "for i = 1, #KEYS do\n"
@@ -98,7 +99,8 @@ static const struct cache_script return_script = {
            "return 0\n",
 };
 
-/* KEYS: the replicas of a program.  ARGV: replica, ms without a heartbeat after which it is gone. */
+/* KEYS: the replicas of a program.  ARGV: replica, ms without a heartbeat after which it is gone.
+ */
 static const struct cache_script beat_script = {
     .name = "limit_beat",
     .lua = "local t = redis.call('TIME')\n"
@@ -152,10 +154,11 @@ static void put_need(struct limits *l, struct arena *a, struct limit_need *n, co
     int64_t now = clock_ms() + __atomic_load_n(&l->clock_ms, __ATOMIC_RELAXED);
     struct limit_span s = limit_span(n->window_s, now);
     limit_own(l, n, &granted, &label, &leased);
-    /* What is missing to the lease; but others may take that meanwhile, so all of it the next time. */
+    /* What is missing to the lease; but others may take that meanwhile, so all of it the next time.
+     */
     int64_t cost = n->tries++ % 2 == 0 && n->cost > leased ? n->cost - leased : n->cost;
-    const int64_t v[need_args] = { n->window_s, s.label, s.start_ms, s.end_ms, n->limit,
-                                   cost,        n->lease, granted,   label };
+    const int64_t v[need_args] = { n->window_s, s.label,  s.start_ms, s.end_ms, n->limit,
+                                   cost,        n->lease, granted,    label };
     for (size_t i = 0; i < need_args; i++)
         args[i] = num(a, v[i]);
 }
@@ -193,7 +196,8 @@ int limit_hop(struct limits *l, struct arena *a, struct limit_need *const *needs
         put_need(l, a, needs[i], args + head_args + i * need_args);
     }
     int64_t asked = clock_mono_us();
-    int rc = cache_eval(l->cache, a, &take_script, keys, n, args, head_args + n * need_args, &r, err);
+    int rc =
+        cache_eval(l->cache, a, &take_script, keys, n, args, head_args + n * need_args, &r, err);
     if (!rc)
         rc = read_reply(l, &r, n, err);
     set_down(l, rc != 0, err);
@@ -271,7 +275,8 @@ void limit_return_leases(struct limits *l)
             const struct limit_window *w = &l->shards[i].v[k];
             if (!w->leased || w->until_us <= now)
                 continue;
-            x.keys[x.n] = arena_printf(x.a, "%s:%lld", limit_key(x.a, &w->who), (long long)w->label);
+            x.keys[x.n] =
+                arena_printf(x.a, "%s:%lld", limit_key(x.a, &w->who), (long long)w->label);
             x.args[++x.n] = num(x.a, w->leased);
             if (x.n == returns_max)
                 send_back(&x);

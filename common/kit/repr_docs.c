@@ -2,6 +2,7 @@
 #include "common/kit/repr.h"
 
 #include "common/io/crypto.h"
+#include "common/kit/limit.h"
 #include "common/kit/svc.h"
 #include "proto/emit.h"
 
@@ -48,10 +49,10 @@ static int get_schema(struct req *req, struct res *res, struct err *err)
 
 const struct route repr_routes[] = {
     { GET, "/contexts/v2.jsonld", get_context, .flags = ROUTE_PUBLIC | ROUTE_ETAG | ROUTE_NO_BODY,
-     .produces = "application/ld+json", .op_id = "jsonld_context", .cost = 1,
+     .produces = "application/ld+json", .op_id = "jsonld_context", .cost = 1, .limit = LIMIT_NONE,
      .doc = "The JSON-LD context of all entities." },
     { GET, "/schemas/v2.xsd", get_schema, .flags = ROUTE_PUBLIC | ROUTE_ETAG | ROUTE_NO_BODY,
-     .produces = "application/xml", .op_id = "xml_schema", .cost = 1,
+     .produces = "application/xml", .op_id = "xml_schema", .cost = 1, .limit = LIMIT_NONE,
      .doc = "The XML Schema of application/xml answers." },
     { .path = NULL },
 };

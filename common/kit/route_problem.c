@@ -279,6 +279,7 @@ static const struct shape problem_type_shape = { .name = "ProblemType",
                                                  .fields = problem_type_fields };
 const struct route problem_routes[] = {
     { GET, "/problems/{code}", problem_get, .out = &problem_type_shape, .flags = ROUTE_PUBLIC,
-     .produces = "*", .op_id = "problem_get", .doc = "Explain a problem type." },
+     .limit = LIMIT_NONE, .produces = "*", .op_id = "problem_get",
+     .doc = "Explain a problem type." },
     { .path = NULL },
 };

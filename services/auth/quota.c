@@ -79,7 +79,8 @@ void quota_check(const struct req *req, struct shape_row *row, int64_t rate, int
     if (!rate)
         rate = req->svc->conf->rate_key;
     int64_t r = shape_i64(row, "rate_limit"), q = shape_i64(row, "quota_monthly");
-    if (shape_given(row, "rate_limit") && rate && (r > rate || (!r && rate != req->svc->conf->rate_key)))
+    if (shape_given(row, "rate_limit") && rate &&
+        (r > rate || (!r && rate != req->svc->conf->rate_key)))
         shape_fault(row, "rate_limit", "not_allowed", why);
     if (shape_given(row, "quota_monthly") && quota && (!q || q > quota))
         shape_fault(row, "quota_monthly", "not_allowed", why);
