@@ -458,6 +458,8 @@ static json_t *op_tags(const struct route *r)
 static json_t *operation(const struct route *r)
 {
     json_t *op = json_object();
+    set(op, "x-cost", json_integer(r->cost ? r->cost : 1));
+    set(op, "x-limit-class", json_string(limit_classes[route_limit_class(r)].name));
     char made[160];
     if (!r->op_id) { /* "get /api/v2/posts/{id}" -> "get_api_v2_posts_id" */
         size_t k = (size_t)snprintf(made, sizeof made, "%s", method_name(r->method));

@@ -105,6 +105,8 @@ size_t limits_quotas(struct limits *l, struct arena *a, size_t max, struct quota
 bool limits_quota_urgent(struct limits *l);
 /* These are told: they come again when more was used. */
 void limits_quotas_told(struct limits *l, const struct quota_use *list, size_t n);
+/* Where Redis keeps a quota. */
+const char *limit_quota_key(struct arena *a, int64_t key_id, int month);
 char *limits_quotas_json(struct arena *a, const struct quota_use *list, size_t n);
 
 bool limits_redis_down(const struct limits *l);

@@ -83,6 +83,13 @@ char *limits_quotas_json(struct arena *a, const struct quota_use *list, size_t n
     return json_text(a, json_in(a, json_pack("{s:o}", "quotas", uses)));
 }
 
+const char *limit_quota_key(struct arena *a, int64_t key_id, int month)
+{
+    struct limit_id who = { .policy = POLICY_MONTH };
+    memcpy(who.id, &key_id, sizeof(key_id));
+    return arena_printf(a, "%s:%d", limit_key(a, &who), month);
+}
+
 /* --- the outbox ---------------------------------------------------------------------------------
  */
 

@@ -11,9 +11,10 @@
  * (member "key:<id>" or "user:<id>", score Unix ms) and `cms365:denied` (access tokens made until
  * then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>", and "session:<id>";
  * kept for an hour), polled
- * every 250 ms.  An id that is not in the table is asked of auth once (GET /internal/auth/keys/{id}
- * on its ops listener, single flight, negative cache 1 s); the same listener's GET
- * /internal/auth/keys gives the snapshot when Kafka is away at the start.
+ * every 250 ms; while Redis is away, and once at the start, auth's own table of them is read (GET
+ * /internal/auth/denials).  An id that is not in the table is asked of auth once (GET
+ * /internal/auth/keys/{id} on its ops listener, single flight, negative cache 1 s); the same
+ * listener's GET /internal/auth/keys gives the snapshot when Kafka is away at the start.
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"

@@ -14,6 +14,7 @@ enum {
     snapshot_after_us = 1500 * 1000,
     snapshot_page = 1000,
     poll_ms = 250,
+    table_every_us = 1000 * 1000,
     overlap_ms = 10000, /* clocks of auth's replicas differ, and writes overtake each other */
 };
 
@@ -152,6 +153,46 @@ static int poll_revoked(struct tokens *t, struct arena *a, struct err *err)
     return rc ? rc : poll_set(t, a, 1, err);
 }
 
+/* What auth's table says, a line each: "family:7 1795819014000". */
+static int read_table(struct tokens *t, struct arena *a, struct err *err)
+{
+    const char *body;
+    size_t n;
+    int64_t since = t->table_ms > overlap_ms ? t->table_ms - overlap_ms : 0;
+    int status =
+        tokens_get(t, a, arena_printf(a, "/internal/auth/denials?since=%lld", (long long)since),
+                   &body, &n, err);
+    if (status != 200)
+        return status < 0 ? status : err_set(err, E_unavailable, "auth answers %d", status);
+    for (char *p = arena_strndup(a, body, n); *p;) {
+        int64_t ms;
+        char *line = p, *space = strchr(p, ' ');
+        p += strcspn(p, "\n");
+        if (*p)
+            *p++ = '\0';
+        if (!space || space > p)
+            continue;
+        *space = '\0';
+        if (!str_to_i64(space + 1, 1, INT64_MAX, &ms) || !table_revoke(&t->table, line, ms))
+            continue;
+        if (ms > t->table_ms)
+            t->table_ms = ms;
+    }
+    return 0;
+}
+
+/* Redis is quicker, but may be away, or have come back empty before this program started. */
+static int without_redis(struct tokens *t, struct arena *a, bool down, struct err *err)
+{
+    bool due = down || (!t->table_read && clock_mono_us() >= t->table_us);
+    if (!due || !t->conf.httpc || !*t->conf.auth_url)
+        return -E_unavailable;
+    t->table_us = clock_mono_us() + table_every_us;
+    int rc = read_table(t, a, err);
+    t->table_read |= !rc;
+    return rc;
+}
+
 void *tokens_poll(void *arg)
 {
     struct tokens *t = arg;
@@ -169,6 +210,8 @@ void *tokens_poll(void *arg)
         if (rc)
             t->seen_ms[0] = t->seen_ms[1] = 0;
         down = rc != 0;
+        if (without_redis(t, a, down, &err) == 0)
+            __atomic_store_n(&t->polled_us, clock_mono_us(), __ATOMIC_RELEASE);
         arena_reset(a);
     }
     arena_free(a);

@@ -107,6 +107,9 @@ struct tokens {
     unsigned asks;
     bool ready;         /* atomic */
     int64_t seen_ms[2]; /* poller only: newest revocation read, of each set */
+    int64_t table_ms;   /* poller only: the newest of auth's own table */
+    int64_t table_us;   /* poller only: monotonic, when that is asked for next; 0: not asked yet */
+    bool table_read;    /* poller only */
     struct metric_cell *ok, *refused, *unknown, *unavailable;
 };
 int tokens_open(const struct tokens_conf *conf, struct tokens **ret, struct err *err) MUST_CHECK;

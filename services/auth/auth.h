@@ -34,7 +34,7 @@ void auth_done(struct svc *svc);
 const struct svc_def *auth_def(void);
 const struct migration *auth_migrations(struct arena *a);
 
-extern const struct route auth_key_routes[], auth_internal_routes[];
+extern const struct route auth_key_routes[], auth_internal_routes[], auth_denial_routes[];
 extern const struct consumer auth_consumers[];
 
 /* Key events.  `actor` and the ids may be NULL; ret_event_id (of the state) too. */
@@ -61,9 +61,15 @@ int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *
                   const struct auth_cause *why, int64_t *ret_id, char *ret_text,
                   struct err *err) MUST_CHECK;
 
-/* Tells Redis that "key:7" or "user:7" is refused from now on. */
-int auth_revoke_now(struct svc *svc, struct arena *a, const char *kind, int64_t id,
-                    struct err *err) MUST_CHECK;
+/* Refuses "key:7" and "user:7" from now on, and access tokens and sessions made until now:
+ * "family:7", "client:7", "tokens:<user>", "jti:<number>", "session:7".  Live on every replica
+ * within a second; done when the table or Redis has it (denial.c). */
+int auth_deny_now(struct svc *svc, struct arena *a, const char *kind, int64_t id,
+                  struct err *err) MUST_CHECK;
+int auth_deny_all(struct svc *svc, struct arena *a, const char *kind, const int64_t *ids, size_t n,
+                  struct err *err) MUST_CHECK;
+void auth_denials_forget(struct svc *svc, struct arena *a); /* what every program has since long */
+void auth_refill_job(struct svc *svc);                      /* job_def.fn */
 
 int auth_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void auth_expire_job(struct svc *svc);

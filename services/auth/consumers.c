@@ -108,7 +108,7 @@ static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
     /* Redis is the faster of two ways: if it is away, the states still travel by Kafka.  Before the
      * commit, because a rolled back suspension comes again with the same message. */
     struct err ignored = { 0 };
-    if (auth_revoke_now(m->svc, m->arena, "user", p.id, &ignored))
+    if (auth_deny_now(m->svc, m->arena, "user", p.id, &ignored))
         log_debug("auth.revocation_by_kafka_only", kv_i("user", p.id), kv_s("why", ignored.detail));
     return 0;
 }

@@ -4,7 +4,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
-#include "common/io/cache.h"
 #include "common/io/crypto.h"
 #include "common/kit/outbox.h"
 #include "services/auth/oauth.h"
@@ -14,7 +13,6 @@
 enum {
     expire_max = 100,
     expire_pause_ms = 2000,
-    forget_days = 30,
     forget_every_s = 3600,
 };
 
@@ -96,16 +94,10 @@ static int expire_tx(struct db_tx *tx, void *ctx, struct err *err)
     return rc;
 }
 
-/* Old revocations are in every program's table by Kafka since long. */
 static void forget(struct svc *svc, struct arena *a)
 {
     struct err ignored;
-    struct cache_reply reply;
-    int64_t until = clock_ms() - forget_days * 86400000ll;
-    const char *const argv[] = { "ZREMRANGEBYSCORE", "cms365:revoked", "-inf",
-                                 arena_printf(a, "%lld", (long long)until) };
-    if (cache_call(svc->cache, a, argv, ARRAY_LEN(argv), &reply, &ignored))
-        log_debug("auth.forget", kv_s("why", ignored.detail));
+    auth_denials_forget(svc, a);
     oauth_forget(svc, a);
     struct db_rows *r;
     if (db_query(svc->db, a, &sql_session_forget, NULL, 0, &r, &ignored) ||

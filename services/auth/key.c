@@ -2,7 +2,6 @@
 #include "services/auth/auth.h"
 
 #include "common/base/clock.h"
-#include "common/base/fiber.h"
 #include "common/base/str.h"
 #include "common/kit/crud.h"
 #include "common/kit/idem.h"
@@ -14,7 +13,7 @@
 
 #include <assert.h>
 
-enum { taken_tries = 60, taken_pause_ms = 50, prefix_max = 64 };
+enum { prefix_max = 64 };
 
 static const struct entity_def *entity(void)
 {
@@ -226,7 +225,6 @@ struct change {
     int64_t id;
     bool revoke, was_revoked;
     int64_t rate_limit, quota_monthly; /* that it has */
-    char event_id[uuid_len + 1];
 };
 
 /* The row, locked, if the caller may see it; ret_scopes: what it grants. */
@@ -345,30 +343,7 @@ static int revoke_tx(struct db_tx *tx, void *ctx, struct err *err)
     }
     /* The state again even if it was revoked before: the caller may be repeating a call that failed
      * between the commit and here. */
-    return rc ? rc : auth_publish_state(tx, a, c->id, &why, c->event_id, err);
-}
-
-/* Live once Redis or Kafka has it. */
-static int make_live(struct change *c, struct err *err)
-{
-    struct svc *svc = c->req->svc;
-    struct arena *a = c->req->arena;
-    struct err why = { 0 };
-    if (!auth_revoke_now(svc, a, "key", c->id, &why))
-        return 0;
-    const struct db_val v = db_text(c->event_id);
-    for (int i = 0; i < taken_tries; i++) {
-        struct db_rows *r;
-        int rc = db_query(svc->db, a, &sql_outbox_waits, &v, 1, &r, err);
-        if (rc)
-            return rc;
-        if (!db_nrows(r))
-            return 0;
-        fiber_sleep_ms(taken_pause_ms);
-    }
-    err_set(err, E_unavailable, "The key is revoked, but not every program may know it yet.");
-    err->retry_after_s = 1;
-    return err_detail(err, "%s", why.detail);
+    return rc ? rc : auth_publish_state(tx, a, c->id, &why, NULL, err);
 }
 
 static int revoke(struct req *req, struct change *c, struct err *err)
@@ -379,7 +354,7 @@ static int revoke(struct req *req, struct change *c, struct err *err)
     if (rc)
         return rc;
     outbox_wake(req->svc->outbox);
-    return make_live(c, err);
+    return auth_deny_now(req->svc, req->arena, "key", c->id, err);
 }
 
 int auth_key_delete(struct req *req, struct res *res, struct err *err)

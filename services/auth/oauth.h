@@ -162,11 +162,6 @@ int client_event(struct db_tx *tx, struct arena *a, int64_t client, const char *
                  const char *changed, const struct auth_cause *why, struct err *err) MUST_CHECK;
 int grant_event(struct db_tx *tx, struct arena *a, int64_t grant, const char *type,
                 const char *changed, const struct auth_cause *why, struct err *err) MUST_CHECK;
-/* Refuses access tokens made until now: "family:7", "client:7", "tokens:<user>", "jti:<number>". */
-int auth_deny_now(struct svc *svc, struct arena *a, const char *kind, int64_t id,
-                  struct err *err) MUST_CHECK;
-int auth_deny_all(struct svc *svc, struct arena *a, const char *kind, const int64_t *ids, size_t n,
-                  struct err *err) MUST_CHECK;
 void oauth_forget(struct svc *svc, struct arena *a); /* what is long over */
 
 /* Handlers. */

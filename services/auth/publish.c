@@ -3,7 +3,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
-#include "common/io/cache.h"
 #include "common/io/crypto.h"
 #include "common/kit/outbox.h"
 
@@ -86,13 +85,4 @@ int auth_publish_event(struct db_tx *tx, struct arena *a, int64_t key, const cha
                                        db_str(r, 0, 0), changed, db_str(r, 0, 1));
     const struct outbox_event e = event_of(a, type, key, payload, why);
     return outbox_put(tx, a, &e, NULL, err);
-}
-
-int auth_revoke_now(struct svc *svc, struct arena *a, const char *kind, int64_t id, struct err *err)
-{
-    const char *const argv[] = { "ZADD", "cms365:revoked",
-                                 arena_printf(a, "%lld", (long long)clock_ms()),
-                                 arena_printf(a, "%s:%lld", kind, (long long)id) };
-    struct cache_reply reply;
-    return cache_call(svc->cache, a, argv, ARRAY_LEN(argv), &reply, err);
 }

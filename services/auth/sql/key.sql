@@ -98,7 +98,3 @@ where k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)
 
 -- name: key_bootstrap
 select id from api_keys where user_id = $1 and name = 'bootstrap' and revoked_at is null limit 1
-
--- name: outbox_waits
--- Has Kafka not taken this event yet?
-select 1 from outbox where event_id = $1::uuid

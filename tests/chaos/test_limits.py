@@ -1,0 +1,104 @@
+"""Limits over three replicas while they, and Redis, are killed."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from support.load import hammer
+from support.samples import SAMPLES
+from support.stack import ROOT, SETTINGS, Client, unique, wait_for
+
+PORT_BASE, RUN_DIR = int(SETTINGS["CMS365_PORT_BASE"]), SETTINGS["CMS365_RUN_DIR"]
+NOWHERE = "/api/v2/posts/999999999"
+
+
+def dev(*argv):
+    env = {**os.environ, "CMS365_PORT_BASE": str(PORT_BASE), "CMS365_RUN_DIR": RUN_DIR}
+    subprocess.run([ROOT / "dev", *argv], check=True, capture_output=True, text=True, env=env)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def three_replicas():
+    dev("scale", "api", "3")
+    yield
+    dev("scale", "api", "1")
+
+
+@pytest.fixture
+def limited():
+    with Client() as cms:
+        def make(**limits):
+            key = cms.make("/api/v2/auth/keys", name=unique("limited"), scopes=["posts:read"], **limits)
+            for number in range(3):
+                with Client(key=key["key"], base=f"http://127.0.0.1:{PORT_BASE + 100 + number}") as direct:
+                    # Never limited, so it takes nothing; but a credential that is sent must be valid.
+                    wait_for(lambda: direct.get("/problems/rate_limited").status_code == 200, 20, "the key to be known")
+            return key["key"]
+        yield make
+
+
+def fresh_minute(key):
+    """Waits for a minute of Redis' that has just begun, and says what is used of it."""
+    with Client(key=key) as client:
+        while True:
+            left = dict((k, (int(r), int(t))) for k, r, t in
+                        re.findall(r'"(\w+)";r=(\d+);t=(\d+)', client.get(NOWHERE).headers["RateLimit"]))["key"]
+            if left[1] > 40:
+                return
+            wait_for(lambda: int(re.search(r"t=(\d+)", client.get(NOWHERE).headers["RateLimit"])[1]) > left[1], 70, "the next minute", 0.2)
+
+
+def pids(kind):
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                exe, line = os.readlink(entry / "exe"), (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if exe == f"{RUN_DIR}/bin/{kind}" or (kind == "redis" and "redis" in exe and RUN_DIR in line):
+                found.append(int(entry.name))
+    return found
+
+
+def test_N04_ten_thousand_calls_over_three_replicas(limited):
+    key = limited(rate_limit=1000)
+    other = limited(rate_limit=1000)
+    fresh_minute(other)  # the same minute for both
+    counts = hammer(10000, NOWHERE, key)
+    assert counts == {404: 1000, 429: 9000}, counts
+
+
+def test_N04_a_killed_replica_never_lets_more_through(limited):
+    key, killed = limited(quota_monthly=3000), threading.Event()
+
+    def kill():
+        for pid in pids("api")[:1]:
+            os.kill(pid, signal.SIGKILL)
+        killed.set()
+
+    threading.Timer(0.5, kill).start()
+    counts = hammer(9000, NOWHERE, key)
+    assert killed.wait(30)
+    # The gateway asks another replica when one is gone; what the dead one had taken ahead is lost.
+    assert 3000 - 3 * 32 <= counts[404] <= 3000, counts
+    assert set(counts) <= {404, 429, 503, 0}, counts
+
+
+def test_N06_redis_is_killed_midway(limited):
+    key, other = limited(rate_limit=1000), limited(rate_limit=1000)
+    fresh_minute(other)
+    begun = hammer(300, NOWHERE, key)
+    assert begun == {404: 300}, begun
+    for pid in pids("redis"):
+        os.kill(pid, signal.SIGKILL)  # the supervisor brings it back
+    counts = hammer(9700, NOWHERE, key)
+    assert set(counts) <= {404, 429}, counts
+    assert 300 + counts[404] <= 1000, "never more than the limit"
+    with Client() as cms:
+        assert cms.get("/api/v2/posts?per_page=1").status_code == 200, "reads go on"
+        assert cms.post("/api/v2/companies", json=SAMPLES["companies"]()).status_code == 201
