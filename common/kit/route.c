@@ -166,9 +166,9 @@ static int phase_handler(struct call *c, struct err *err)
 
 typedef int phase_fn(struct call *c, struct err *err);
 static phase_fn *const phases[] = {
-    phase_match,     route_authenticate, route_authorize, route_limit,   route_negotiate,
-    route_idempotency, route_recall,     route_query,     phase_body,    phase_handler,
-    route_conditional, route_represent,  route_keep,
+    phase_match,       route_authenticate, route_authorize, route_limit, route_negotiate,
+    route_idempotency, route_recall,       route_query,     phase_body,  phase_handler,
+    route_conditional, route_represent,    route_keep,
 };
 
 /* --- the answer on the wire ----------------------------------------------------------------------

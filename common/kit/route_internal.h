@@ -86,7 +86,7 @@ struct call {
     bool plain;                          /* and whether it may stay away */
     bool coded_body;                     /* the request's, which is refused */
     struct limit_answer limits;
-    size_t unsent;                       /* 304: length of a form that was not made, or 0 */
+    size_t unsent; /* 304: length of a form that was not made, or 0 */
     struct {
         struct rcache_key keys[2]; /* whoever reads alike; this reader */
         size_t nkeys;

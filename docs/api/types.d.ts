@@ -819,6 +819,10 @@ export interface ApiKey {
   expires_at: string | null;
   /** Networks (CIDR) the key is accepted from; empty: any. */
   allowed_networks: string[];
+  /** Units a minute that the key may use (docs/limits.md); null: the platform's default. */
+  rate_limit: number | null;
+  /** Units a calendar month (UTC) that the key may use; null: no quota. */
+  quota_monthly: number | null;
   /** When the key was last used, to the minute; shown within two minutes. */
   last_used_at: string | null;
   /** The address it was used from then. */
@@ -848,6 +852,10 @@ export interface ApiKeyInput {
   expires_at?: string | null;
   /** Networks (CIDR) the key is accepted from; empty: any. */
   allowed_networks?: string[] | null;
+  /** Units a minute that the key may use (docs/limits.md); null: the platform's default. */
+  rate_limit?: number | null;
+  /** Units a calendar month (UTC) that the key may use; null: no quota. */
+  quota_monthly?: number | null;
 }
 
 export interface ApiKeyPatch {
@@ -861,6 +869,10 @@ export interface ApiKeyPatch {
   expires_at?: string | null;
   /** Networks (CIDR) the key is accepted from; empty: any. */
   allowed_networks?: string[] | null;
+  /** Units a minute that the key may use (docs/limits.md); null: the platform's default. */
+  rate_limit?: number | null;
+  /** Units a calendar month (UTC) that the key may use; null: no quota. */
+  quota_monthly?: number | null;
 }
 
 /** A program of somebody else's that people let act for them, or that acts for itself. */
@@ -1392,6 +1404,8 @@ export type WebhookEvent =
   | Delivery<"event.published", Event>
   | Delivery<"event.unpublished", Event>
   | Delivery<"event.scheduled", Event>
+  | Delivery<"key.quota_warning", ApiKey>
+  | Delivery<"key.quota_exceeded", ApiKey>
   | Delivery<"key.created", ApiKey>
   | Delivery<"key.updated", ApiKey>
   | Delivery<"key.revoked", ApiKey>

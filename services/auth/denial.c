@@ -1,7 +1,7 @@
 /*
- * What is refused from now on.  The table is what lasts; Redis, which every program reads four times
- * a second, is what is quick.  While Redis is away, or has lost its data, the programs read the table
- * through GET /internal/auth/denials, and as soon as it is back it is filled again.
+ * What is refused from now on.  The table is what lasts; Redis, which every program reads four
+ * times a second, is what is quick.  While Redis is away, or has lost its data, the programs read
+ * the table through GET /internal/auth/denials, and as soon as it is back it is filled again.
  */
 #include "services/auth/auth.h"
 
@@ -124,7 +124,8 @@ static const struct param_def since_params[] = {
 const struct route auth_denial_routes[] = {
     { GET, "/internal/auth/denials", get_denials, .flags = ROUTE_INTERNAL, .query = since_params,
      .produces = "text/plain", .op_id = "internal_denials",
-     .doc = "What was revoked since then, a line each: the member and the time of the Redis sets." },
+     .doc =
+          "What was revoked since then, a line each: the member and the time of the Redis sets." },
     { .path = NULL },
 };
 

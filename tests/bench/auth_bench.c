@@ -1,6 +1,7 @@
 /*
- * What checking a credential and a limit costs in CPU, without sockets, and what our signatures cost beside OpenSSL's own:
- * one JSON object with nanoseconds each.  ./dev bench auth prints it; run by hand: build/rel/tests/bench/auth_bench.
+ * What checking a credential and a limit costs in CPU, without sockets, and what our signatures
+ * cost beside OpenSSL's own: one JSON object with nanoseconds each.  ./dev bench auth prints it;
+ * run by hand: build/rel/tests/bench/auth_bench.
  */
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -72,17 +73,20 @@ static void make_world(void)
 /* Leases as Redis would give them, but long enough for the whole run. */
 static void make_leases(void)
 {
-    const struct limits_conf conf = { .program = "bench",
-                                      .rate = { [POLICY_CLIENT] = limit_rate_max,
-                                                [POLICY_USER] = limit_rate_max } };
+    const struct limits_conf conf = {
+        .program = "bench",
+        .rate = { [POLICY_CLIENT] = limit_rate_max, [POLICY_USER] = limit_rate_max }
+    };
     limits = limits_new(&conf);
     static const struct {
         enum limit_policy p;
         int64_t id, limit;
-    } rows[] = { { POLICY_KEY, key_id, limit_rate_max },
-                 { POLICY_MONTH, key_id, 1000000000 },
-                 { POLICY_USER, 3, limit_rate_max },
-                 { POLICY_CLIENT, 5, limit_rate_max } };
+    } rows[] = {
+        { POLICY_KEY,    key_id, limit_rate_max },
+        { POLICY_MONTH,  key_id, 1000000000     },
+        { POLICY_USER,   3,      limit_rate_max },
+        { POLICY_CLIENT, 5,      limit_rate_max }
+    };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct limit_state s;
         struct limit_need n = { .who = { .policy = (unsigned char)rows[i].p },
@@ -229,8 +233,10 @@ int main(void)
     EVP_PKEY *ec = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(rsa_bits);
     must(ec && rsa, "OpenSSL makes no keys");
     const struct pair pairs[] = {
-        { "es256_sign", es, ec, false, sign_rounds },   { "es256_verify", es, ec, true, sign_rounds },
-        { "rs256_sign", rs, rsa, false, rsa_rounds },   { "rs256_verify", rs, rsa, true, sign_rounds },
+        { "es256_sign",   es, ec,  false, sign_rounds },
+        { "es256_verify", es, ec,  true,  sign_rounds },
+        { "rs256_sign",   rs, rsa, false, rsa_rounds  },
+        { "rs256_verify", rs, rsa, true,  sign_rounds },
     };
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
         print_pair(&pairs[i]);

@@ -23,17 +23,27 @@ from support.oauth import (  # noqa: F401
     person, pkce, posts_with, refused, register)
 
 
-def test_AU05_a_strict_client_runs_all_of_it(register, machine, person):
+NODE = pathlib.Path(__file__).resolve().parent / "node"
+
+
+def node_and_modules():
     node = shutil.which("node") or pytest.skip("node is not here")
-    here = pathlib.Path(__file__).resolve().parent / "node"
-    modules = os.environ.get("CMS365_NODE_MODULES", str(here / "node_modules"))
+    modules = os.environ.get("CMS365_NODE_MODULES", str(NODE / "node_modules"))
     if not pathlib.Path(modules).is_dir():
-        pytest.skip("oauth4webapi is not installed (./dev test does)")
+        pytest.skip("the npm packages are not installed (./dev test does)")
+    return node, {**os.environ, "NODE_PATH": modules}
+
+
+@pytest.mark.parametrize("script", ["oauth.cjs", "openid.cjs"])
+def test_AU05_stock_clients_run_all_of_it(register, machine, person, script):
+    """oauth4webapi and openid-client, unmodified: code with PKCE, PAR, DPoP, refresh, introspection, revocation, the client's own
+    tokens with all ways of proving who it is."""
+    node, env = node_and_modules()
     key = ECKey.generate_key("P-256")
     keyed = machine(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
     conf = {"issuer": stack.URL, "callback": CALLBACK, "secret": register(), "public": register(type="public"),
             "machine": machine(), "keyed": keyed, "key": key.as_dict(private=True)}
-    with subprocess.Popen([node, str(here / "oauth.cjs"), json.dumps(conf)], env={**os.environ, "NODE_PATH": modules}, text=True, stdin=subprocess.PIPE,
+    with subprocess.Popen([node, str(NODE / script), json.dumps(conf)], env=env, text=True, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         said = []
         for line in run.stdout:
@@ -43,6 +53,24 @@ def test_AU05_a_strict_client_runs_all_of_it(register, machine, person):
                 run.stdin.flush()
         wrong = run.stderr.read()
     assert said[-1:] == ["done"], wrong
+
+
+@pytest.mark.parametrize("callback", [CALLBACK, "http://127.0.0.1:9/native"])
+def test_AU14_a_real_browser_goes_through_the_consent_page(register, callback):
+    """Chromium obeys form-action for the redirect too: the page must name the client's address, or nobody arrives."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or pytest.skip("chromium is not here (./dev test installs it)")
+    node, env = node_and_modules()
+    client = register(redirect_uris=[callback])
+    verifier, challenge = pkce()
+    conf = {"chromium": chromium, "url": authorize_url(client, challenge, redirect_uri=callback), "callback": callback,
+            "username": "admin", "password": stack.SETTINGS["CMS365_ADMIN_PASSWORD"]}
+    run = subprocess.run([node, str(NODE / "consent.cjs"), json.dumps(conf)], env=env, text=True, capture_output=True, timeout=120)
+    back = run.stdout.strip()
+    assert back.startswith(callback + "?"), (back, run.stderr)
+    said = query_of(back)
+    assert said["iss"] == stack.URL and said["state"] == "s-1"
+    token = ask(client, grant_type="authorization_code", code=said["code"], code_verifier=verifier, redirect_uri=callback)
+    assert token.status_code == 200 and posts_with(token.json()).status_code == 200, token.text
 
 
 # --- access tokens
