@@ -13,6 +13,7 @@
 #include "common/kit/crud_write_int.h"
 
 #include "common/base/fiber.h"
+#include "common/base/str.h"
 #include "common/kit/svc.h"
 
 #include <assert.h>
@@ -143,6 +144,12 @@ static void pass_turn(struct gather *g)
         g->running--;
 }
 
+/* Nobody knows whether the statement was done.  Not so if it was ended over a lock. */
+static bool fate_unknown(int rc, const struct err *err)
+{
+    return rc == -E_unavailable || (rc == -E_timeout && !str_starts(err->detail, "55P03"));
+}
+
 /* Runs the statement and tells each its outcome.  True: there was nobody else, and the turn is
  * still the leader's. */
 static bool lead(struct gather *g, struct gather_item *leader)
@@ -163,7 +170,7 @@ static bool lead(struct gather *g, struct gather_item *leader)
     for (size_t i = 0; i < n; i++)
         writes[i] = items[i]->w;
     int rc = write_many(&via, writes, n, gather_lock_ms, &err);
-    bool unknown = rc == -E_unavailable || rc == -E_timeout;
+    bool unknown = fate_unknown(rc, &err);
     for (size_t i = 0; i < n; i++) {
         struct gather_item *it = items[i];
         bool done = rc >= 0 && it->w->rows;

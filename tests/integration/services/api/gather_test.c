@@ -193,12 +193,15 @@ static void a_failure_stays_its_own(void **state)
     expect_counts();
 }
 
+static size_t done_while_held;
+
 static void let_go(void *ctx)
 {
     struct err err;
     (void)ctx;
     for (int ms = 0; ndone + 1 < nasked && ms < rounds_ms; ms += 5)
         fiber_sleep_ms(5);
+    done_while_held = ndone;
     fx_check(db_session_script(fx.session, "COMMIT", &err), &err);
 }
 
@@ -219,6 +222,7 @@ static void a_lock_keeps_only_its_own_waiting(void **state)
         add("posts",
             post("\"title\":\"Locked\",\"status\":\"draft\",\"author\":%d", i == 7 ? 1 : 2), NULL);
     ask_all(let_go);
+    assert_int_equal(done_while_held, nasked - 1);
     for (size_t i = 0; i < nasked; i++)
         EXPECT(asked[i].a, 201);
     assert_int_equal(count_of("title = 'Locked'"), 20);
