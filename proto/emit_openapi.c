@@ -57,8 +57,11 @@ static void set_format(json_t *s, enum text_format f, bool read)
         [FMT_SHA256] = { "pattern", "^[0-9a-f]{64}$"                      },
         [FMT_LONG] = { NULL,      NULL                                  },
     };
-    if (!read && f == FMT_LINE)
-        set(s, "pattern", json_string("^[^\\r\\n]*$"));
+    if (!read && (f == FMT_LINE || f == FMT_LONG)) /* no control characters but those of a text */
+        set(s, "pattern",
+            json_string(f == FMT_LINE
+                            ? "^[^\\u0000-\\u001f\\u007f]*$"
+                            : "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$"));
     else if ((size_t)f < ARRAY_LEN(rows) && rows[f].key)
         set(s, rows[f].key, json_string(rows[f].value));
 }

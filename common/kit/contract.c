@@ -404,9 +404,11 @@ static json_t *responses(const struct route *r)
         { 409, r->flags & ROUTE_IDEMPOTENT },
         { 412, r->flags & ROUTE_ETAG },
         { 413, body },
+        { 414, true },
         { 415, body },
         { 422, body || r->flags & ROUTE_IDEMPOTENT },
         { 429, route_limit_class(r) != LIMIT_NONE },
+        { 431, true },
         { 503, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

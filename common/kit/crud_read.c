@@ -58,6 +58,20 @@ const char *crud_hash_etag(struct arena *a, const char *first, const void *data,
     return arena_printf(a, "\"%s.h%s\"", first, hex);
 }
 
+/* A row is in one language, and says which; there is nothing to negotiate (RFC 9110 §8.5). */
+static void tell_language(struct res *res, const struct rowplan *plan, const struct db_rows *rows)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct field_def *f = plan->cols[i].f;
+        if (f->format != FMT_LANGUAGE || f->type != F_TEXT || !str_eq(f->name, "language"))
+            continue;
+        const char *language = db_str(rows, 0, i);
+        if (language && *language)
+            res_header(res, "Content-Language", language);
+        return;
+    }
+}
+
 /* --- one --- */
 
 struct one {
@@ -103,6 +117,7 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
     buf_puts(&res->body, o->q.bare ? "" : "{\"data\":");
     rowjson_put(&res->body, plan, rows, 0, o->q.fields, inc.list, inc.n);
     buf_puts(&res->body, o->q.bare ? "" : "}");
+    tell_language(res, plan, rows);
     bool own = plan->own >= 0 && db_get_bool(rows, 0, (size_t)plan->own);
     if (plan->version < 0) {
         res->etag = crud_hash_etag(req->arena, "0", res->body.data, res->body.len);

@@ -122,3 +122,15 @@ def test_R21_ranges_do_not_apply_to_json(cms, samples):
             answer = cms.get(url, headers=PLAIN | more)
             assert answer.status_code == 200 and answer.content == whole.content, (url, more)
             assert "Content-Range" not in answer.headers and answer.headers.get("Accept-Ranges", "none") == "none"
+
+
+def test_R08_a_row_says_its_language_and_another_is_another_tag(cms):
+    path = f"/api/v2/posts/{cms.make('/api/v2/posts', **(SAMPLES['posts']() | {'language': 'de-CH'}))['id']}"
+    german = cms.get(path, headers={"Accept-Language": "en"})
+    assert german.headers["Content-Language"] == "de-CH" and "Accept-Language" not in german.headers["Vary"]
+    assert cms.get(path, headers={"Accept": "application/xml"}).headers["Content-Language"] == "de-CH"
+    assert cms.patch(path, json={"language": "fr"}).status_code == 200
+    french = cms.get(path)
+    assert french.headers["Content-Language"] == "fr" and french.headers["ETag"] != german.headers["ETag"]
+    assert cms.patch(path, json={"language": None}).status_code == 200
+    assert "Content-Language" not in cms.get(path).headers
