@@ -57,7 +57,7 @@ def test_AU03_what_a_client_says_of_itself_changes_nothing(key, headers):
     ("192.0.2.7", True), ("192.0.2.7, 127.0.0.1", True), ("203.0.113.1, 192.0.2.7", True), ("192.0.2.7, 203.0.113.1", False),
     ("::ffff:192.0.2.7", True), ("2001:db8::7", True), ("192.0.2.7,", False), ("192.0.2.7, garbage", False), ("garbage", False), ("", False),
     ("192.0.2.7:80", False), ("[2001:db8::7]", False), ("192.0.2.7 203.0.113.1", False), ("192.0.2.7;203.0.113.1", False), ("0xC0000207", False),
-    ("192.0.2.07", False), ("3221225991", False), ("192.0.2", False), (" 192.0.2.7\t", True), (", ".join(["192.0.2.7"] + ["127.0.0.1"] * 300), True),
+    ("192.0.2.07", False), ("3221225991", False), ("192.0.2", False), (", ".join(["192.0.2.7"] + ["127.0.0.1"] * 300), True),
     ("192.0.2.7, 203.0.113.1, 127.0.0.1", False)])
 def test_AU03_the_right_most_hop_that_is_no_proxy(key, given, accepted):
     there = key(["posts:read"], allowed_networks=["192.0.2.0/24", "2001:db8::/32"])
@@ -67,7 +67,7 @@ def test_AU03_the_right_most_hop_that_is_no_proxy(key, given, accepted):
     assert answer.status_code == (200 if accepted else 401)
 
 
-@pytest.mark.parametrize("wrong", ["", "x", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/-1", "192.0.2.0/24,::/0", "192.0.2.0/24 ", "0/0", "192.0.2/24",
+@pytest.mark.parametrize("wrong", ["", "x", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/-1", "192.0.2.0/24,::/0", "0/0", "192.0.2/24",
                                    "fe80::1%eth0", "example.com"])
 def test_AU03_what_is_no_network_is_not_taken(cms, wrong):
     for path, more in (("/api/v2/auth/keys", {}), ("/api/v2/auth/clients", {"redirect_uris": ["https://app.example.com/cb"]})):
