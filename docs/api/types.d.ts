@@ -1365,6 +1365,32 @@ export interface WebhookMessage {
   updated_at: string;
 }
 
+/** A link that shows a receiver's engineer some endpoints and their log, for a while. */
+export interface WebhookPortal {
+  /** Number of the portal link. */
+  id: number;
+  /** Whose endpoints it shows. */
+  user: Ref<User> | null;
+  /** Whom it was made for. */
+  label: string | null;
+  /** The endpoints it shows, and no others. */
+  endpoint_ids: unknown[];
+  /** Whether deliveries may be sent again. */
+  can_resend: boolean;
+  /** Whether the signing secret may be replaced, which shows the new one. */
+  can_rotate: boolean;
+  /** Until when it works. */
+  expires_at: string;
+  /** Since when it works no longer. */
+  revoked_at: string | null;
+  /** When it was used last, to the minute. */
+  last_used_at: string | null;
+  /** What was changed through it last. */
+  last_action: string | null;
+  /** When it was created. */
+  created_at: string;
+}
+
 /** Body of a webhook delivery. */
 export type WebhookEvent =
   | Delivery<"user.created", User>
@@ -1425,6 +1451,9 @@ export type WebhookEvent =
   | Delivery<"webhook.endpoint.rotated", WebhookEndpoint>
   | Delivery<"webhook.endpoint.deleted", WebhookEndpoint>
   | Delivery<"webhook.delivery.dead", WebhookDelivery>
+  | Delivery<"webhook.portal.created", WebhookPortal>
+  | Delivery<"webhook.portal.used", WebhookPortal>
+  | Delivery<"webhook.portal.revoked", WebhookPortal>
   | Delivery<"webhook.source.created", WebhookSource>
   | Delivery<"webhook.source.updated", WebhookSource>
   | Delivery<"webhook.source.deleted", WebhookSource>

@@ -1,8 +1,8 @@
 /* /oauth/authorize, and the pages on the way: who are you, and do you let this client act for you?
  */
+#include "common/kit/page.h"
 #include "services/auth/login.h"
 #include "services/auth/oauth_ask.h"
-#include "services/auth/pages/page.h"
 #include "services/auth/session.h"
 
 #include "common/base/clock.h"

@@ -5,9 +5,9 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/page.h"
 #include "common/kit/session.h"
 #include "services/auth/login.h"
-#include "services/auth/pages/page.h"
 
 #include "auth/sql.h"
 

@@ -4,6 +4,7 @@
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
 #include "common/kit/query.h"
+#include "services/webhooks-out/portal.h"
 #include "services/webhooks-out/webhooks.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
@@ -310,7 +311,7 @@ const struct route webhook_routes[] = {
 
 /* --- the program --- */
 
-static const struct route *const routes[] = { webhook_routes, NULL };
+static const struct route *const routes[] = { webhook_routes, portal_routes, NULL };
 static const struct job_def jobs[] = {
     { "dispatch", "Sends what is due and writes down what became of it.", dispatch_job },
     { "retention", "Makes the log's weeks ahead and drops those past 30 days.", retention_job },

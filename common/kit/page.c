@@ -1,4 +1,4 @@
-#include "services/auth/pages/page.h"
+#include "common/kit/page.h"
 
 #include "common/base/str.h"
 #include "common/io/crypto.h"
@@ -24,10 +24,10 @@ static const char style[] =
     ".where{overflow-wrap:anywhere}"
     "@media(prefers-color-scheme:dark){body{color:#e6e6ea;background:#141417}}";
 
-static const char *policy(struct arena *a, const char *form_to)
+static const char *policy(struct arena *a, const char *sheet, const char *form_to)
 {
     unsigned char digest[sha256_bytes];
-    sha256(style, sizeof(style) - 1, digest);
+    sha256(sheet, strlen(sheet), digest);
     return arena_printf(a,
                         "default-src 'none'; style-src 'sha256-%s'; form-action 'self'%s%s; "
                         "frame-ancestors 'none'; base-uri 'none'",
@@ -72,28 +72,43 @@ void page_hidden(struct page *p, const char *name, const char *value)
     page_raw(p, "\">");
 }
 
+static struct page begin(struct req *req, struct res *res, const struct page_look *look,
+                         const char *form_to, const char *referrer)
+{
+    struct page p = { .req = req, .res = res };
+    const char *sheet = arena_printf(req->arena, "%s%s", style, look->style);
+    buf_reset(&res->body);
+    res->status = look->status;
+    res->content_type = "text/html; charset=utf-8";
+    res->cache_control = "no-store";
+    res_header(res, "Content-Security-Policy", policy(req->arena, sheet, form_to));
+    res_header(res, "X-Frame-Options", "DENY");
+    res_header(res, "Referrer-Policy", referrer);
+    page_raw(&p, "<!doctype html><html lang=\"");
+    page_text(&p, look->lang);
+    page_raw(&p, "\"><head><meta charset=\"utf-8\">"
+                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>");
+    page_text(&p, look->title);
+    page_raw(&p, " – 365CMS</title><style>");
+    page_raw(&p, sheet);
+    page_raw(&p, "</style></head><body><main><h1>");
+    page_text(&p, look->title);
+    page_raw(&p, "</h1>");
+    return p;
+}
+
 struct page page_begin(struct req *req, struct res *res, int status, const char *title,
                        const char *form_to)
 {
-    struct page p = { .req = req, .res = res };
-    buf_reset(&res->body);
-    res->status = status;
-    res->content_type = "text/html; charset=utf-8";
-    res->cache_control = "no-store";
-    res_header(res, "Content-Security-Policy", policy(req->arena, form_to));
-    res_header(res, "X-Frame-Options", "DENY");
+    const struct page_look look = { .title = title, .lang = "en", .style = "", .status = status };
     /* Not no-referrer: with that, browsers say "Origin: null" of the form, which csrf_ok refuses
      * (Fetch, "append a request `Origin` header"). */
-    res_header(res, "Referrer-Policy", "same-origin");
-    page_raw(&p, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>");
-    page_text(&p, title);
-    page_raw(&p, " – 365CMS</title><style>");
-    page_raw(&p, style);
-    page_raw(&p, "</style></head><body><main><h1>");
-    page_text(&p, title);
-    page_raw(&p, "</h1>");
-    return p;
+    return begin(req, res, &look, form_to, "same-origin");
+}
+
+struct page page_begin_as(struct req *req, struct res *res, const struct page_look *look)
+{
+    return begin(req, res, look, NULL, "no-referrer"); /* its address may be a capability */
 }
 
 void page_end(struct page *p)

@@ -1,5 +1,5 @@
-#ifndef AUTH_PAGES_PAGE_H
-#define AUTH_PAGES_PAGE_H
+#ifndef KIT_PAGE_H
+#define KIT_PAGE_H
 /*
  * The few pages that people see: HTML made here, no script, one style.  Everything that came from
  * somebody is escaped by page_text.  Each answer forbids framing, other sites' content, and forms
@@ -16,6 +16,12 @@ struct page {
  * "https://app.example.com", or NULL. */
 struct page page_begin(struct req *req, struct res *res, int status, const char *title,
                        const char *form_to);
+/* The same with a language and a style sheet added to the one of all. */
+struct page_look {
+    const char *title, *lang, *style; /* style: "" if none */
+    int status;
+};
+struct page page_begin_as(struct req *req, struct res *res, const struct page_look *look);
 void page_end(struct page *p);
 /* A whole page that says what went wrong. */
 int page_error(struct req *req, struct res *res, int status, const char *why);
