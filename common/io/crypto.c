@@ -9,6 +9,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 enum {
     hmac_block_bytes = 64,
@@ -100,6 +101,13 @@ bool crypto_equal(const void *a, const void *b, size_t n)
 void crypto_wipe(void *p, size_t n)
 {
     OPENSSL_cleanse(p, n);
+}
+
+void hmac_sha1(const void *key, size_t key_n, const void *in, size_t n,
+               unsigned char out[sha1_bytes])
+{
+    unsigned len = sha1_bytes;
+    must(key_n <= INT32_MAX && HMAC(EVP_sha1(), key, (int)key_n, in, n, out, &len) != NULL);
 }
 
 /* --- sealing -----------------------------------------------------------------------------------
@@ -299,6 +307,13 @@ char *password_hash(struct arena *a, const char *password)
     if (rc != ARGON2_OK)
         abort(); /* out of memory; the parameters are constants */
     return phc;
+}
+
+bool password_stale(const char *phc)
+{
+    char now[64];
+    snprintf(now, sizeof(now), "$argon2id$v=19$m=%d,t=%d,p=1$", argon2_memory_kib, argon2_passes);
+    return strncmp(phc, now, strlen(now)) != 0;
 }
 
 bool password_matches(const char *phc, const char *password)

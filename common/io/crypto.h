@@ -15,6 +15,10 @@ struct sha256_part {
 /* HMAC-SHA256 over the parts in order, without joining them first. */
 void hmac_sha256(const void *key, size_t key_n, const struct sha256_part *parts, size_t n,
                  unsigned char out[sha256_bytes]);
+/* For one-time passwords (RFC 4226), nothing else. */
+enum { sha1_bytes = 20 };
+void hmac_sha1(const void *key, size_t key_n, const void *in, size_t n,
+               unsigned char out[sha1_bytes]);
 bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
 void crypto_wipe(void *p, size_t n);
 
@@ -42,4 +46,6 @@ bool keyring_verify(const struct keyring *k, const char *purpose, const struct s
  * fiber has: call through worker_run. */
 char *password_hash(struct arena *a, const char *password);
 bool password_matches(const char *phc, const char *password);
+/* Was it made with other parameters than password_hash has now? */
+bool password_stale(const char *phc);
 #endif

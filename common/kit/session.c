@@ -9,7 +9,7 @@
 #include <assert.h>
 
 enum { secret_bytes = 32, secret_chars = 43, mac_bytes = 16, mac_chars = 22 };
-static const char purpose[] = "browser session";
+static const char cookie_purpose[] = "browser session";
 
 /* --- cookies ------------------------------------------------------------------------------------
  */
@@ -56,7 +56,8 @@ const char *cookie_make(struct arena *a, const char *what, const char *value,
 /* --- the value ----------------------------------------------------------------------------------
  */
 
-void session_make(const struct keyring *k, char text[session_text_max], char hash_hex[65])
+void signed_make(const struct keyring *k, const char *purpose, char text[session_text_max],
+                 char hash_hex[65])
 {
     unsigned char raw[secret_bytes], mac[sha256_bytes];
     struct arena *a = arena_new();
@@ -72,7 +73,7 @@ void session_make(const struct keyring *k, char text[session_text_max], char has
     arena_free(a);
 }
 
-bool session_form_ok(const struct keyring *k, const char *text)
+bool signed_ok(const struct keyring *k, const char *purpose, const char *text)
 {
     char part[secret_chars + 1];
     void *raw, *mac;
@@ -89,6 +90,16 @@ bool session_form_ok(const struct keyring *k, const char *text)
     ok = ok && keyring_verify(k, purpose, &whole, 1, mac, mac_n);
     arena_free(a);
     return ok;
+}
+
+void session_make(const struct keyring *k, char text[session_text_max], char hash_hex[65])
+{
+    signed_make(k, cookie_purpose, text, hash_hex);
+}
+
+bool session_form_ok(const struct keyring *k, const char *text)
+{
+    return signed_ok(k, cookie_purpose, text);
 }
 
 void session_csrf(const char *text, char ret[session_csrf_max])

@@ -45,6 +45,12 @@ const char *cookie_find(struct arena *a, const char *header, const char *name);
 const char *cookie_make(struct arena *a, const char *what, const char *value,
                         const char *public_url, const char *same_site, int64_t max_age_s);
 
+/* `<256 random bits>.<MAC>` for one purpose, and its SHA-256 in hex: a secret of which the database
+ * keeps the hash, and whose made-up likes are found without a look-up. */
+void signed_make(const struct keyring *k, const char *purpose, char text[session_text_max],
+                 char hash_hex[65]);
+bool signed_ok(const struct keyring *k, const char *purpose, const char *text);
+
 /* A new cookie value, and its SHA-256 in hex. */
 void session_make(const struct keyring *k, char text[session_text_max], char hash_hex[65]);
 bool session_form_ok(const struct keyring *k, const char *text);

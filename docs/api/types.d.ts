@@ -817,6 +817,10 @@ export interface ApiKey {
   status: "active" | "expired" | "revoked";
   /** When the key stops working; null: never. */
   expires_at: string | null;
+  /** Until when the key of before the last rotation is accepted; null: it is not. */
+  previous_expires_at: string | null;
+  /** When it was last rotated. */
+  rotated_at: string | null;
   /** Networks (CIDR) the key is accepted from; empty: any. */
   allowed_networks: string[];
   /** Units a minute that the key may use (docs/limits.md); null: the platform's default. */
@@ -1011,6 +1015,52 @@ export interface OauthGrantInput {
 export interface OauthGrantPatch {
   /** What the client may do; may be narrowed. */
   scopes?: string[];
+}
+
+/** A browser that is signed in, or was. */
+export interface AuthSession {
+  /** Number of the session. */
+  id: number;
+  /** Who is signed in. */
+  user: Ref<User> | null;
+  /** Where the sign-in came from. */
+  address: string | null;
+  /** What the browser called itself (User-Agent). */
+  agent: string | null;
+  /** When it was last used, to the half minute. */
+  last_seen_at: string;
+  /** Where it was used from then. */
+  last_seen_address: string | null;
+  /** When it ends at the latest. */
+  expires_at: string;
+  /** When it was ended; null: it was not. */
+  revoked_at: string | null;
+  /** When it was created. */
+  created_at: string;
+}
+
+/** What was done to a credential or a sign-in. */
+export interface AuditEntry {
+  /** Number of the entry. */
+  id: number;
+  /** What happened. */
+  type: string;
+  /** Who did it, and by which credential. */
+  actor: string | null;
+  /** Whom it concerns; null: nobody that is known. */
+  user: Ref<User> | null;
+  /** What it was done to. */
+  subject: string;
+  /** Where the request came from. */
+  address: string | null;
+  /** What the client called itself (User-Agent). */
+  agent: string | null;
+  /** Request that did it. */
+  request_id: string | null;
+  /** More about it. */
+  data: Record<string, unknown>;
+  /** When it was created. */
+  created_at: string;
 }
 
 /** A URL that is told about events. */
@@ -1434,6 +1484,8 @@ export type WebhookEvent =
   | Delivery<"key.quota_exceeded", ApiKey>
   | Delivery<"key.created", ApiKey>
   | Delivery<"key.updated", ApiKey>
+  | Delivery<"key.rotated", ApiKey>
+  | Delivery<"key.expiring", ApiKey>
   | Delivery<"key.revoked", ApiKey>
   | Delivery<"key.expired", ApiKey>
   | Delivery<"client.created", OauthClient>
@@ -1443,6 +1495,18 @@ export type WebhookEvent =
   | Delivery<"grant.updated", OauthGrant>
   | Delivery<"grant.revoked", OauthGrant>
   | Delivery<"grant.reused", OauthGrant>
+  | Delivery<"login.locked", AuditEntry>
+  | Delivery<"login.unlocked", AuditEntry>
+  | Delivery<"user.invited", AuditEntry>
+  | Delivery<"password.reset_requested", AuditEntry>
+  | Delivery<"password.reset", AuditEntry>
+  | Delivery<"password.changed", AuditEntry>
+  | Delivery<"password.revoked", AuditEntry>
+  | Delivery<"totp.enabled", AuditEntry>
+  | Delivery<"totp.disabled", AuditEntry>
+  | Delivery<"totp.recovery_used", AuditEntry>
+  | Delivery<"totp.recovery_renewed", AuditEntry>
+  | Delivery<"session.ended", AuditEntry>
   | Delivery<"webhook.endpoint.created", WebhookEndpoint>
   | Delivery<"webhook.endpoint.updated", WebhookEndpoint>
   | Delivery<"webhook.endpoint.failing", WebhookEndpoint>
@@ -1490,4 +1554,7 @@ export type Scope =
   | "clients:write"
   | "grants:read"
   | "grants:write"
+  | "sessions:read"
+  | "sessions:write"
+  | "audit:read"
   ;

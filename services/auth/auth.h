@@ -16,7 +16,8 @@ struct auth_conf {
     struct svc_conf svc;
     const char *admin_password;
     int64_t signing_key_days, refresh_grace_s;
-    int64_t session_s, session_idle_s;
+    int64_t session_s, session_idle_s, login_lock_max_s, password_min;
+    const char *totp_roles;
 };
 /* What the running program keeps in memory (svc->state). */
 struct signers;
@@ -40,6 +41,7 @@ extern const struct consumer auth_consumers[];
 /* Key events.  `actor` and the ids may be NULL; ret_event_id (of the state) too. */
 struct auth_cause {
     const char *actor, *request_id, *traceparent;
+    const char *address, *agent; /* of the client, for the audit log */
 };
 struct auth_cause auth_cause_of(const struct req *req);
 int auth_publish_state(struct db_tx *tx, struct arena *a, int64_t key, const struct auth_cause *why,

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/kit/outbox.h"
+#include "services/auth/audit.h"
 #include "services/auth/oauth.h"
 #include "services/auth/quota.h"
 
@@ -68,11 +69,26 @@ static int publish_all(struct msg *m, struct db_tx *tx, int64_t user, const stru
     return rc;
 }
 
+/* `old`: role and status as they were. */
+static int note_change(struct db_tx *tx, struct msg *m, const struct person *p,
+                       const struct db_rows *old, const struct auth_cause *why, struct err *err)
+{
+    json_t *o = json_pack("{s:[s,s],s:[s,s]}", "role", db_str(old, 0, 0), p->role, "status",
+                          db_str(old, 0, 1), p->status);
+    const struct audit entry = { .type = "user.changed",
+                                 .subject = arena_printf(m->arena, "user:%lld", (long long)p->id),
+                                 .user_id = p->id,
+                                 .data = json_text(m->arena, json_in(m->arena, o)) };
+    return audit_put(tx, m->arena, &entry, why, err);
+}
+
 static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
 {
     struct person p;
     struct db_rows *r;
-    struct auth_cause why = { m->actor, m->request_id, m->traceparent };
+    struct auth_cause why = { .actor = m->actor,
+                              .request_id = m->request_id,
+                              .traceparent = m->traceparent };
     int rc = read_person(m, &p, err);
     if (rc)
         return rc;
@@ -92,8 +108,16 @@ static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
                                 db_text(p.username),
                                 db_text(p.email),
                                 db_text(p.display_name) };
+    const struct db_rows *old = r;
     rc = db_exec(tx, m->arena, &sql_person_put, v, ARRAY_LEN(v), &r, err);
     if (rc || !changed)
+        return rc;
+    rc = note_change(tx, m, &p, old, &why, err);
+    if (!rc && !str_eq(p.status, "active")) { /* who is let in again signs in again */
+        const struct db_val ended[] = { id, db_i64(0) };
+        rc = db_exec(tx, m->arena, &sql_sessions_end, ended, 2, &r, err);
+    }
+    if (rc)
         return rc;
     rc = str_eq(p.status, "deleted") ? revoke_all(m, tx, p.id, &why, err)
                                      : publish_all(m, tx, p.id, &why, err);
@@ -155,6 +179,35 @@ static int read_uses(struct msg *m, struct uses *u, size_t *ret_n, struct err *e
     return 0;
 }
 
+/* The first use of a key from a network in an hour is an entry of the log (rulings.md 11). */
+static int note_uses(struct msg *m, struct db_tx *tx, const struct uses *u, size_t n,
+                     struct err *err)
+{
+    struct arena *a = m->arena;
+    const char **network = arena_alloc(a, n * sizeof(*network));
+    struct db_rows *r;
+    for (size_t i = 0; i < n; i++)
+        network[i] = audit_network(a, u->address[i]);
+    const struct db_val v[] = { db_i64s(u->id, n), db_texts(network, n), db_texts(u->at, n) };
+    int rc = db_exec(tx, a, &sql_audit_seen_put, v, ARRAY_LEN(v), &r, err);
+    for (size_t row = 0; !rc && row < db_nrows(r); row++) {
+        size_t i = 0;
+        int64_t id = db_get_i64(r, row, 0);
+        while (i + 1 < n && (u->id[i] != id || !str_eq(network[i], db_str(r, row, 1))))
+            i++;
+        const char *key = arena_printf(a, "key:%lld", (long long)id);
+        const struct auth_cause why = { .actor = key,
+                                        .address = u->address[i],
+                                        .agent = *u->agent[i] ? u->agent[i] : NULL };
+        const struct audit entry = { .type = "key.used",
+                                     .subject = key,
+                                     .user_id = db_get_i64(r, row, 2),
+                                     .data = audit_data(a, "at", u->at[i]) };
+        rc = audit_put(tx, a, &entry, &why, err);
+    }
+    return rc;
+}
+
 static int on_uses(struct msg *m, struct db_tx *tx, struct err *err)
 {
     struct uses *u = arena_alloc(m->arena, sizeof(*u));
@@ -165,7 +218,8 @@ static int on_uses(struct msg *m, struct db_tx *tx, struct err *err)
         return rc;
     const struct db_val v[] = { db_i64s(u->id, n), db_texts(u->at, n), db_texts(u->address, n),
                                 db_texts(u->agent, n) };
-    return db_exec(tx, m->arena, &sql_key_used, v, ARRAY_LEN(v), &r, err);
+    rc = db_exec(tx, m->arena, &sql_key_used, v, ARRAY_LEN(v), &r, err);
+    return rc ? rc : note_uses(m, tx, u, n, err);
 }
 
 const struct consumer auth_consumers[] = {

@@ -100,9 +100,12 @@ static void forget(struct svc *svc, struct arena *a)
     auth_denials_forget(svc, a);
     oauth_forget(svc, a);
     struct db_rows *r;
-    if (db_query(svc->db, a, &sql_session_forget, NULL, 0, &r, &ignored) ||
-        db_query(svc->db, a, &sql_session_code_forget, NULL, 0, &r, &ignored))
-        log_debug("auth.forget", kv_s("why", ignored.detail));
+    static const struct db_stmt *const all[] = { &sql_session_forget, &sql_session_code_forget,
+                                                 &sql_tries_forget, &sql_password_token_forget,
+                                                 &sql_audit_seen_forget };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (db_query(svc->db, a, all[i], NULL, 0, &r, &ignored))
+            log_debug("auth.forget", kv_s("why", ignored.detail));
 }
 
 void auth_expire_job(struct svc *svc)

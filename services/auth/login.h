@@ -29,21 +29,25 @@ enum {
 struct login_try {
     const char *name; /* user name or e-mail address, as typed */
     const char *password;
-    const char *second_factor; /* NULL: not asked for yet */
-    const char *addr;          /* of the client */
 };
 enum login_verdict {
     LOGIN_OK,
     LOGIN_REFUSED, /* whatever the reason */
+    LOGIN_LOCKED,  /* too many tries by that name or from there (tries.h); not looked at */
 };
 struct login_user {
     int64_t user_id;
     enum role role;
     const char *username; /* in the arena */
 };
-/* *ret is filled with LOGIN_OK only.  Negative: the database or the workers are away. */
-int login_verify(struct svc *svc, struct arena *a, const struct login_try *t,
-                 enum login_verdict *ret_verdict, struct login_user *ret,
+struct login_result {
+    enum login_verdict verdict;
+    struct login_user user; /* LOGIN_OK only */
+    int64_t wait_s;         /* LOGIN_LOCKED only */
+};
+/* The password only; whether there is a second factor is the caller's question.  Negative: the
+ * database or the workers are away. */
+int login_verify(struct req *req, const struct login_try *t, struct login_result *ret,
                  struct err *err) MUST_CHECK;
 
 /* One browser's session. */
@@ -54,8 +58,9 @@ struct session {
     int64_t started_us;          /* when the password was given */
     char text[login_cookie_max]; /* of the cookie: a secret */
 };
-/* Makes a session and sets its cookie on the answer. */
-int session_start(struct req *req, struct res *res, int64_t user_id, struct err *err) MUST_CHECK;
+/* Makes a session and sets its cookie on the answer; `by` is for the log. */
+int session_start(struct req *req, struct res *res, int64_t user_id, const char *by,
+                  struct err *err) MUST_CHECK;
 /* The session of the request's cookie; ret->id 0: none, over, or of a user who is not active. */
 int session_find(struct req *req, struct session *ret, struct err *err) MUST_CHECK;
 /* Ends the request's session, if there is one, and clears the cookie. */

@@ -41,6 +41,7 @@ struct fault {
     const char *error;     /* "invalid_grant"; NULL: none */
     int status;            /* of the answer, where it is not a redirect */
     const char *challenge; /* WWW-Authenticate, or NULL */
+    int64_t retry_after_s; /* 0: none */
     char text[200];
 };
 /* application/x-www-form-urlencoded.  False: not that, or too many. */
@@ -174,6 +175,8 @@ int oauth_par(struct req *req, struct res *res, struct err *err);
 int oauth_authorize(struct req *req, struct res *res, struct err *err);
 int oauth_decide(struct req *req, struct res *res, struct err *err);
 int oauth_login(struct req *req, struct res *res, struct err *err);
+int oauth_login_second(struct req *req, struct res *res, struct err *err);
+int oauth_login_enrol(struct req *req, struct res *res, struct err *err);
 int oauth_logout(struct req *req, struct res *res, struct err *err);
 int auth_client_create(struct req *req, struct res *res, struct err *err);
 int auth_client_patch(struct req *req, struct res *res, struct err *err);

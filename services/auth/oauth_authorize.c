@@ -3,6 +3,7 @@
 #include "common/kit/page.h"
 #include "services/auth/login.h"
 #include "services/auth/oauth_ask.h"
+#include "services/auth/oauth_pages.h"
 #include "services/auth/session.h"
 
 #include "common/base/clock.h"
@@ -28,8 +29,8 @@ static int send_back(struct req *req, struct res *res, const struct ask *z, cons
                                             state, url_encode(a, req->svc->conf->public_url)));
 }
 
-static int refuse(struct req *req, struct res *res, const struct ask *z, int rc,
-                  const struct fault *f)
+int pages_refuse(struct req *req, struct res *res, const struct ask *z, int rc,
+                 const struct fault *f)
 {
     if (rc != -E_invalid || !f->error)
         return rc;
@@ -44,7 +45,7 @@ static int refuse(struct req *req, struct res *res, const struct ask *z, int rc,
  */
 
 /* The query that brought the person here, sealed, so that nobody makes one up. */
-static const char *carry(struct req *req, const char *query)
+const char *pages_carry(struct req *req, const char *query)
 {
     const char *text =
         arena_printf(req->arena, "%lld %s", (long long)(req->now_us / 1000000), query);
@@ -70,15 +71,15 @@ static const char *carried(struct req *req, const struct form *form)
     return blank + 1;
 }
 
-static int back_to_authorize(struct req *req, struct res *res, const char *query)
+int pages_back(struct req *req, struct res *res, const char *query)
 {
     return page_see_other(
         res, arena_printf(req->arena, "%s/oauth/authorize?%s", req->svc->conf->public_url, query));
 }
 
 /* A posted form of ours: what it carries, or an answer that says why not (*ret NULL). */
-static int posted(struct req *req, struct res *res, const char *purpose, struct form *form,
-                  const char **ret, struct err *err)
+int pages_posted(struct req *req, struct res *res, const char *purpose, struct form *form,
+                 const char **ret, struct err *err)
 {
     struct fault f = { .error = NULL };
     *ret = NULL;
@@ -90,79 +91,6 @@ static int posted(struct req *req, struct res *res, const char *purpose, struct 
         return rc ? rc : page_error(req, res, 403, "The form did not come from this site's page.");
     *ret = carried(req, form);
     return *ret ? 0 : page_error(req, res, 400, "The page was open for too long.");
-}
-
-/* --- login --------------------------------------------------------------------------------------
- */
-
-static int login_page(struct req *req, struct res *res, const struct ask *z, const char *query,
-                      const char *name)
-{
-    const char *csrf = csrf_token(req, res, "login");
-    struct page p = page_begin(req, res, name ? 401 : 200, "Sign in",
-                               page_source_of(req->arena, z->redirect_uri));
-    page_raw(&p, "<p>to continue to <strong>");
-    page_text(&p, z->client.name);
-    page_raw(&p, "</strong></p>");
-    if (name)
-        page_raw(&p, "<p class=\"alert\" role=\"alert\" id=\"wrong\">"
-                     "The user name or the password is wrong.</p>");
-    page_raw(&p, "<form method=\"post\" action=\"/oauth/login\">");
-    page_hidden(&p, "request", carry(req, query));
-    page_hidden(&p, "csrf", csrf);
-    page_raw(&p, "<label for=\"username\">User name or e-mail address</label>"
-                 "<input type=\"text\" id=\"username\" name=\"username\" autocomplete=\"username\" "
-                 "autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"254\" required");
-    page_raw(&p, name ? " aria-describedby=\"wrong\" value=\"" : " autofocus value=\"");
-    page_text(&p, name ? name : "");
-    page_raw(&p, "\"><label for=\"password\">Password</label>"
-                 "<input type=\"password\" id=\"password\" name=\"password\" "
-                 "autocomplete=\"current-password\" required");
-    page_raw(&p, name ? " aria-describedby=\"wrong\" autofocus>" : ">");
-    page_raw(&p, "<button type=\"submit\">Sign in</button></form>");
-    page_end(&p);
-    return 0;
-}
-
-int oauth_login(struct req *req, struct res *res, struct err *err)
-{
-    struct form form, asked;
-    struct fault f = { .error = NULL };
-    struct ask z;
-    const char *query;
-    enum login_verdict verdict;
-    struct login_user user;
-    int rc = posted(req, res, "login", &form, &query, err);
-    if (rc || !query)
-        return rc;
-    const char *name = form_get(&form, "username"), *password = form_get(&form, "password");
-    const struct login_try t = { .name = name ? name : "",
-                                 .password = password ? password : "",
-                                 .addr = req->client_addr };
-    rc = login_verify(req->svc, req->arena, &t, &verdict, &user, err);
-    if (rc)
-        return rc;
-    log_info("oauth.login", kv_i("user", verdict == LOGIN_OK ? user.user_id : 0),
-             kv_s("address", req->client_addr));
-    if (verdict == LOGIN_OK) {
-        rc = session_start(req, res, user.user_id, err);
-        return rc ? rc : back_to_authorize(req, res, query);
-    }
-    if (!form_parse(req->arena, query, strlen(query), &asked))
-        return page_error(req, res, 400, "The request cannot be read.");
-    rc = ask_read(req, &asked, &z, &f, err);
-    return rc ? refuse(req, res, &z, rc, &f) : login_page(req, res, &z, query, t.name);
-}
-
-int oauth_logout(struct req *req, struct res *res, struct err *err)
-{
-    struct form form;
-    const char *query;
-    int rc = posted(req, res, "logout", &form, &query, err);
-    if (rc || !query)
-        return rc;
-    rc = session_end(req, res, err);
-    return rc ? rc : back_to_authorize(req, res, query);
 }
 
 /* --- consent ------------------------------------------------------------------------------------
@@ -189,7 +117,7 @@ static int consent_page(struct req *req, struct res *res, const struct ask *z,
                         const struct session *s, const char *query)
 {
     const char *csrf = csrf_token(req, res, "consent"), *leave = csrf_token(req, res, "logout");
-    const char *sealed = carry(req, query);
+    const char *sealed = pages_carry(req, query);
     struct page p =
         page_begin(req, res, 200, "Allow access?", page_source_of(req->arena, z->redirect_uri));
     page_raw(&p, "<p><strong>");
@@ -278,7 +206,7 @@ int oauth_authorize(struct req *req, struct res *res, struct err *err)
         return page_error(req, res, 400, "The request cannot be read.");
     int rc = ask_read(req, &form, &z, &f, err);
     if (rc)
-        return refuse(req, res, &z, rc, &f);
+        return pages_refuse(req, res, &z, rc, &f);
     rc = session_find(req, &s, err);
     if (rc)
         return rc;
@@ -313,19 +241,19 @@ int oauth_decide(struct req *req, struct res *res, struct err *err)
     struct ask z = { .redirect_uri = NULL };
     struct session s;
     const char *query;
-    int rc = posted(req, res, "consent", &form, &query, err);
+    int rc = pages_posted(req, res, "consent", &form, &query, err);
     if (rc || !query)
         return rc;
     if (!form_parse(req->arena, query, strlen(query), &asked))
         return page_error(req, res, 400, "The request cannot be read.");
     rc = ask_read(req, &asked, &z, &f, err);
     if (rc)
-        return refuse(req, res, &z, rc, &f);
+        return pages_refuse(req, res, &z, rc, &f);
     rc = session_find(req, &s, err);
     if (rc)
         return rc;
     if (!s.id || z.client.first_party)
-        return back_to_authorize(req, res, query);
+        return pages_back(req, res, query);
     scope_set names = chosen(&form) & scopes_for(z.scopes, s.role);
     if (!str_eq(form_get(&form, "decision"), "allow") || !names)
         return send_back(req, res, &z, "error=access_denied");

@@ -7,6 +7,8 @@
 #include "common/io/crypto.h"
 #include "common/io/httpd.h"
 #include "common/kit/token_dpop.h"
+#include "services/auth/audit.h"
+#include "services/auth/tries.h"
 
 #include "auth/sql.h"
 
@@ -370,6 +372,30 @@ static int prove_client(struct req *req, const struct client *c, const struct sh
     return no_client(f, err, "The client is not known, or its proof is wrong.");
 }
 
+/* Wrong proofs are counted by client and network; who has the secret is never held up. */
+static int count_wrong(struct req *req, const char *id, struct fault *f, struct err *err)
+{
+    struct arena *a = req->arena;
+    struct auth_cause why = auth_cause_of(req);
+    int64_t n, wait;
+    const char *network = audit_network(a, req->client_addr);
+    const char *shown = arena_printf(a, "%.64s", id ? id : "");
+    int rc = tries_take(req->svc, a, TRY_CLIENT, arena_printf(a, "%s %s", shown, network), &n,
+                        &wait, err);
+    why.actor = "anonymous";
+    const struct audit lock = {
+        .type = "client.locked",
+        .subject = arena_printf(a, "network:%s", network),
+        .data = audit_data(a, "client_id", str_utf8_ok(shown, strlen(shown)) ? shown : "")
+    };
+    if (!rc && tries_first_lock(TRY_CLIENT, n))
+        rc = audit_note(req->svc, a, &lock, &why, err);
+    if (rc || !wait)
+        return rc ? rc : -E_invalid;
+    f->retry_after_s = wait;
+    return fault_set(f, err, 429, "invalid_client", "Too many wrong proofs; wait.");
+}
+
 int client_authenticate(struct req *req, const struct form *form, struct client *ret,
                         struct fault *f, struct err *err)
 {
@@ -382,6 +408,8 @@ int client_authenticate(struct req *req, const struct form *form, struct client 
     }
     if (!rc)
         rc = prove_client(req, ret, &s, f, err);
+    if (rc == -E_invalid && f->status == 401)
+        rc = count_wrong(req, s.id, f, err);
     if (rc == -E_invalid && f->status == 401)
         f->challenge = "Basic realm=\"365CMS\", charset=\"UTF-8\"";
     return rc;

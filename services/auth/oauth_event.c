@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/kit/outbox.h"
+#include "services/auth/audit.h"
 
 #include "auth/sql.h"
 
@@ -33,7 +34,8 @@ static int put(struct db_tx *tx, struct arena *a, const struct about *x,
         .request_id = why->request_id,
         .actor = why->actor,
     };
-    return outbox_put(tx, a, &e, NULL, err);
+    rc = outbox_put(tx, a, &e, NULL, err);
+    return rc ? rc : audit_row(tx, a, &e, r, x->changed, why, err);
 }
 
 int client_event(struct db_tx *tx, struct arena *a, int64_t client, const char *type,

@@ -62,7 +62,7 @@ int fault_set(struct fault *f, struct err *err, int status, const char *error, c
 {
     va_list ap;
     va_start(ap, fmt);
-    *f = (struct fault){ .error = error, .status = status };
+    *f = (struct fault){ .error = error, .status = status, .retry_after_s = f->retry_after_s };
     vsnprintf(f->text, sizeof(f->text), fmt, ap);
     va_end(ap);
     /* RFC 6749 §5.2: printable ASCII without " and \. */
@@ -86,6 +86,9 @@ int oauth_answer(struct req *req, struct res *res, int rc, const struct fault *f
     buf_reset(&res->body);
     res->status = f->status;
     res->nextra = 0;
+    if (f->retry_after_s)
+        res_header(res, "Retry-After",
+                   arena_printf(req->arena, "%lld", (long long)f->retry_after_s));
     if (f->challenge)
         res_header(res, "WWW-Authenticate", f->challenge);
     oauth_json(res, json_in(req->arena, json_pack("{s:s,s:s}", "error", f->error,

@@ -102,7 +102,9 @@ static const struct shape pushed_request = { .name = "OauthPushedRequest",
 static const struct shape pushed_answer = { .name = "OauthPushed",
                                             .doc = "Where a pushed request is (RFC 9126 §2.2).",
                                             .fields = pushed_answer_fields };
-static const int page_errors[] = { 303, 400, 403, 415, 0 }, login_errors[] = { 400, 401, 403, 0 };
+static const int page_errors[] = { 303, 400, 403, 415, 0 },
+                 login_errors[] = { 200, 400, 401, 403, 429, 0 },
+                 enrol_errors[] = { 400, 401, 403, 429, 0 };
 
 enum {
     posts = ROUTE_PUBLIC | ROUTE_FOREIGN | ROUTE_RAW_BODY,
@@ -133,6 +135,13 @@ const struct route auth_oauth_routes[] = {
     { POST, "/oauth/login", oauth_login, .flags = posts, .limit = LIMIT_LOGIN,
      .produces = "text/html", .errors = login_errors, .status = 303, .body_max = form_bytes_max,
      .cost = 5, .op_id = "oauth_login", .doc = "What the login page sends." },
+    { POST, "/oauth/login/second", oauth_login_second, .flags = posts, .produces = "text/html",
+     .errors = login_errors, .status = 303, .body_max = form_bytes_max, .cost = 5,
+     .op_id = "oauth_login_second", .doc = "What the page for the second factor sends." },
+    { POST, "/oauth/login/enrol", oauth_login_enrol, .flags = posts, .produces = "text/html",
+     .errors = enrol_errors, .status = 200, .body_max = form_bytes_max, .cost = 5,
+     .op_id = "oauth_login_enrol",
+     .doc = "What the page that sets up a second factor sends; answers with recovery codes." },
     { POST, "/oauth/logout", oauth_logout, .flags = posts, .produces = "text/html",
      .errors = page_errors, .status = 303, .body_max = form_bytes_max, .cost = 2,
      .op_id = "oauth_logout", .doc = "Ends the browser's session, and asks who it is now." },

@@ -5,21 +5,31 @@
 #include "common/base/str.h"
 #include "common/io/crypto.h"
 #include "common/kit/outbox.h"
+#include "services/auth/audit.h"
 
 #include "auth/sql.h"
 
 #include <assert.h>
 
+/* A header may hold anything; the log keeps text. */
+static const char *agent_of(const struct req *req)
+{
+    const char *agent = req->http ? req_header(req, "User-Agent") : NULL;
+    return agent && str_utf8_ok(agent, strlen(agent)) ? agent : NULL;
+}
+
 struct auth_cause auth_cause_of(const struct req *req)
 {
+    const struct principal *who = &req->who;
+    const char *by = who->client_id ? "client" : who->session_id ? "session" : "key";
+    int64_t id = who->client_id ? who->client_id : who->session_id ? who->session_id : who->key_id;
     return (struct auth_cause){
-        .actor = req->who.client_id
-                     ? arena_printf(req->arena, "user:%lld client:%lld",
-                                    (long long)req->who.user_id, (long long)req->who.client_id)
-                     : arena_printf(req->arena, "user:%lld key:%lld", (long long)req->who.user_id,
-                                    (long long)req->who.key_id),
+        .actor = arena_printf(req->arena, "user:%lld %s:%lld", (long long)who->user_id, by,
+                              (long long)id),
         .request_id = req->request_id,
         .traceparent = req->traceparent,
+        .address = req->client_addr,
+        .agent = agent_of(req),
     };
 }
 
@@ -84,5 +94,6 @@ int auth_publish_event(struct db_tx *tx, struct arena *a, int64_t key, const cha
     const char *payload = arena_printf(a, "{\"data\":%s,\"changed\":%s,\"owner_id\":%s}",
                                        db_str(r, 0, 0), changed, db_str(r, 0, 1));
     const struct outbox_event e = event_of(a, type, key, payload, why);
-    return outbox_put(tx, a, &e, NULL, err);
+    rc = outbox_put(tx, a, &e, NULL, err);
+    return rc ? rc : audit_row(tx, a, &e, r, changed, why, err);
 }

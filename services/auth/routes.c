@@ -6,9 +6,12 @@
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
 #include "common/kit/query.h"
+#include "services/auth/audit.h"
 #include "services/auth/jwk.h"
 #include "services/auth/oauth.h"
+#include "services/auth/password.h"
 #include "services/auth/session.h"
+#include "services/auth/totp.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
                                                        */
@@ -131,10 +134,11 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = { auth_key_routes,     auth_client_routes,
-                                              auth_grant_routes,   auth_oauth_routes,
-                                              auth_session_routes, auth_internal_routes,
-                                              auth_denial_routes,  NULL };
+static const struct route *const routes[] = {
+    auth_key_routes,     auth_client_routes,   auth_grant_routes,    auth_oauth_routes,
+    auth_session_routes, auth_sessions_routes, auth_password_routes, auth_people_routes,
+    auth_totp_routes,    auth_audit_routes,    auth_internal_routes, auth_denial_routes, NULL
+};
 static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",
@@ -143,12 +147,18 @@ static const struct svc_verb verbs[] = {
     { "--rotate-signing-keys", "SECONDS",
      "make new keys that sign access tokens from SECONDS on; those before are accepted until what "
       "they signed is over", 1, auth_rotate_signing_keys },
+    { "--verify-audit", "",
+     "walk the chain of the audit log; prints {\"ok\":…}, and fails with the first entry that "
+      "does "
+      "not fit", 0, audit_verify_verb },
     { .name = NULL },
 };
 static const struct job_def jobs[] = {
     { "signing-keys", "Makes keys that sign access tokens, and learns of them.", signing_job },
     { "expire", "Marks keys whose time is over.", auth_expire_job },
     { "refill", "Gives Redis back what it has lost: revocations and quotas.", auth_refill_job },
+    { "audit", "Chains the entries of the audit log.", audit_job },
+    { "password-mail", "Sends the links that people ask for.", password_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { .name = NULL },
 };

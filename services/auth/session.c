@@ -283,13 +283,9 @@ static int get_session(struct req *req, struct res *res, struct err *err)
 static int end(struct req *req, struct res *res, struct err *err)
 {
     const char *url = req->svc->conf->public_url;
-    const struct db_val v = db_i64(req->who.session_id);
-    struct db_rows *r;
     int rc = need_session(req, err);
     if (!rc)
-        rc = db_query(req->svc->db, req->arena, &sql_session_end, &v, 1, &r, err);
-    if (!rc)
-        rc = auth_deny_now(req->svc, req->arena, "session", req->who.session_id, err);
+        rc = session_end_one(req, req->who.session_id, err);
     if (rc)
         return rc;
     res_header(res, "Set-Cookie", cookie_make(req->arena, "session", "", url, "Strict", 0));

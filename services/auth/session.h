@@ -23,6 +23,8 @@ struct client admin_client(struct req *req);
 int session_code_make(struct req *req, int64_t session_id, const char *challenge,
                       const char **ret_code, struct err *err) MUST_CHECK;
 
-extern const struct route auth_session_routes[];
+extern const struct route auth_session_routes[], auth_sessions_routes[];
+/* Ends one that the caller may see, with its entry in the log.  E_not_found. */
+int session_end_one(struct req *req, int64_t id, struct err *err) MUST_CHECK;
 int session_internal(struct req *req, struct res *res, struct err *err);
 #endif

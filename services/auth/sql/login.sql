@@ -8,6 +8,7 @@ order by (lower(p.username) = lower($1)) desc nulls last, p.updated_at desc limi
 -- name: session_insert write
 insert into sessions (hash, user_id, address, agent, expires_at, last_seen_address)
 values ($1, $2, $3, left($4, 200), now() + $5 * interval '1 second', $3)
+returning id
 
 -- name: session_get write
 -- The session of the cookie that /oauth knows; being seen keeps it from idling out.
@@ -34,6 +35,11 @@ from sessions s join people p using (user_id) where s.id = $1 and s.revoked_at i
 
 -- name: session_revoke write
 update sessions set revoked_at = now() where hash = $1 and revoked_at is null returning id
+
+-- name: session_lock write
+-- The row for a change, if the caller ($2, null: an administrator) may see it.
+select id, user_id, revoked_at is not null from sessions
+where id = $1 and ($2::bigint is null or user_id = $2::bigint) for update
 
 -- name: session_end write
 update sessions set revoked_at = now() where id = $1 and revoked_at is null

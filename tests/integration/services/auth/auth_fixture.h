@@ -73,6 +73,10 @@ static int fx_setup(const char *name, const char *redis_key)
     int applied;
     ok(migrate_run(session, auth_migrations(a), &applied, &err), &err);
     own_conf.svc.env = "test";
+    own_conf.svc.public_url = "http://cms.test";
+    own_conf.login_lock_max_s = 900;
+    own_conf.password_min = 12;
+    own_conf.totp_roles = "";
     svc = (struct svc){ .def = auth_def(), .conf = &own_conf.svc, .arena = a, .db = db_new(&dbc) };
     ok(cache_new(&(struct cache_conf){ .url = redis, .timeout_ms = 1000 }, &svc.cache, &err), &err);
     struct cache_reply r;

@@ -8,8 +8,11 @@
 
 #include "services/auth/jwk.h"
 #include "services/auth/login.h"
+#include "services/auth/password.h"
 
 #include "auth/sql.h"
+
+#include <argon2.h>
 
 /* --- signing keys -------------------------------------------------------------------------------
  */
@@ -110,11 +113,13 @@ static void signing_keys_grow_old(void **state)
 
 static enum login_verdict login(const char *name, const char *password, struct login_user *ret)
 {
-    const struct login_try t = { .name = name, .password = password, .addr = "127.0.0.1" };
-    enum login_verdict v;
+    const struct login_try t = { .name = name, .password = password };
+    struct req req = { .svc = &svc, .arena = a, .client_addr = "192.0.2.1" };
+    struct login_result r;
     struct err err = { 0 };
-    ok(login_verify(&svc, a, &t, &v, ret, &err), &err);
-    return v;
+    ok(login_verify(&req, &t, &r, &err), &err);
+    *ret = r.user;
+    return r.verdict;
 }
 
 /* proves: AU-11 */
@@ -140,6 +145,113 @@ static void password_opens_by_name_or_address_while_active(void **state)
     }
     query("update people set status = 'suspended' where user_id = 7");
     assert_int_equal(login("erika", "correct horse", &u), LOGIN_REFUSED);
+}
+
+/* proves: AU-11: each wrong one makes the next wait longer; what is locked is not looked at */
+static void wrong_passwords_make_the_next_wait(void **state)
+{
+    (void)state;
+    struct login_user u = { 0 };
+    query("update people set status = 'active' where user_id = 7");
+    query("delete from login_tries");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(login("erika", "wrong", &u), LOGIN_REFUSED);
+    assert_int_equal(number("select count(*) from login_tries where locked_until is not null"), 0);
+    int64_t wait = 0;
+    for (int i = 0; i < 12; i++) {
+        query("update login_tries set locked_until = now() where locked_until is not null");
+        assert_int_equal(login("erika", "wrong", &u), LOGIN_REFUSED);
+        int64_t next = number("select round(extract(epoch from locked_until - last_at)) from "
+                              "login_tries where key like 'name:%'");
+        if (next != (wait ? wait * 2 : 1) && next != 900)
+            fail_msg("%lld after %lld", (long long)next, (long long)wait);
+        wait = next;
+    }
+    assert_int_equal(wait, 900);
+    assert_int_equal(login("erika", "correct horse", &u), LOGIN_LOCKED);
+    query("update login_tries set locked_until = now()");
+    assert_int_equal(login("erika", "correct horse", &u), LOGIN_OK);
+    assert_int_equal(number("select count(*) from login_tries where key like 'name:%'"), 0);
+    assert_int_equal(
+        number("select count(*) from audit where type = 'login.locked' and user_id = 7"), 1);
+    assert_int_equal(number("select count(*) from outbox where type = 'login.locked'"), 1);
+}
+
+/* proves: AU-11: forgotten after twice the longest lock */
+static void tries_of_long_ago_do_not_count(void **state)
+{
+    (void)state;
+    struct login_user u = { 0 };
+    query("delete from login_tries");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(login("erika", "wrong", &u), LOGIN_REFUSED);
+    query("update login_tries set last_at = now() - interval '1801 seconds'");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(login("erika", "wrong", &u), LOGIN_REFUSED);
+    assert_int_equal(number("select max(n) from login_tries where key like 'name:%'"), 4);
+    query("delete from login_tries");
+}
+
+/* proves: AU-11: a hash of other parameters is renewed when its password is given */
+static void old_hashes_are_renewed(void **state)
+{
+    (void)state;
+    struct login_user u = { 0 };
+    char old[160];
+    assert_int_equal(argon2id_hash_encoded(1, 4096, 1, "correct horse", 13, "saltsaltsaltsalt", 16,
+                                           32, old, sizeof(old)),
+                     ARGON2_OK);
+    query(arena_printf(a, "update credentials set password_phc = '%s' where user_id = 7", old));
+    assert_int_equal(login("erika", "wrong", &u), LOGIN_REFUSED);
+    static const char stale[] =
+        "select count(*) from credentials where user_id = 7 and password_phc like '%m=4096%'";
+    assert_int_equal(number(stale), 1);
+    assert_int_equal(login("erika", "correct horse", &u), LOGIN_OK);
+    assert_int_equal(number(stale), 0);
+    assert_int_equal(login("erika", "correct horse", &u), LOGIN_OK);
+    query("delete from login_tries");
+}
+
+/* --- links by mail ------------------------------------------------------------------------------
+ */
+
+static const char *mailed;
+static int mail_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    const struct auth_cause why = { .actor = "test" };
+    return password_mail(tx, &svc, a, ctx, PASSWORD_RESET, &why, &mailed, err);
+}
+
+/* proves: AU-11, X-06: the mail has the link, sealed; nothing on the way shows it */
+static void links_travel_sealed(void **state)
+{
+    (void)state;
+    struct person_known who, found;
+    struct err err;
+    json_t *o;
+    void *opened;
+    size_t n;
+    char hash[65];
+    ok(person_find(&svc, a, 7, &who, &err), &err);
+    ok(db_tx(svc.db, a, mail_tx, &who, &err), &err);
+    struct db_rows *r = query("select payload, topic from outbox where type = 'mail.send'");
+    assert_int_equal(db_nrows(r), 1);
+    assert_string_equal(db_str(r, 0, 1), "mail.commands");
+    const char *token = strstr(mailed, "token=") + 6;
+    assert_null(strstr(db_str(r, 0, 0), token));
+    ok(json_parse(a, db_str(r, 0, 0), strlen(db_str(r, 0, 0)), &o, &err), &err);
+    assert_string_equal(json_string_value(json_object_get(o, "template")), "password_reset");
+    assert_string_equal(json_string_value(json_object_get(o, "to")), "erika@example.org");
+    const char *sealed = json_string_value(json_object_get(json_object_get(o, "sealed"), "url"));
+    ok(crypto_open(svc.keyring, a, "mail.commands", sealed, &opened, &n, &err), &err);
+    assert_string_equal(opened, mailed);
+    ok(password_token_find(&svc, a, token, &found, hash, &err), &err);
+    assert_int_equal(found.id, 7);
+    assert_int_equal(
+        number(arena_printf(a, "select count(*) from password_tokens where hash = '%s'", hash)), 1);
+    query("update password_tokens set expires_at = now()");
+    ok(password_token_find(&svc, a, token, &found, hash, &err), &err);
+    assert_int_equal(found.id, 0);
 }
 
 /* --- people -------------------------------------------------------------------------------------
@@ -268,6 +380,10 @@ int main(void)
         cmocka_unit_test(signing_keys_rotate_with_overlap),
         cmocka_unit_test(signing_keys_grow_old),
         cmocka_unit_test(password_opens_by_name_or_address_while_active),
+        cmocka_unit_test(wrong_passwords_make_the_next_wait),
+        cmocka_unit_test(tries_of_long_ago_do_not_count),
+        cmocka_unit_test(old_hashes_are_renewed),
+        cmocka_unit_test(links_travel_sealed),
         cmocka_unit_test(changed_role_ends_access_tokens),
         cmocka_unit_test(tables_have_the_columns_of_the_entities),
         cmocka_unit_test(events_show_what_the_entities_show),
