@@ -103,6 +103,11 @@ void key_use_note(struct key_uses *u, int64_t key_id, const char *address, const
     pthread_mutex_unlock(&u->mu);
 }
 
+void key_use_deny(struct key_uses *u, int64_t key_id, const char *address, const char *agent)
+{
+    key_use_note(u, -key_id, address, agent);
+}
+
 size_t key_uses_collect(struct key_uses *u, struct arena *a, size_t max, struct key_use **ret)
 {
     size_t n = 0;

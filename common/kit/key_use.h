@@ -21,7 +21,7 @@ enum { key_uses_max = 3072, key_use_address_max = 46, key_use_agent_max = 200 };
 struct svc;
 struct key_uses;
 struct key_use {
-    int64_t key_id, at_ms;
+    int64_t key_id, at_ms;       /* key_id < 0: denied, of the key -key_id */
     const char *address, *agent; /* valid UTF-8 without control characters; "" if unknown */
 };
 
@@ -29,6 +29,9 @@ struct key_uses *key_uses_new(int64_t every_ms);
 void key_uses_free(struct key_uses *u);
 /* `u` NULL or key_id 0: nothing.  `address` and `agent` may be NULL; the agent is cut. */
 void key_use_note(struct key_uses *u, int64_t key_id, const char *address, const char *agent);
+/* A key that is not accepted from there was shown: noted in the same way, `"denied":true` in the
+ * event. */
+void key_use_deny(struct key_uses *u, int64_t key_id, const char *address, const char *agent);
 /* What was noted and not settled, at most max, copied into the arena. */
 size_t key_uses_collect(struct key_uses *u, struct arena *a, size_t max, struct key_use **ret);
 /* These are safe now; what was noted anew meanwhile stays. */

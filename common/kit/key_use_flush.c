@@ -15,9 +15,13 @@ char *key_uses_json(struct arena *a, const struct key_use *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         char at[rfc3339_len + 1];
         rfc3339_format(list[i].at_ms * 1000, at);
-        json_array_append_new(uses, json_pack("{s:I, s:s, s:s, s:s}", "key_id",
-                                              (json_int_t)list[i].key_id, "at", at, "address",
-                                              list[i].address, "agent", list[i].agent));
+        bool denied = list[i].key_id < 0;
+        json_t *use = json_pack("{s:I, s:s, s:s, s:s}", "key_id",
+                                (json_int_t)(denied ? -list[i].key_id : list[i].key_id), "at", at,
+                                "address", list[i].address, "agent", list[i].agent);
+        if (denied)
+            json_object_set_new(use, "denied", json_true());
+        json_array_append_new(uses, use);
     }
     return json_text(a, json_in(a, json_pack("{s:o}", "uses", uses)));
 }

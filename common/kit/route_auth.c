@@ -88,6 +88,12 @@ int route_authenticate(struct call *c, struct err *err)
                                    .proofs = http_header_count(c->http, "DPoP"),
                                    .method = c->http->method };
     rc = token_check_use(c->rt->svc->tokens, c->req.arena, &use, &c->req.who, err);
+    if (rc == -E_unauthorized && c->req.who.denied_key) {
+        int64_t denied = c->req.who.denied_key;
+        c->req.who = (struct principal){ .user_id = 0 };
+        key_use_deny(c->rt->svc->key_uses, denied, c->req.client_addr,
+                     http_header(c->http, "User-Agent"));
+    }
     if (!rc)
         key_use_note(c->rt->svc->key_uses, c->req.who.key_id, c->req.client_addr,
                      http_header(c->http, "User-Agent"));

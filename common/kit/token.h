@@ -8,7 +8,8 @@
  * characters (256 random bits), crc the 8 hex digits of CRC-32 over all before it.  Every program
  * keeps the compacted topic auth.keys as a table in memory, so checking a key costs one SHA-256 and
  * a look-up and no hop. Revocations also come through the Redis sorted sets `cms365:revoked`
- * (member "key:<id>" or "user:<id>", score Unix ms) and `cms365:denied` (access tokens made until
+ * (member "key:<id>" or "user:<id>", score Unix ms; "rekey:<id>": what is known of the key is
+ * asked anew if it is older) and `cms365:denied` (access tokens made until
  * then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>", and "session:<id>";
  * kept for an hour), polled
  * every 250 ms; while Redis is away, and once at the start, auth's own table of them is read (GET
@@ -27,6 +28,7 @@ struct principal {
     int64_t key_id;     /* 0: no key */
     int64_t client_id;  /* 0: no OAuth client; with user_id 0 the client acts for itself */
     int64_t session_id; /* 0: not by a browser's cookie (common/kit/session.h) */
+    int64_t denied_key; /* with E_unauthorized: the key that is not accepted from there; else 0 */
     enum role role;     /* ROLE_NONE: anonymous */
     scope_set scopes;   /* role ∩ granted, expanded */
     int64_t rate_limit, quota_monthly; /* of the key; 0: none of its own */
@@ -65,6 +67,8 @@ struct key_state {
     int64_t id, user_id, expires_us; /* 0: never */
     int64_t changed_us; /* when this state came to be: an older one never replaces a newer */
     unsigned char hash[32];
+    unsigned char previous[32]; /* of the key before a rotation, */
+    int64_t previous_until_us;  /* accepted until then; 0: there is none */
     enum role role;
     scope_set granted;
     bool revoked;

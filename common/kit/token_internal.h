@@ -35,7 +35,8 @@ struct token_entry {
     int64_t rate_limit, quota_monthly; /* 0: none of its own */
     struct networks *networks;
     scope_set scopes; /* effective */
-    unsigned char hash[32];
+    unsigned char hash[32], previous[32];
+    int64_t previous_until_us; /* 0: there is no key of before */
     enum role role;
     bool revoked;
 };
@@ -54,6 +55,7 @@ struct token_table {
     struct token_entry *slot;
     size_t cap, n;
     struct idmap keys_revoked, users_revoked;
+    struct idmap keys_changed;       /* what is older is asked anew */
     struct idmap denied[DENY_KINDS]; /* access tokens made until then */
 };
 enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
@@ -61,12 +63,12 @@ enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
 void table_init(struct token_table *t);
 void table_done(struct token_table *t);
 size_t table_count(struct token_table *t);
-bool table_has(struct token_table *t, int64_t id);
+bool table_has(struct token_table *t, int64_t id); /* and nothing newer is known to be */
 /* An older state than what is there is ignored. */
 void table_put(struct token_table *t, const struct key_state *k);
 void table_drop(struct token_table *t, int64_t id); /* tombstone */
-/* `member` is "key:7", "user:7", "client:7", "family:7", "tokens:7", "jti:7" or "session:7"; false
- * if it is none of these. */
+/* `member` is "key:7", "rekey:7", "user:7", "client:7", "family:7", "tokens:7", "jti:7" or
+ * "session:7"; false if it is none of these. */
 bool table_revoke(struct token_table *t, const char *member, int64_t ms);
 enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
                                const char *addr, struct principal *ret);

@@ -98,8 +98,14 @@ char *key_state_json(struct arena *a, const struct key_state *k)
     buf_printf(&b, "],\"expires_us\":%lld,\"changed_us\":%lld,\"revoked\":%s,\"allowed_networks\":",
                (long long)k->expires_us, (long long)k->changed_us, k->revoked ? "true" : "false");
     buf_put_json_string(&b, networks, strlen(networks));
-    buf_printf(&b, ",\"rate_limit\":%lld,\"quota_monthly\":%lld}", (long long)k->rate_limit,
+    buf_printf(&b, ",\"rate_limit\":%lld,\"quota_monthly\":%lld", (long long)k->rate_limit,
                (long long)k->quota_monthly);
+    if (k->previous_until_us) {
+        hex_encode(k->previous, sizeof(k->previous), hash);
+        buf_printf(&b, ",\"previous_hash\":\"%s\",\"previous_until_us\":%lld", hash,
+                   (long long)k->previous_until_us);
+    }
+    buf_putc(&b, '}');
     assert(!b.overflow);
     return b.data;
 }
@@ -133,6 +139,11 @@ int key_state_parse(struct arena *a, const char *json, size_t n, struct key_stat
     if (!json_is_integer(expires) || !json_is_boolean(revoked) || !json_is_array(list) || !role ||
         !networks)
         return no_state(err, "limits");
+    const char *previous = json_string_value(json_object_get(o, "previous_hash"));
+    k.previous_until_us = json_integer_value(json_object_get(o, "previous_until_us"));
+    if (!previous || strlen(previous) != sha256_hex_len ||
+        !hex_decode(previous, sha256_hex_len, k.previous))
+        k.previous_until_us = 0;
     k.id = json_integer_value(id);
     k.user_id = json_integer_value(user);
     k.expires_us = json_integer_value(expires);

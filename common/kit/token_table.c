@@ -84,6 +84,7 @@ void table_done(struct token_table *t)
         free(t->slot[i].networks);
     free(t->slot);
     free(t->keys_revoked.slot);
+    free(t->keys_changed.slot);
     free(t->users_revoked.slot);
     for (size_t i = 0; i < DENY_KINDS; i++)
         free(t->denied[i].slot);
@@ -119,10 +120,17 @@ size_t table_count(struct token_table *t)
     return n;
 }
 
+/* Rotated since: Kafka has not told of it yet. */
+static bool outdated(const struct token_table *t, const struct token_entry *e)
+{
+    return e->changed_us / 1000 < idmap_get(&t->keys_changed, e->id);
+}
+
 bool table_has(struct token_table *t, int64_t id)
 {
     pthread_rwlock_rdlock(&t->lock);
-    bool there = place(t, id)->id != 0;
+    const struct token_entry *e = place(t, id);
+    bool there = e->id != 0 && !outdated(t, e);
     pthread_rwlock_unlock(&t->lock);
     return there;
 }
@@ -157,6 +165,8 @@ void table_put(struct token_table *t, const struct key_state *k)
         .revoked = k->revoked || !readable,
     };
     memcpy(e->hash, k->hash, sizeof(e->hash));
+    memcpy(e->previous, k->previous, sizeof(e->previous));
+    e->previous_until_us = k->previous_until_us;
     pthread_rwlock_unlock(&t->lock);
 }
 
@@ -176,6 +186,7 @@ bool table_revoke(struct token_table *t, const char *member, int64_t ms)
         struct idmap *map;
         bool denied;
     } kinds[] = {
+        { "rekey:",   &t->keys_changed,           false },
         { "key:",     &t->keys_revoked,           false },
         { "user:",    &t->users_revoked,          false },
         { "client:",  &t->denied[DENY_CLIENT],    true  },
@@ -229,7 +240,7 @@ bool table_denies_session(struct token_table *t, int64_t session, int64_t user, 
 }
 
 /* A user's keys work again once they are published anew, which is later than the suspension. */
-static bool live(const struct token_table *t, const struct token_entry *e, const char *addr)
+static bool live(const struct token_table *t, const struct token_entry *e)
 {
     if (e->revoked || e->role == ROLE_NONE || idmap_get(&t->keys_revoked, e->id))
         return false;
@@ -238,7 +249,7 @@ static bool live(const struct token_table *t, const struct token_entry *e, const
     int64_t user_ms = idmap_get(&t->users_revoked, e->user_id);
     if (user_ms && e->changed_us / 1000 <= user_ms)
         return false;
-    return !e->networks || networks_hold(e->networks, addr);
+    return true;
 }
 
 enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
@@ -247,9 +258,15 @@ enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned
     enum token_verdict v = TOKEN_UNKNOWN;
     pthread_rwlock_rdlock(&t->lock);
     const struct token_entry *e = place(t, id);
-    if (e->id) {
+    if (e->id && (e->revoked || !outdated(t, e))) {
         v = TOKEN_REFUSED;
-        if (crypto_equal(e->hash, hash, sizeof(e->hash)) && live(t, e, addr)) {
+        bool now = crypto_equal(e->hash, hash, sizeof(e->hash));
+        bool before = crypto_equal(e->previous, hash, sizeof(e->previous)) &&
+                      e->previous_until_us > clock_us();
+        bool good = (now || before) && live(t, e);
+        if (good && e->networks && !networks_hold(e->networks, addr)) {
+            ret->denied_key = e->id;
+        } else if (good) {
             v = TOKEN_OK;
             *ret = (struct principal){ .user_id = e->user_id,
                                        .key_id = e->id,

@@ -35,7 +35,8 @@ void auth_done(struct svc *svc);
 const struct svc_def *auth_def(void);
 const struct migration *auth_migrations(struct arena *a);
 
-extern const struct route auth_key_routes[], auth_internal_routes[], auth_denial_routes[];
+extern const struct route auth_key_routes[], auth_rotation_routes[], auth_internal_routes[],
+    auth_denial_routes[];
 extern const struct consumer auth_consumers[];
 
 /* Key events.  `actor` and the ids may be NULL; ret_event_id (of the state) too. */
@@ -75,6 +76,9 @@ void auth_refill_job(struct svc *svc);                      /* job_def.fn */
 
 int auth_bootstrap_admin(struct svc *svc, char **args, struct err *err);
 void auth_expire_job(struct svc *svc);
+/* Tells of keys that end in 30, 7 or 1 days, each step once; *ret_n: of how many. */
+int auth_warn_some(struct svc *svc, struct arena *a, size_t *ret_n, struct err *err) MUST_CHECK;
+void auth_warn_job(struct svc *svc);
 
 /* Handlers of key.c. */
 int auth_key_create(struct req *req, struct res *res, struct err *err);

@@ -150,7 +150,7 @@ static void on_commit(struct svc *svc, size_t n)
 enum { uses_max = 1000 };
 
 struct uses {
-    int64_t id[uses_max];
+    int64_t id[uses_max], seen[uses_max]; /* seen: negative if it was denied */
     const char *at[uses_max], *address[uses_max], *agent[uses_max];
 };
 
@@ -171,6 +171,7 @@ static int read_uses(struct msg *m, struct uses *u, size_t *ret_n, struct err *e
         u->at[i] = json_string_value(json_object_get(one, "at"));
         u->address[i] = json_string_value(json_object_get(one, "address"));
         u->agent[i] = json_string_value(json_object_get(one, "agent"));
+        u->seen[i] = json_is_true(json_object_get(one, "denied")) ? -u->id[i] : u->id[i];
         if (u->id[i] <= 0 || !u->at[i] || !rfc3339_parse(u->at[i], &us) || !u->address[i] ||
             !u->agent[i])
             return err_set(err, E_invalid, "not a use: key_id, at, address or agent");
@@ -188,18 +189,18 @@ static int note_uses(struct msg *m, struct db_tx *tx, const struct uses *u, size
     struct db_rows *r;
     for (size_t i = 0; i < n; i++)
         network[i] = audit_network(a, u->address[i]);
-    const struct db_val v[] = { db_i64s(u->id, n), db_texts(network, n), db_texts(u->at, n) };
+    const struct db_val v[] = { db_i64s(u->seen, n), db_texts(network, n), db_texts(u->at, n) };
     int rc = db_exec(tx, a, &sql_audit_seen_put, v, ARRAY_LEN(v), &r, err);
     for (size_t row = 0; !rc && row < db_nrows(r); row++) {
         size_t i = 0;
         int64_t id = db_get_i64(r, row, 0);
-        while (i + 1 < n && (u->id[i] != id || !str_eq(network[i], db_str(r, row, 1))))
+        while (i + 1 < n && (u->seen[i] != id || !str_eq(network[i], db_str(r, row, 1))))
             i++;
-        const char *key = arena_printf(a, "key:%lld", (long long)id);
+        const char *key = arena_printf(a, "key:%lld", (long long)u->id[i]);
         const struct auth_cause why = { .actor = key,
                                         .address = u->address[i],
                                         .agent = *u->agent[i] ? u->agent[i] : NULL };
-        const struct audit entry = { .type = "key.used",
+        const struct audit entry = { .type = id < 0 ? "key.denied" : "key.used",
                                      .subject = key,
                                      .user_id = db_get_i64(r, row, 2),
                                      .data = audit_data(a, "at", u->at[i]) };
@@ -216,7 +217,7 @@ static int on_uses(struct msg *m, struct db_tx *tx, struct err *err)
     int rc = read_uses(m, u, &n, err);
     if (rc)
         return rc;
-    const struct db_val v[] = { db_i64s(u->id, n), db_texts(u->at, n), db_texts(u->address, n),
+    const struct db_val v[] = { db_i64s(u->seen, n), db_texts(u->at, n), db_texts(u->address, n),
                                 db_texts(u->agent, n) };
     rc = db_exec(tx, m->arena, &sql_key_used, v, ARRAY_LEN(v), &r, err);
     return rc ? rc : note_uses(m, tx, u, n, err);

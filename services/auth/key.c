@@ -91,6 +91,8 @@ int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *
                                 k->rate_limit,      k->quota_monthly };
     rc = db_exec(tx, a, &sql_key_insert, v, ARRAY_LEN(v), &r, err);
     if (!rc)
+        rc = db_exec(tx, a, &sql_key_near, v, 1, &r, err);
+    if (!rc)
         rc = auth_publish_state(tx, a, id, why, NULL, err);
     if (!rc)
         rc = auth_publish_event(tx, a, id, "key.created", "[]", why, err);
@@ -291,8 +293,13 @@ static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
     rc = db_exec(tx, a, &sql_key_update, v, ARRAY_LEN(v), &r, err);
     if (rc || !db_nrows(r)) /* nothing that was given differs */
         return rc;
+    const char *changed = db_str(r, 0, 0);
+    if (shape_given(w, "expires_at"))
+        rc = db_exec(tx, a, &sql_key_near, v, 1, &r, err);
+    if (rc)
+        return rc;
     rc = auth_publish_state(tx, a, c->id, &why, NULL, err);
-    return rc ? rc : auth_publish_event(tx, a, c->id, "key.updated", db_str(r, 0, 0), &why, err);
+    return rc ? rc : auth_publish_event(tx, a, c->id, "key.updated", changed, &why, err);
 }
 
 static const char *id_text(const struct change *c)

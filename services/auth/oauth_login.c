@@ -156,8 +156,8 @@ static int enrol_page(struct req *req, struct res *res, const char *query,
                       struct err *err)
 {
     const char *csrf = csrf_token(req, res, "enrol"), *secret, *uri;
-    int rc = wrong ? totp_pending(req->svc, req->arena, who->id, who->username, &secret, &uri, err)
-                   : totp_begin(req->svc, req->arena, who->id, who->username, &secret, &uri, err);
+    int rc = wrong ? totp_pending(req, who, &secret, &uri, err)
+                   : totp_begin(req, who, &secret, &uri, err);
     if (rc)
         return rc;
     struct page p =
@@ -237,7 +237,6 @@ int oauth_login_second(struct req *req, struct res *res, struct err *err)
     struct form form;
     const char *query;
     struct person_known who;
-    struct auth_cause why = auth_cause_of(req);
     bool ok;
     int rc = pages_posted(req, res, "second", &form, &query, err);
     if (rc || !query)
@@ -245,8 +244,7 @@ int oauth_login_second(struct req *req, struct res *res, struct err *err)
     rc = ticket_read(req, &form, &who, err);
     if (rc || !who.id)
         return rc ? rc : too_late(req, res);
-    why.actor = arena_printf(req->arena, "user:%lld", (long long)who.id);
-    rc = totp_try(req->svc, req->arena, who.id, form_get(&form, "code"), &why, &ok, err);
+    rc = totp_try(req, who.id, form_get(&form, "code"), &ok, err);
     if (rc == -E_rate_limited) {
         const struct login_wrong wrong = locked(req, "", err->retry_after_s);
         return second_page(req, res, query, who.id, &wrong);
@@ -282,7 +280,6 @@ int oauth_login_enrol(struct req *req, struct res *res, struct err *err)
     struct form form;
     const char *query, *codes[recovery_codes_max];
     struct person_known who;
-    struct auth_cause why = auth_cause_of(req);
     bool ok;
     int rc = pages_posted(req, res, "enrol", &form, &query, err);
     if (rc || !query)
@@ -290,8 +287,7 @@ int oauth_login_enrol(struct req *req, struct res *res, struct err *err)
     rc = ticket_read(req, &form, &who, err);
     if (rc || !who.id)
         return rc ? rc : too_late(req, res);
-    why.actor = arena_printf(req->arena, "user:%lld", (long long)who.id);
-    rc = totp_confirm(req->svc, req->arena, who.id, form_get(&form, "code"), &why, codes, &ok, err);
+    rc = totp_confirm(req, who.id, form_get(&form, "code"), codes, &ok, err);
     if (rc && rc != -E_rate_limited)
         return rc;
     struct login_wrong wrong = { "", "The code is wrong.", 0 };

@@ -4,8 +4,8 @@
  * What the pages on the way through /oauth/authorize share.  Each form carries, sealed, the query
  * that brought the person there, and a token against cross-site posts (services/auth/login.h).
  */
-#include "services/auth/oauth_ask.h"
 #include "common/kit/page.h"
+#include "services/auth/oauth_ask.h"
 
 /* The query, sealed for a hidden field `request`; good for ten minutes. */
 const char *pages_carry(struct req *req, const char *query);

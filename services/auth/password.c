@@ -146,10 +146,12 @@ static void compare(void *ctx)
     c->same = password_matches(c->phc, c->password);
 }
 
-int password_prove(struct svc *svc, struct arena *a, const struct person_known *who,
-                   const char *password, const char *pointer, const struct auth_cause *why,
-                   struct err *err)
+int password_prove(struct req *req, const struct person_known *who, const char *password,
+                   const char *pointer, struct err *err)
 {
+    struct svc *svc = req->svc;
+    struct arena *a = req->arena;
+    struct auth_cause why = auth_cause_of(req);
     const char *id = arena_printf(a, "%lld", (long long)who->id);
     struct compare c = { .phc = who->phc, .password = password };
     int64_t n, wait;
@@ -165,7 +167,7 @@ int password_prove(struct svc *svc, struct arena *a, const struct person_known *
     const struct audit entry = { .type = "password.refused",
                                  .subject = arena_printf(a, "user:%s", id),
                                  .user_id = who->id };
-    rc = audit_note(svc, a, &entry, why, err);
+    rc = audit_note(svc, a, &entry, &why, err);
     return rc ? rc : err_at(err, E_forbidden, pointer, "The password is wrong.");
 }
 
@@ -180,48 +182,45 @@ static const struct {
     [PASSWORD_RESET] = { "reset",      "password_reset", "password.reset_requested", reset_life_s      },
 };
 
-static int put_mail(struct db_tx *tx, struct svc *svc, struct arena *a,
-                    const struct person_known *who, enum password_purpose purpose, const char *url,
-                    const struct auth_cause *why, struct err *err)
+static int put_mail(struct db_tx *tx, const struct password_mail *m, const struct auth_cause *why,
+                    struct err *err)
 {
     char until[rfc3339_len + 1];
-    rfc3339_format(clock_us() + purposes[purpose].life_s * 1000000, until);
-    json_t *o =
-        json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s},s:{s:s}}", "template", purposes[purpose].template,
-                  "to", who->email, "data", "username", who->username, "display_name",
-                  who->display_name, "expires_at", until, "site", svc->conf->public_url, "sealed",
-                  "url", crypto_seal(svc->keyring, a, "mail.commands", url, strlen(url)));
+    rfc3339_format(clock_us() + purposes[m->purpose].life_s * 1000000, until);
+    json_t *o = json_pack(
+        "{s:s,s:s,s:{s:s,s:s,s:s,s:s},s:{s:s}}", "template", purposes[m->purpose].template, "to",
+        m->who->email, "data", "username", m->who->username, "display_name", m->who->display_name,
+        "expires_at", until, "site", m->svc->conf->public_url, "sealed", "url",
+        crypto_seal(m->svc->keyring, m->a, "mail.commands", m->url, strlen(m->url)));
     const struct outbox_event e = {
         .type = "mail.send",
-        .key = arena_printf(a, "user:%lld", (long long)who->id),
-        .payload = json_text(a, json_in(a, o)),
+        .key = arena_printf(m->a, "user:%lld", (long long)m->who->id),
+        .payload = json_text(m->a, json_in(m->a, o)),
         .traceparent = why->traceparent,
         .request_id = why->request_id,
         .actor = why->actor,
     };
-    return outbox_put(tx, a, &e, NULL, err);
+    return outbox_put(tx, m->a, &e, NULL, err);
 }
 
-int password_mail(struct db_tx *tx, struct svc *svc, struct arena *a,
-                  const struct person_known *who, enum password_purpose purpose,
-                  const struct auth_cause *why, const char **ret_url, struct err *err)
+int password_mail(struct db_tx *tx, struct password_mail *m, const struct auth_cause *why,
+                  struct err *err)
 {
     char token[password_token_max], hash_hex[sha256_hex_len + 1];
     struct db_rows *r;
-    signed_make(svc->keyring, token_purpose, token, hash_hex);
-    const struct db_val v[] = { db_text(hash_hex), db_i64(who->id), db_text(purposes[purpose].name),
-                                db_i64(purposes[purpose].life_s) };
-    const char *url = arena_printf(a, "%s/oauth/password?token=%s", svc->conf->public_url, token);
-    int rc = db_exec(tx, a, &sql_password_token_insert, v, ARRAY_LEN(v), &r, err);
+    signed_make(m->svc->keyring, token_purpose, token, hash_hex);
+    const struct db_val v[] = { db_text(hash_hex), db_i64(m->who->id),
+                                db_text(purposes[m->purpose].name),
+                                db_i64(purposes[m->purpose].life_s) };
+    m->url = arena_printf(m->a, "%s/oauth/password?token=%s", m->svc->conf->public_url, token);
+    int rc = db_exec(tx, m->a, &sql_password_token_insert, v, ARRAY_LEN(v), &r, err);
     if (!rc)
-        rc = put_mail(tx, svc, a, who, purpose, url, why, err);
-    const struct audit entry = { .type = purposes[purpose].type,
-                                 .subject = arena_printf(a, "user:%lld", (long long)who->id),
-                                 .user_id = who->id,
+        rc = put_mail(tx, m, why, err);
+    const struct audit entry = { .type = purposes[m->purpose].type,
+                                 .subject = arena_printf(m->a, "user:%lld", (long long)m->who->id),
+                                 .user_id = m->who->id,
                                  .event = true };
-    if (ret_url)
-        *ret_url = url;
-    return rc ? rc : audit_put(tx, a, &entry, why, err);
+    return rc ? rc : audit_put(tx, m->a, &entry, why, err);
 }
 
 int password_token_find(struct svc *svc, struct arena *a, const char *token,
@@ -285,10 +284,11 @@ static int ask_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (rc || !db_nrows(p))
         return rc;
     const struct person_known who = person_of(p);
-    return who.email ? password_mail(tx, k->svc, k->a, &who,
-                                     who.has_password ? PASSWORD_RESET : PASSWORD_INVITATION, &why,
-                                     NULL, err)
-                     : 0;
+    struct password_mail m = { .svc = k->svc,
+                               .a = k->a,
+                               .who = &who,
+                               .purpose = who.has_password ? PASSWORD_RESET : PASSWORD_INVITATION };
+    return who.email ? password_mail(tx, &m, &why, err) : 0;
 }
 
 void password_job(struct svc *svc)

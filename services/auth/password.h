@@ -44,19 +44,24 @@ struct password_set {
 int password_put(struct svc *svc, struct arena *a, const struct password_set *s,
                  const struct auth_cause *why, struct err *err) MUST_CHECK;
 
-/* A new token in the transaction, and the mail with it; *ret_url may be NULL. */
-int password_mail(struct db_tx *tx, struct svc *svc, struct arena *a,
-                  const struct person_known *who, enum password_purpose purpose,
-                  const struct auth_cause *why, const char **ret_url, struct err *err) MUST_CHECK;
+/* A new token in the transaction, and the mail with it. */
+struct password_mail {
+    struct svc *svc;
+    struct arena *a;
+    const struct person_known *who;
+    enum password_purpose purpose;
+    const char *url; /* filled: the link, a secret */
+};
+int password_mail(struct db_tx *tx, struct password_mail *m, const struct auth_cause *why,
+                  struct err *err) MUST_CHECK;
 /* Whose token it is; ret->id 0: nobody's, or over. */
 int password_token_find(struct svc *svc, struct arena *a, const char *token,
                         struct person_known *ret, char ret_hash[65], struct err *err) MUST_CHECK;
 
 /* Is it the password of that person?  Counted (TRY_USER): E_rate_limited; E_forbidden with the
  * pointer if it is wrong. */
-int password_prove(struct svc *svc, struct arena *a, const struct person_known *who,
-                   const char *password, const char *pointer, const struct auth_cause *why,
-                   struct err *err) MUST_CHECK;
+int password_prove(struct req *req, const struct person_known *who, const char *password,
+                   const char *pointer, struct err *err) MUST_CHECK;
 /* Ends sessions (ids in column 0 of `rows`) everywhere. */
 void sessions_deny(struct svc *svc, struct arena *a, const struct db_rows *rows);
 

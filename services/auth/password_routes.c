@@ -1,9 +1,9 @@
 /* Passwords over HTTP, and the pages for who has none or lost it. */
+#include "common/kit/page.h"
 #include "services/auth/audit.h"
 #include "services/auth/fields.h"
 #include "services/auth/login.h"
 #include "services/auth/oauth.h"
-#include "common/kit/page.h"
 #include "services/auth/password.h"
 
 #include "common/base/str.h"
@@ -69,8 +69,7 @@ static int change(struct req *req, struct res *res, struct err *err)
     if (!rc)
         rc = person_find(req->svc, req->arena, req->who.user_id, &who, err);
     if (!rc)
-        rc = password_prove(req->svc, req->arena, &who, shape_text(&row, "old_password"),
-                            "/old_password", &why, err);
+        rc = password_prove(req, &who, shape_text(&row, "old_password"), "/old_password", err);
     const struct password_set s = { .who = &who,
                                     .password = rc ? "" : shape_text(&row, "new_password"),
                                     .type = "password.changed",

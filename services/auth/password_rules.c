@@ -194,17 +194,26 @@ static bool known(struct arena *a, const char *lower)
     return false;
 }
 
-/* Their name, the part of their address before the @, either turned into a password by digits. */
+/* "erika2026!" is erika's name: nothing but digits and signs after it. */
+static bool made_of(const char *lower, const char *name)
+{
+    size_t n = strlen(name);
+    if (n < own_name_min || strncmp(lower, name, n) != 0)
+        return false;
+    for (const char *p = lower + n; *p; p++)
+        if (isalpha((unsigned char)*p) || (unsigned char)*p >= 0x80)
+            return false;
+    return true;
+}
+
+/* Their name or address, or the part of it before the @. */
 static bool is_name(struct arena *a, const char *lower, const char *name)
 {
-    char *own = lower_of(a, name), *stem = arena_strdup(a, lower);
-    strip(&stem);
-    if (strlen(own) < own_name_min)
-        return false;
-    if (!strcmp(lower, own) || !strcmp(stem, own))
+    char *own = lower_of(a, name);
+    if (made_of(lower, own))
         return true;
     own[strcspn(own, "@")] = '\0';
-    return strlen(own) >= own_name_min && !strcmp(stem, own);
+    return made_of(lower, own);
 }
 
 const char *password_fault(const char *password, int64_t min, const char *const *names)

@@ -56,11 +56,18 @@ static int get(struct req *req, struct res *res, struct err *err)
 
 struct send {
     struct req *req;
-    const struct person_known *who;
-    enum password_purpose purpose;
-    const char *url;
+    struct password_mail mail;
     struct db_rows *ended;
 };
+
+static struct send send_of(struct req *req, const struct person_known *who,
+                           enum password_purpose purpose)
+{
+    return (struct send){
+        .req = req,
+        .mail = { .svc = req->svc, .a = req->arena, .who = who, .purpose = purpose },
+    };
+}
 
 /* An administrator's reset voids the password at once: it may be known to somebody. */
 static int void_password(struct db_tx *tx, struct send *s, const struct auth_cause *why,
@@ -68,10 +75,11 @@ static int void_password(struct db_tx *tx, struct send *s, const struct auth_cau
 {
     struct arena *a = s->req->arena;
     struct db_rows *r;
-    const struct db_val v[] = { db_i64(s->who->id), db_i64(0) };
+    const struct db_val v[] = { db_i64(s->mail.who->id), db_i64(0) };
     const struct audit entry = { .type = "password.revoked",
-                                 .subject = arena_printf(a, "user:%lld", (long long)s->who->id),
-                                 .user_id = s->who->id,
+                                 .subject =
+                                     arena_printf(a, "user:%lld", (long long)s->mail.who->id),
+                                 .user_id = s->mail.who->id,
                                  .event = true };
     int rc = db_exec(tx, a, &sql_credential_drop, v, 1, &r, err);
     if (!rc)
@@ -85,17 +93,15 @@ static int send_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct send *s = ctx;
     struct auth_cause why = auth_cause_of(s->req);
-    int rc = s->purpose == PASSWORD_RESET ? void_password(tx, s, &why, err) : 0;
-    return rc ? rc
-              : password_mail(tx, s->req->svc, s->req->arena, s->who, s->purpose, &why, &s->url,
-                              err);
+    int rc = s->mail.purpose == PASSWORD_RESET ? void_password(tx, s, &why, err) : 0;
+    return rc ? rc : password_mail(tx, &s->mail, &why, err);
 }
 
 static int send_mail(struct req *req, struct send *s, struct err *err)
 {
-    if (!s->who->active)
+    if (!s->mail.who->active)
         return err_set(err, E_conflict, "The user is suspended.");
-    if (!s->who->email)
+    if (!s->mail.who->email)
         return err_set(err, E_conflict, "The user has no e-mail address.");
     int rc = db_tx(req->svc->db, req->arena, send_tx, s, err);
     if (rc)
@@ -109,7 +115,7 @@ static int send_mail(struct req *req, struct send *s, struct err *err)
 static int invite(struct req *req, struct res *res, struct err *err)
 {
     struct person_known who;
-    struct send s = { .req = req, .who = &who, .purpose = PASSWORD_INVITATION };
+    struct send s = send_of(req, &who, PASSWORD_INVITATION);
     char until[rfc3339_len + 1];
     int rc = find(req, &who, err);
     if (!rc && who.has_password)
@@ -119,7 +125,8 @@ static int invite(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     rfc3339_format(req->now_us + invitation_life_s * 1000000LL, until);
-    res_json(res, json_in(req->arena, json_pack("{s:s,s:s}", "url", s.url, "expires_at", until)));
+    res_json(res,
+             json_in(req->arena, json_pack("{s:s,s:s}", "url", s.mail.url, "expires_at", until)));
     res->cache_control = "no-store";
     return 0;
 }
@@ -127,7 +134,7 @@ static int invite(struct req *req, struct res *res, struct err *err)
 static int reset(struct req *req, struct res *res, struct err *err)
 {
     struct person_known who;
-    struct send s = { .req = req, .who = &who, .purpose = PASSWORD_RESET };
+    struct send s = send_of(req, &who, PASSWORD_RESET);
     int rc = find(req, &who, err);
     if (!rc)
         rc = send_mail(req, &s, err);

@@ -134,11 +134,13 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = {
-    auth_key_routes,     auth_client_routes,   auth_grant_routes,    auth_oauth_routes,
-    auth_session_routes, auth_sessions_routes, auth_password_routes, auth_people_routes,
-    auth_totp_routes,    auth_audit_routes,    auth_internal_routes, auth_denial_routes, NULL
-};
+static const struct route *const routes[] = { auth_key_routes,      auth_rotation_routes,
+                                              auth_client_routes,   auth_grant_routes,
+                                              auth_oauth_routes,    auth_session_routes,
+                                              auth_sessions_routes, auth_password_routes,
+                                              auth_people_routes,   auth_totp_routes,
+                                              auth_audit_routes,    auth_internal_routes,
+                                              auth_denial_routes,   NULL };
 static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",
@@ -157,6 +159,7 @@ static const struct job_def jobs[] = {
     { "signing-keys", "Makes keys that sign access tokens, and learns of them.", signing_job },
     { "expire", "Marks keys whose time is over.", auth_expire_job },
     { "refill", "Gives Redis back what it has lost: revocations and quotas.", auth_refill_job },
+    { "key-warnings", "Tells of keys that are about to end.", auth_warn_job },
     { "audit", "Chains the entries of the audit log.", audit_job },
     { "password-mail", "Sends the links that people ask for.", password_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },

@@ -6,6 +6,7 @@
 #include "common/io/crypto.h"
 #include "common/kit/outbox.h"
 #include "services/auth/audit.h"
+#include "services/auth/password.h"
 #include "services/auth/tries.h"
 
 #include "auth/sql.h"
@@ -123,9 +124,12 @@ static const char *uri_of(struct svc *svc, struct arena *a, const char *account,
                         site, url_encode(a, account), secret, site, totp_digits, totp_step_s);
 }
 
-int totp_begin(struct svc *svc, struct arena *a, int64_t user, const char *account,
-               const char **ret_secret, const char **ret_uri, struct err *err)
+int totp_begin(struct req *req, const struct person_known *who, const char **ret_secret,
+               const char **ret_uri, struct err *err)
 {
+    struct svc *svc = req->svc;
+    struct arena *a = req->arena;
+    int64_t user = who->id;
     unsigned char raw[totp_secret_bytes];
     struct db_rows *r;
     random_bytes(raw, sizeof(raw));
@@ -137,7 +141,7 @@ int totp_begin(struct svc *svc, struct arena *a, int64_t user, const char *accou
     if (!db_nrows(r))
         return err_set(err, E_conflict, "A second factor is in force; disable it first.");
     *ret_secret = totp_base32(a, raw, sizeof(raw));
-    *ret_uri = uri_of(svc, a, account, *ret_secret);
+    *ret_uri = uri_of(svc, a, who->username, *ret_secret);
     crypto_wipe(raw, sizeof(raw));
     return 0;
 }
@@ -253,26 +257,37 @@ static int attempt(struct attempt *t, struct err *err)
     return audit_note(t->svc, t->a, &entry, t->why, err);
 }
 
-int totp_try(struct svc *svc, struct arena *a, int64_t user, const char *code,
-             const struct auth_cause *why, bool *ret_ok, struct err *err)
+/* Who has given the password already is who acts, also before there is a session. */
+static struct auth_cause cause_of(const struct req *req, int64_t user)
 {
-    struct attempt t = {
-        .svc = svc, .a = a, .user = user, .code = typed(a, code ? code : ""), .why = why
-    };
+    struct auth_cause why = auth_cause_of(req);
+    if (!req->who.user_id)
+        why.actor = arena_printf(req->arena, "user:%lld", (long long)user);
+    return why;
+}
+
+int totp_try(struct req *req, int64_t user, const char *code, bool *ret_ok, struct err *err)
+{
+    struct auth_cause why = cause_of(req, user);
+    struct attempt t = { .svc = req->svc,
+                         .a = req->arena,
+                         .user = user,
+                         .code = typed(req->arena, code ? code : ""),
+                         .why = &why };
     int rc = attempt(&t, err);
     *ret_ok = t.ok;
     return rc;
 }
 
-int totp_confirm(struct svc *svc, struct arena *a, int64_t user, const char *code,
-                 const struct auth_cause *why, const char **ret_codes, bool *ret_ok,
-                 struct err *err)
+int totp_confirm(struct req *req, int64_t user, const char *code, const char **ret_codes,
+                 bool *ret_ok, struct err *err)
 {
-    struct attempt t = { .svc = svc,
-                         .a = a,
+    struct auth_cause why = cause_of(req, user);
+    struct attempt t = { .svc = req->svc,
+                         .a = req->arena,
                          .user = user,
-                         .code = typed(a, code ? code : ""),
-                         .why = why,
+                         .code = typed(req->arena, code ? code : ""),
+                         .why = &why,
                          .confirm = true,
                          .codes = ret_codes };
     int rc = attempt(&t, err);
@@ -294,15 +309,18 @@ static int pending_tx(struct db_tx *tx, void *ctx, struct err *err)
                        &t->secret_n, err);
 }
 
-int totp_pending(struct svc *svc, struct arena *a, int64_t user, const char *account,
-                 const char **ret_secret, const char **ret_uri, struct err *err)
+int totp_pending(struct req *req, const struct person_known *who, const char **ret_secret,
+                 const char **ret_uri, struct err *err)
 {
+    struct svc *svc = req->svc;
+    struct arena *a = req->arena;
+    int64_t user = who->id;
     struct attempt t = { .svc = svc, .a = a, .user = user };
     int rc = db_tx(svc->db, a, pending_tx, &t, err);
     if (rc)
         return rc;
     *ret_secret = totp_base32(a, t.secret, t.secret_n);
-    *ret_uri = uri_of(svc, a, account, *ret_secret);
+    *ret_uri = uri_of(svc, a, who->username, *ret_secret);
     return 0;
 }
 

@@ -11,6 +11,8 @@
  */
 #include "services/auth/auth.h"
 
+struct person_known;
+
 enum {
     totp_secret_bytes = 20,
     totp_step_s = 30,
@@ -40,20 +42,19 @@ bool totp_required(const struct svc *svc, enum role role);
 
 /* A new secret that is not in force yet, in place of one that is not: its text and its
  * otpauth URI.  E_conflict: there is one in force. */
-int totp_begin(struct svc *svc, struct arena *a, int64_t user, const char *account,
-               const char **ret_secret, const char **ret_uri, struct err *err) MUST_CHECK;
+int totp_begin(struct req *req, const struct person_known *who, const char **ret_secret,
+               const char **ret_uri, struct err *err) MUST_CHECK;
 /* The same again while it is not in force, for a page that is shown once more; E_not_found. */
-int totp_pending(struct svc *svc, struct arena *a, int64_t user, const char *account,
-                 const char **ret_secret, const char **ret_uri, struct err *err) MUST_CHECK;
+int totp_pending(struct req *req, const struct person_known *who, const char **ret_secret,
+                 const char **ret_uri, struct err *err) MUST_CHECK;
 
 /* Tries a code of the one in force, or a recovery code; counted (TRY_USER).  *ret_ok; locked:
  * E_rate_limited. */
-int totp_try(struct svc *svc, struct arena *a, int64_t user, const char *code,
-             const struct auth_cause *why, bool *ret_ok, struct err *err) MUST_CHECK;
+int totp_try(struct req *req, int64_t user, const char *code, bool *ret_ok,
+             struct err *err) MUST_CHECK;
 /* With the right code the pending one is in force from now on, and recovery codes are made. */
-int totp_confirm(struct svc *svc, struct arena *a, int64_t user, const char *code,
-                 const struct auth_cause *why, const char **ret_codes, bool *ret_ok,
-                 struct err *err) MUST_CHECK;
+int totp_confirm(struct req *req, int64_t user, const char *code, const char **ret_codes,
+                 bool *ret_ok, struct err *err) MUST_CHECK;
 /* New recovery codes; those before are void. */
 int totp_new_codes(struct svc *svc, struct arena *a, int64_t user, const struct auth_cause *why,
                    const char **ret_codes, struct err *err) MUST_CHECK;

@@ -96,14 +96,12 @@ static int begin(struct req *req, struct res *res, struct err *err)
 {
     struct person_known who;
     struct shape_row row;
-    struct auth_cause why = auth_cause_of(req);
     const char *secret, *uri;
     int rc = begin_call(req, res, &who, &row, err);
     if (!rc)
-        rc = password_prove(req->svc, req->arena, &who, shape_text(&row, "password"), "/password",
-                            &why, err);
+        rc = password_prove(req, &who, shape_text(&row, "password"), "/password", err);
     if (!rc)
-        rc = totp_begin(req->svc, req->arena, who.id, who.username, &secret, &uri, err);
+        rc = totp_begin(req, &who, &secret, &uri, err);
     if (rc)
         return rc;
     res_json(res, json_in(req->arena, json_pack("{s:s,s:s}", "secret", secret, "uri", uri)));
@@ -127,7 +125,6 @@ static int confirm(struct req *req, struct res *res, struct err *err)
 {
     struct person_known who;
     struct shape_row row;
-    struct auth_cause why = auth_cause_of(req);
     struct totp_info i;
     const char *codes[recovery_codes_max];
     bool ok;
@@ -137,8 +134,7 @@ static int confirm(struct req *req, struct res *res, struct err *err)
     if (!rc && i.state != TOTP_PENDING)
         rc = err_set(err, E_conflict, "No second factor is being set up.");
     if (!rc)
-        rc = totp_confirm(req->svc, req->arena, who.id, shape_text(&row, "code"), &why, codes, &ok,
-                          err);
+        rc = totp_confirm(req, who.id, shape_text(&row, "code"), codes, &ok, err);
     if (!rc && !ok)
         rc = wrong_code(err);
     if (!rc)
@@ -150,14 +146,13 @@ static int confirm(struct req *req, struct res *res, struct err *err)
 static int prove(struct req *req, const struct person_known *who, const struct shape_row *row,
                  struct err *err)
 {
-    struct auth_cause why = auth_cause_of(req);
     struct totp_info i;
     bool ok;
     int rc = totp_look(req->svc, req->arena, who->id, &i, err);
     if (!rc && i.state != TOTP_ON)
         rc = err_set(err, E_conflict, "No second factor is in force.");
     if (!rc)
-        rc = totp_try(req->svc, req->arena, who->id, shape_text(row, "code"), &why, &ok, err);
+        rc = totp_try(req, who->id, shape_text(row, "code"), &ok, err);
     return rc || ok ? rc : wrong_code(err);
 }
 
@@ -184,8 +179,7 @@ static int disable(struct req *req, struct res *res, struct err *err)
     struct auth_cause why = auth_cause_of(req);
     int rc = begin_call(req, res, &who, &row, err);
     if (!rc)
-        rc = password_prove(req->svc, req->arena, &who, shape_text(&row, "password"), "/password",
-                            &why, err);
+        rc = password_prove(req, &who, shape_text(&row, "password"), "/password", err);
     if (!rc)
         rc = prove(req, &who, &row, err);
     if (!rc)

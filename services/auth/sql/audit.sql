@@ -38,7 +38,7 @@ from audit a where not exists (select from audit_chain c where c.audit_id = a.id
 with fresh as (insert into audit_seen (key_id, network, hour)
     select k, n, date_trunc('hour', t) from unnest($1::bigint[], $2::text[], $3::timestamptz[]) as u(k, n, t)
     on conflict do nothing returning key_id, network)
-select distinct f.key_id, f.network, k.user_id from fresh f join api_keys k on k.id = f.key_id
+select distinct f.key_id, f.network, k.user_id from fresh f join api_keys k on k.id = abs(f.key_id)
 
 -- name: audit_seen_forget write
 delete from audit_seen where hour < now() - interval '2 days'

@@ -58,7 +58,8 @@ select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else '
        coalesce((extract(epoch from k.expires_at) * 1000000)::bigint, 0),
        (extract(epoch from clock_timestamp()) * 1000000)::bigint,
        k.revoked_at is not null, array_to_string(k.allowed_networks, ','), coalesce(k.rate_limit, 0),
-       coalesce(k.quota_monthly, 0)
+       coalesce(k.quota_monthly, 0), coalesce(k.previous_hash, ''),
+       coalesce((extract(epoch from k.previous_expires_at) * 1000000)::bigint, 0)
 from api_keys k join people p using (user_id) where k.id = $1 for update of k
 
 -- name: key_of_user write
@@ -70,7 +71,8 @@ select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else '
        coalesce((extract(epoch from k.expires_at) * 1000000)::bigint, 0),
        (extract(epoch from greatest(k.updated_at, p.updated_at)) * 1000000)::bigint,
        k.revoked_at is not null, array_to_string(k.allowed_networks, ','), coalesce(k.rate_limit, 0),
-       coalesce(k.quota_monthly, 0)
+       coalesce(k.quota_monthly, 0), coalesce(k.previous_hash, ''),
+       coalesce((extract(epoch from k.previous_expires_at) * 1000000)::bigint, 0)
 from api_keys k join people p using (user_id)
 where k.id > $1 and k.id <= $2 and ($3 or k.revoked_at is null) order by k.id limit $4
 
@@ -79,6 +81,8 @@ where k.id > $1 and k.id <= $2 and ($3 or k.revoked_at is null) order by k.id li
 select json_build_object('id', id, 'name', name, 'device', device, 'user', json_build_object('id', user_id),
        'prefix', prefix, 'scopes', scopes, 'status', status,
        'expires_at', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'previous_expires_at', to_char(previous_expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       'rotated_at', to_char(rotated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'allowed_networks', allowed_networks, 'rate_limit', rate_limit, 'quota_monthly', quota_monthly,
        'last_used_at', to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'last_used_address', last_used_address, 'last_used_agent', last_used_agent,
@@ -89,7 +93,7 @@ select json_build_object('id', id, 'name', name, 'device', device, 'user', json_
 from api_keys where id = $1
 
 -- name: key_used write
--- Neither version nor updated_at: nobody changed the key.  Batches of several programs overtake each other.
+-- A negative id is of a use that was denied.  Neither version nor updated_at: nobody changed the key.  Batches of several programs overtake each other.
 update api_keys k set last_used_at = u.at, last_used_address = nullif(u.address, ''), last_used_agent = nullif(u.agent, '')
 from (select distinct on (id) id, at, address, agent
       from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[]) as n(id, at, address, agent)

@@ -147,6 +147,57 @@ static void state_without_its_limits_is_refused(void **state)
     arena_free(a);
 }
 
+static enum token_verdict checked(struct token_table *t, int64_t id, const unsigned char hash[32])
+{
+    struct principal who;
+    return table_check(t, id, hash, "192.0.2.1", &who);
+}
+
+/* proves: AU-02: both keys in the overlap, one after it; what is older than a rotation is asked */
+static void a_rotated_key_is_accepted_until_its_time(void **state)
+{
+    (void)state;
+    struct token_table t;
+    struct key_state k = sample(9);
+    struct arena *a = arena_new();
+    struct err err;
+    unsigned char old[32], other[32] = { 5 };
+    memcpy(old, k.hash, sizeof(old));
+    table_init(&t);
+    k.changed_us = clock_us();
+    table_put(&t, &k);
+    assert_int_equal(checked(&t, 9, old), TOKEN_OK);
+    assert_true(table_revoke(&t, "rekey:9", k.changed_us / 1000 + 1));
+    assert_int_equal(checked(&t, 9, old), TOKEN_UNKNOWN);
+    assert_false(table_has(&t, 9));
+    memcpy(k.previous, old, sizeof(old));
+    memcpy(k.hash, other, sizeof(other));
+    k.previous_until_us = clock_us() + 3600 * 1000000ll;
+    k.changed_us += 2000;
+    char *json = key_state_json(a, &k);
+    assert_int_equal(key_state_parse(a, json, strlen(json), &k, &err), 0);
+    table_put(&t, &k);
+    assert_true(table_has(&t, 9));
+    assert_int_equal(checked(&t, 9, old), TOKEN_OK);
+    assert_int_equal(checked(&t, 9, other), TOKEN_OK);
+    k.previous_until_us = clock_us() - 1;
+    table_put(&t, &k);
+    assert_int_equal(checked(&t, 9, old), TOKEN_REFUSED);
+    assert_int_equal(checked(&t, 9, other), TOKEN_OK);
+    k.previous_until_us = 0;
+    memset(k.previous, 0, sizeof(k.previous));
+    json = key_state_json(a, &k);
+    assert_null(strstr(json, "previous"));
+    table_put(&t, &k);
+    assert_int_equal(checked(&t, 9, k.previous), TOKEN_REFUSED);
+    k.revoked = true;
+    table_put(&t, &k);
+    assert_true(table_revoke(&t, "rekey:9", k.changed_us / 1000 + 1000));
+    assert_int_equal(checked(&t, 9, other), TOKEN_REFUSED); /* nobody is asked for what is over */
+    arena_free(a);
+    table_done(&t);
+}
+
 /* proves: AU-03 */
 static void networks_hold_what_they_say(void **state)
 {
@@ -331,6 +382,7 @@ int main(void)
         cmocka_unit_test(what_is_no_key_is_refused),
         cmocka_unit_test(state_survives_the_wire),
         cmocka_unit_test(state_without_its_limits_is_refused),
+        cmocka_unit_test(a_rotated_key_is_accepted_until_its_time),
         cmocka_unit_test(networks_hold_what_they_say),
         cmocka_unit_test(table_answers_for_every_state),
         cmocka_unit_test(revocations_hold_before_and_after_the_state_comes),

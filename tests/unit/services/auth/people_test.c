@@ -71,7 +71,8 @@ static void secrets_are_shown_in_base32(void **state)
 static void passwords_are_long_and_not_known_to_all(void **state)
 {
     (void)state;
-    const char *const names[] = { "erika", "erika.muster@example.com", "Erika Muster", NULL };
+    const char *const names[] = { "erika", "erika.muster@example.com", "Erika Muster",
+                                  "u_288aa6bf1918", NULL };
     static const char *const good[] = {
         "tea leaves in the morning",
         "xkqz pwvt mnrl",
@@ -101,6 +102,7 @@ static void passwords_are_long_and_not_known_to_all(void **state)
         "erika.muster@example.com",
         "erika.muster2026",
         "ERIKA1234567",
+        "u_288aa6bf1918-1234",
         "tea leaves \xff\xfe in the",
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
