@@ -1,7 +1,7 @@
 #ifndef KIT_LIMIT_H
 #define KIT_LIMIT_H
 /*
- * Rate limits and quotas, exact across replicas and programs (docs/limits.md, docs/adr/0015).
+ * Rate limits and quotas, exact across replicas and programs (docs/limits.md, docs/adr/0013).
  *
  * A request costs units (its route's `cost`).  They are taken from fixed windows that Redis counts
  * in its own time: a minute per key, client, user or network, a calendar month (UTC) per key.  A
