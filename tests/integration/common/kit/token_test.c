@@ -42,7 +42,8 @@ static int asked, answers_500;
 static void on_serve(struct http_req *req, struct http_res *res, void *ctx)
 {
     (void)ctx;
-    __atomic_fetch_add(&asked, 1, __ATOMIC_RELAXED);
+    if (str_starts(req->path, "/internal/auth/keys/")) /* and not what is read at the start */
+        __atomic_fetch_add(&asked, 1, __ATOMIC_RELAXED);
     fiber_sleep_ms(50); /* long enough for others to come meanwhile */
     res->status = 200;
     if (!str_eq(http_header(req, "Authorization"), "Bearer inside"))
