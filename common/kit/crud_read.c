@@ -63,7 +63,7 @@ static void tell_language(struct res *res, const struct rowplan *plan, const str
 {
     for (size_t i = 0; i < plan->n; i++) {
         const struct field_def *f = plan->cols[i].f;
-        if (f->format != FMT_LANGUAGE || f->type != F_TEXT || !str_eq(f->name, "language"))
+        if (!f || f->format != FMT_LANGUAGE || f->type != F_TEXT || !str_eq(f->name, "language"))
             continue;
         const char *language = db_str(rows, 0, i);
         if (language && *language)
