@@ -36,7 +36,7 @@ def things():
         client = cms.make("/api/v2/auth/clients", name=stack.unique("c"), scopes=["posts:read"], redirect_uris=["https://example.com/cb"])
         endpoint = cms.make("/api/v2/webhooks/endpoints", url="http://127.0.0.1:9/none", events=["post.*"])
         cms.patch(f"/api/v2/posts/{post['id']}", json={"title": "Told"})
-        source = cms.make("/api/v2/webhook-sources", name=stack.unique("s"), provider="none", reason="a test", mapping={"jq": ".", "actions": [{"do": "emit"}]})
+        source = cms.make("/api/v2/webhook-sources", name=stack.unique("s"), provider="none", verification="none", reason="a test", mapping={"jq": ".", "actions": [{"do": "emit"}]})
         assert cms.post(source["path"], json={"a": 1}).status_code == 202
         delivery = stack.wait_for(lambda: cms.get("/api/v2/webhooks/deliveries", params={"filter[endpoint]": endpoint["id"]}).json()["data"], what="a delivery")[0]
         message = stack.wait_for(lambda: cms.get("/api/v2/webhook-messages", params={"filter[source]": source["id"]}).json()["data"], what="a message")[0]
