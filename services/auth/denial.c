@@ -157,6 +157,8 @@ static int fill_denials(struct svc *svc, struct arena *a, struct err *err)
     int64_t from = 0;
     for (;;) {
         int rc = since(svc, a, from, fill_page, &r, err);
+        if (rc)
+            return rc;
         for (size_t i = 0; i < db_nrows(r) && !rc; i++) {
             int64_t id = db_get_i64(r, i, 1), ms = db_get_i64(r, i, 2);
             rc = tell_redis(svc, a, db_str(r, i, 0), &id, 1, ms, err);
