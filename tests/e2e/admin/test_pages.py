@@ -69,6 +69,11 @@ def axe(page, only=None):
     return [f"{name}: {nodes[:3]}" for name, nodes in found]
 
 
+def themed(page, scheme):
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it is painted
+
+
 def test_axe_finds_nothing_on_any_page_in_either_theme(admin, things):
     source = (MODULES / "axe-core/axe.min.js").read_text()
     page, faults = admin.page, []
@@ -78,11 +83,11 @@ def test_axe_finds_nothing_on_any_page_in_either_theme(admin, things):
     for name, path in rows():
         if name == "signed-in":
             continue  # closes itself
-        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        themed(page, "light")
         admin.visit(address(path, things))
         settle(page)
         faults += [f"{name}, light: {f}" for f in axe(page)]
-        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        themed(page, "dark")
         faults += [f"{name}, dark: {f}" for f in axe(page, ["color-contrast"])]
         admin.check()
     assert not faults, "\n".join(faults)

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { Failure, call, get, newKey } from '../lib/api';
 import { t } from '../lib/i18n';
 import { entityLabel, oneOf } from '../lib/labels';
-import { useGet } from '../lib/query';
+import { useGet, useInterval } from '../lib/query';
 import { type Params, go } from '../lib/router';
 import { type ContentName, entity, isContent } from '../lib/schema';
 import { may } from '../lib/session';
@@ -25,6 +25,8 @@ function Trash({ of }: { of: ContentName }) {
   const cursor = more ? more.cursor : first.answer?.meta.more ? (first.answer.meta.next_cursor ?? null) : null;
   // A row that was deleted twice is there once, by its last deletion.
   const rows = [...new Map([...(first.data ?? []), ...(more?.rows ?? [])].map((r) => [r.id, r])).values()].sort((a, b) => b.deleted_at.localeCompare(a.deleted_at));
+  // The feed is a moment behind what was just deleted.
+  useInterval(first.poll, more ? null : 2000);
   const refresh = (): void => {
     setMore(null);
     first.reload();
