@@ -65,7 +65,7 @@ def test_X06_canary_secrets_are_nowhere(cms, register, machine, person, receiver
     browser.sign_in("admin", password)
     cookies = [c.value for c in person.session.cookies if len(c.value) > 20]
     canaries = {
-        "api key": key["key"].split("_")[-1], "client secret": client["client_secret"].split("_", 1)[1], "code": code.split("_", 1)[1],
+        "api key": key["key"].split("_", 3)[3], "client secret": client["client_secret"].split("_", 1)[1], "code": code.split("_", 1)[1],
         "refresh token": tokens["refresh_token"].split("_", 1)[1], "access token": tokens["access_token"].split(".")[2],
         "own access token": own.split(".")[2], "wrong password": password, "webhook secret": hook["secret"].removeprefix("whsec_"),
         "administrator's password": SETTINGS["CMS365_ADMIN_PASSWORD"], **{f"cookie {i}": c for i, c in enumerate(cookies)},

@@ -17,6 +17,7 @@ NOT_RUN = {
     "receive_webhook_token": "the token is in the address that only some providers use",
     "greet_webhook": "answers the challenges of providers only",
     "get_session": "is the browser's", "end_session": "is the browser's",
+    "get_auth_session": "is a browser's", "delete_auth_session": "is a browser's",
     **{verb + "_oauth_grant": "a person makes it, on the consent page" for verb in ("get", "patch", "delete")},
 }
 
@@ -101,6 +102,12 @@ class Stage:
         revs = self.cms.get("%s/%s/revisions" % (collection, row["id"])).json()["data"]
         return {"id": row["id"], "rev": revs[-1]["rev"]}
 
+    def audited(self):
+        return {"id": self.cms.get("/api/v2/auth/audit", params={"limit": 1}).json()["data"][0]["id"]}
+
+    def person(self):
+        return {"id": self.made("/api/v2/users")["id"]}
+
     def old_secret(self):
         one = "/api/v2/webhooks/endpoints/%s" % self.made("/api/v2/webhooks/endpoints")["id"]
         assert self.cms.post(one + "/rotate-secret", json={"overlap_seconds": 600}).status_code == 200
@@ -119,6 +126,8 @@ class Stage:
         (r"(/api/v2/\w+)/slug:{slug}", lambda s, method, m: s.slugged(m[1], method)),
         (r"(/api/v2/\w+)/{id}/revisions/{rev}.*", lambda s, method, m: s.revision(m[1])),
         (r"(/api/v2/(?!auth|webhook)\w+)/{id}/restore", lambda s, method, m: s.deleted(m[1])),
+        (r"/api/v2/auth/audit/{id}", lambda s, method, m: s.audited()),
+        (r"/api/v2/auth/users/{id}.*", lambda s, method, m: s.person()),
         (r"/api/v2/webhooks/endpoints/{id}/secrets/{secret}", lambda s, method, m: s.old_secret()),
         (r"/api/v2/webhooks/deliveries/{id}.*", lambda s, method, m: {"id": s.delivery()}),
         (r"/api/v2/webhook-messages/{id}.*", lambda s, method, m: {"id": s.message()}),
