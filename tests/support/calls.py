@@ -17,6 +17,9 @@ NOT_RUN = {
     "receive_webhook_token": "the token is in the address that only some providers use",
     "greet_webhook": "answers the challenges of providers only",
     "get_session": "is the browser's", "end_session": "is the browser's",
+    "make_webhook_portal": "names endpoints of one's own",
+    **{op: "needs a person's own password, code or link" for op in (
+        "change_password", "reset_password", "begin_totp", "confirm_totp", "disable_totp", "renew_recovery_codes")},
     "get_auth_session": "is a browser's", "delete_auth_session": "is a browser's",
     **{verb + "_oauth_grant": "a person makes it, on the consent page" for verb in ("get", "patch", "delete")},
 }
@@ -102,6 +105,10 @@ class Stage:
         revs = self.cms.get("%s/%s/revisions" % (collection, row["id"])).json()["data"]
         return {"id": row["id"], "rev": revs[-1]["rev"]}
 
+    def portal(self):
+        endpoint = self.made("/api/v2/webhooks/endpoints")["id"]
+        return {"id": self.cms.make("/api/v2/webhooks/portals", endpoint_ids=[endpoint])["id"]}
+
     def audited(self):
         return {"id": self.cms.get("/api/v2/auth/audit", params={"limit": 1}).json()["data"][0]["id"]}
 
@@ -128,6 +135,7 @@ class Stage:
         (r"(/api/v2/(?!auth|webhook)\w+)/{id}/restore", lambda s, method, m: s.deleted(m[1])),
         (r"/api/v2/auth/audit/{id}", lambda s, method, m: s.audited()),
         (r"/api/v2/auth/users/{id}.*", lambda s, method, m: s.person()),
+        (r"/api/v2/webhooks/portals/{id}.*", lambda s, method, m: s.portal()),
         (r"/api/v2/webhooks/endpoints/{id}/secrets/{secret}", lambda s, method, m: s.old_secret()),
         (r"/api/v2/webhooks/deliveries/{id}.*", lambda s, method, m: {"id": s.delivery()}),
         (r"/api/v2/webhook-messages/{id}.*", lambda s, method, m: {"id": s.message()}),
