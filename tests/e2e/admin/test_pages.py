@@ -93,6 +93,11 @@ def test_axe_finds_nothing_on_any_page_in_either_theme(admin, things):
     assert not faults, "\n".join(faults)
 
 
+# What sticks out, the innermost of it.
+WIDE = """() => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.firstElementChild)
+    .slice(0, 3).map((e) => `${e.parentElement.outerHTML.slice(0, 120)} … ${e.outerHTML.slice(0, 120)}`).join(' | ')"""
+
+
 def test_every_page_fits_360_pixels_in_german(chromium, signed_in, things):
     window, faults = Window(chromium, signed_in, locale="de-DE", viewport={"width": 360, "height": 800}), []
     page = window.go("/")
@@ -102,7 +107,7 @@ def test_every_page_fits_360_pixels_in_german(chromium, signed_in, things):
         window.visit(address(path, things))
         settle(page)
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            faults.append(f"{name} is wider than the screen")
+            faults.append(f"{name} is wider than the screen: " + page.evaluate(WIDE))
     assert page.evaluate("document.documentElement.lang") == "de"
     page.get_by_role("button", name="Menü").click()
     page.get_by_role("link", name="Beiträge").click()
