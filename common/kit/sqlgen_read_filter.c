@@ -165,7 +165,7 @@ static void put_has(struct sink *s, const struct query_node *n, const char *alia
     char far[16], uid[16] = "";
     unsigned k = ++s->aliases;
     snprintf(far, sizeof(far), "f%u", k);
-    if (vis_uses_uid(n->far, n->vc)) {
+    if (vis_where_uses_uid(n->far, n->vc)) {
         if (!s->t->uid)
             s->t->uid = sqlgen_param(s->t, db_i64(s->uid));
         snprintf(uid, sizeof(uid), "$%u", s->t->uid);

@@ -314,13 +314,6 @@ void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct que
     ret->sql = l.b.data;
 }
 
-/* Does the condition on rows, apart from what is shown of them, ask who reads? */
-static bool where_uses_uid(const struct sqlgen_who *who)
-{
-    return who->e->owner && who->vc != VC_PUBLIC && who->vc != VC_ADMIN &&
-           (who->vc == VC_OWN || who->e->visibility == VIS_OWNER);
-}
-
 static void put_conditions(struct list *l)
 {
     buf_printf(&l->b, " FROM %s t", l->who->e->table);
@@ -333,7 +326,7 @@ void sqlgen_ids(struct arena *a, const struct sqlgen_who *who, const struct quer
 {
     struct list l;
     list_init(&l, a, who, q, ret);
-    if (where_uses_uid(who))
+    if (vis_where_uses_uid(who->e, who->vc))
         list_uid(&l);
     buf_puts(&l.b, "SELECT t.id");
     put_conditions(&l);
@@ -348,7 +341,7 @@ void sqlgen_count(struct arena *a, const struct sqlgen_who *who, const struct qu
     struct list l;
     char status[24] = "";
     list_init(&l, a, who, q, ret);
-    if (how == TOTAL_COUNTS ? who->vc == VC_OWN : where_uses_uid(who))
+    if (how == TOTAL_COUNTS ? who->vc == VC_OWN : vis_where_uses_uid(who->e, who->vc))
         list_uid(&l);
     if (how == TOTAL_COUNTS) {
         if (status_of(q))

@@ -138,6 +138,12 @@ bool vis_varies(const struct entity_def *e, enum vis_class vc)
     return has_private(e) || (vc == VC_OWN && e->visibility == VIS_USERS);
 }
 
+bool vis_where_uses_uid(const struct entity_def *e, enum vis_class vc)
+{
+    return e->owner && vc != VC_PUBLIC && vc != VC_ADMIN &&
+           (vc == VC_OWN || e->visibility == VIS_OWNER);
+}
+
 bool vis_uses_uid(const struct entity_def *e, enum vis_class vc)
 {
     if (vc == VC_ADMIN || vc == VC_PUBLIC || !e->owner)

@@ -24,6 +24,9 @@ const char *vis_class_name(enum vis_class vc);
  * of deleted_at. */
 void vis_where(struct buf *b, const struct entity_def *e, enum vis_class vc, const char *alias,
                const char *uid);
+/* Does vis_where ask who reads?  vis_uses_uid also when only what is shown of a row depends on it.
+ */
+bool vis_where_uses_uid(const struct entity_def *e, enum vis_class vc);
 bool vis_uses_uid(const struct entity_def *e, enum vis_class vc);
 /* May a reader of this class see the field, of his own row or of another's? */
 bool vis_field(const struct entity_def *e, const struct field_def *f, enum vis_class vc, bool own);

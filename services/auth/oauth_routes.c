@@ -104,7 +104,8 @@ static const struct shape pushed_answer = { .name = "OauthPushed",
                                             .fields = pushed_answer_fields };
 static const int page_errors[] = { 303, 400, 403, 415, 0 },
                  login_errors[] = { 200, 400, 401, 403, 429, 0 },
-                 enrol_errors[] = { 400, 401, 403, 429, 0 };
+                 enrol_errors[] = { 400, 401, 403, 429, 0 },
+                 client_errors[] = { 429, 0 }; /* too many wrong secrets */
 
 enum {
     posts = ROUTE_PUBLIC | ROUTE_FOREIGN | ROUTE_RAW_BODY,
@@ -117,15 +118,17 @@ const struct route auth_oauth_routes[] = {
      .doc = "Get an access token (RFC 6749).  PKCE with S256 is needed for codes." },
     { POST, "/oauth/introspect", oauth_introspect, .flags = posts, .in = &look_request,
      .takes = FORM, .refusal = &refusal, .produces = "application/json",
-     .body_max = form_bytes_max, .cost = 1, .op_id = "oauth_introspect",
+     .body_max = form_bytes_max, .cost = 1, .errors = client_errors, .op_id = "oauth_introspect",
      .doc =
           "What a token is (RFC 7662): the client's own; any, for a client with the role admin." },
     { POST, "/oauth/revoke", oauth_revoke, .flags = posts, .in = &look_request, .takes = FORM,
-     .refusal = &refusal, .body_max = form_bytes_max, .cost = 2, .op_id = "oauth_revoke",
+     .refusal = &refusal, .body_max = form_bytes_max, .cost = 2, .errors = client_errors,
+     .op_id = "oauth_revoke",
      .doc = "End a token (RFC 7009); with a refresh token all that came from the same consent." },
     { POST, "/oauth/par", oauth_par, .flags = posts, .in = &pushed_request, .out = &pushed_answer,
      .takes = FORM, .refusal = &refusal, .status = 201, .body_max = form_bytes_max, .cost = 2,
-     .op_id = "oauth_par", .doc = "Push what is to be asked of a person (RFC 9126)." },
+     .errors = client_errors, .op_id = "oauth_par",
+     .doc = "Push what is to be asked of a person (RFC 9126)." },
     { GET, "/oauth/authorize", oauth_authorize, .flags = reads, .produces = "text/html",
      .errors = page_errors, .cost = 2, .op_id = "oauth_authorize",
      .doc = "Where a client sends people (RFC 6749 §4.1): they sign in, consent, and go back." },

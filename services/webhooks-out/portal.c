@@ -317,7 +317,8 @@ static const struct shape one = { .name = "WebhookPortalMake", .doc = "A link to
 static const struct shape many = { .name = "WebhookPortalMakeMany", .doc = "A link to several endpoints.", .fields = many_fields };
 static const struct shape made = { .name = "WebhookPortalMade", .doc = "The link, shown once.", .fields = made_fields,
                                    .extends = &entity_webhook_portal };
-static const int make_errors[] = { 403, 404, 415, 422, 0 }, read_errors[] = { 400, 404, 0 }, list_errors[] = { 400, 0 };
+static const int make_errors[] = { 403, 404, 415, 422, 0 }, read_errors[] = { 400, 404, 0 }, list_errors[] = { 400, 0 },
+                 form_errors[] = { 303, 400, 403, 404, 0 };
 static const struct param_def lang_params[] = {
     { "lang", "string", 0, 8, "de or en; absent: as the browser asks." },
     { 0 },
@@ -354,12 +355,12 @@ const struct route portal_routes[] = {
     { GET, PAGE "/deliveries/{id}", portal_delivery, .flags = READ, .query = lang_params, .produces = "text/html",
       .errors = read_errors, .cost = 2, .op_id = "portal_delivery", .doc = "Page: a delivery, its payload and attempts." },
     { POST, PAGE "/deliveries/{id}/resend", portal_resend, .flags = FORM, .query = lang_params, .takes = "application/x-www-form-urlencoded",
-      .body_max = 1024, .produces = "text/html", .errors = read_errors, .cost = 5, .op_id = "portal_resend", .doc = "Form: send a delivery again." },
+      .body_max = 1024, .produces = "text/html", .errors = form_errors, .cost = 5, .op_id = "portal_resend", .doc = "Form: send a delivery again." },
     { POST, PAGE "/endpoints/{id}/recover", portal_recover, .flags = FORM, .query = lang_params, .takes = "application/x-www-form-urlencoded",
-      .body_max = 1024, .produces = "text/html", .errors = read_errors, .cost = 5, .op_id = "portal_recover",
+      .body_max = 1024, .produces = "text/html", .errors = form_errors, .cost = 5, .op_id = "portal_recover",
       .doc = "Form: send again what was given up in the last seven days." },
     { POST, PAGE "/endpoints/{id}/rotate", portal_rotate, .flags = FORM, .query = lang_params, .takes = "application/x-www-form-urlencoded",
-      .body_max = 1024, .produces = "text/html", .errors = read_errors, .cost = 5, .op_id = "portal_rotate", .doc = "Form: another secret." },
+      .body_max = 1024, .produces = "text/html", .errors = form_errors, .cost = 5, .op_id = "portal_rotate", .doc = "Form: another secret." },
     { .path = NULL },
 };
 /* clang-format on */
