@@ -7,7 +7,8 @@ import urllib.parse
 
 import pytest
 
-from support.stack import URL, Client, unique
+from support.samples import SAMPLES
+from support.stack import URL, Client, unique, wait_for
 
 SEED = random.SystemRandom().randrange(1 << 32)
 QUERIES = 2000
@@ -477,3 +478,14 @@ def test_R18_updated_since_finds_what_changed(cms):
     assert [row["id"] for row in found] == [ids[2]]
     all_of = cms.get("/api/v2/companies", params={"filter[industry]": mark, "updated_since": "2020-01-01T00:00:00Z"}).json()["data"]
     assert [row["id"] for row in all_of] == ids[:2] + ids[3:] + [ids[2]]
+
+
+@pytest.mark.parametrize("role", ["member", "author", "editor", "admin"])
+def test_R06_every_role_filters_by_what_an_author_is(cms, key, role):
+    """What is shown of a person depends on who reads; the condition does not always."""
+    reader = key(["api:read"], user=cms.make("/api/v2/users", **{**SAMPLES["users"](), "role": role})["id"])
+    wait_for(lambda: reader.get("/api/v2/posts").status_code == 200, 20, "the key to be known")
+    sees = (200,) if role in ("editor", "admin") else (200, 400)  # a field that one may not see is not known
+    for query in ("filter[author.role]=author", "filter[author.role]=author&filter[author.id]=1&count=none", "filter[author.id]=1&sort=title"):
+        answer = reader.get(f"/api/v2/posts?{query}")
+        assert answer.status_code in sees, (query, answer.text)
