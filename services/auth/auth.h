@@ -85,4 +85,7 @@ int auth_key_create(struct req *req, struct res *res, struct err *err);
 int auth_key_patch(struct req *req, struct res *res, struct err *err);
 int auth_key_delete(struct req *req, struct res *res, struct err *err);
 int auth_key_revoke(struct req *req, struct res *res, struct err *err);
+/* {"data":{…as GET…,"key":"365k_…"}}: the only answer that a key's text is in. */
+int key_shown(struct db_tx *tx, struct arena *a, int64_t id, const char *text,
+              const char **ret_body, struct err *err) MUST_CHECK;
 #endif

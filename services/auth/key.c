@@ -110,12 +110,11 @@ struct make {
     const char *body;
 };
 
-/* {"data":{…as GET…,"key":"365k_…"}} */
-static int make_body(struct db_tx *tx, struct make *m, const char *text, struct err *err)
+int key_shown(struct db_tx *tx, struct arena *a, int64_t id, const char *text,
+              const char **ret_body, struct err *err)
 {
-    struct arena *a = m->req->arena;
     struct db_rows *r;
-    const struct db_val v = db_i64(m->id);
+    const struct db_val v = db_i64(id);
     json_t *row;
     size_t n;
     int rc = db_exec(tx, a, &sql_key_json, &v, 1, &r, err);
@@ -126,7 +125,7 @@ static int make_body(struct db_tx *tx, struct make *m, const char *text, struct 
     if (rc)
         return rc;
     json_object_set_new(row, "key", json_string(text));
-    m->body = arena_printf(a, "{\"data\":%s}", json_text(a, row));
+    *ret_body = arena_printf(a, "{\"data\":%s}", json_text(a, row));
     return 0;
 }
 
@@ -149,7 +148,7 @@ static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
         return 0;
     rc = auth_make_key(tx, a, &m->key, &why, &m->id, text, err);
     if (!rc)
-        rc = make_body(tx, m, text, err);
+        rc = key_shown(tx, a, m->id, text, &m->body, err);
     if (rc)
         return rc;
     const char *path = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path,

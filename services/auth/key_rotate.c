@@ -57,25 +57,6 @@ static int lock(struct db_tx *tx, struct rotation *t, struct err *err)
 /* --- rotating -----------------------------------------------------------------------------------
  */
 
-static int body_of(struct db_tx *tx, struct rotation *t, const char *text, struct err *err)
-{
-    struct arena *a = t->req->arena;
-    struct db_rows *r;
-    const struct db_val v = db_i64(t->id);
-    json_t *row;
-    size_t n;
-    int rc = db_exec(tx, a, &sql_key_json, &v, 1, &r, err);
-    if (rc)
-        return rc;
-    const char *json = db_cell(r, 0, 0, &n);
-    rc = json_parse(a, json, n, &row, err);
-    if (rc)
-        return rc;
-    json_object_set_new(row, "key", json_string(text));
-    t->body = arena_printf(a, "{\"data\":%s}", json_text(a, row));
-    return 0;
-}
-
 static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct rotation *t = ctx;
@@ -102,7 +83,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
         rc = auth_publish_event(tx, a, t->id, "key.rotated",
                                 "[\"rotated_at\",\"previous_expires_at\"]", &why, err);
     if (!rc)
-        rc = body_of(tx, t, text, err);
+        rc = key_shown(tx, a, t->id, text, &t->body, err);
     return rc ? rc : idem_record(tx, t->req, &t->idem, 200, NULL, t->body, err);
 }
 
