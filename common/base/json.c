@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <math.h>
 
-static int fail_at(struct err *err, const char *text, size_t at, const char *what)
+static int fail_at(struct arena *a, struct err *err, const char *text, size_t at, const char *what)
 {
     size_t line = 1, start = 0;
 
@@ -15,12 +15,12 @@ static int fail_at(struct err *err, const char *text, size_t at, const char *wha
             start = i + 1;
         }
     }
-    return err_set(err, E_invalid_json, "%s at line %zu, column %zu.", what, line,
-                   str_utf8_len(text + start, at - start) + 1);
+    return err_at(err, E_invalid_json, json_place(a, text, at), "%s at line %zu, column %zu.", what,
+                  line, str_utf8_len(text + start, at - start) + 1);
 }
 
 /* What jansson's recursion must never see: only brackets outside strings count. */
-static int check_depth(const char *text, size_t n, struct err *err)
+static int check_depth(struct arena *a, const char *text, size_t n, struct err *err)
 {
     size_t depth = 0;
     bool in_string = false;
@@ -37,7 +37,7 @@ static int check_depth(const char *text, size_t n, struct err *err)
             in_string = true;
         } else if (c == '[' || c == '{') {
             if (++depth > json_depth_max)
-                return fail_at(err, text, i, "Nesting is too deep");
+                return fail_at(a, err, text, i, "Nesting is too deep");
         } else if ((c == ']' || c == '}') && depth > 0) {
             depth--;
         }
@@ -94,6 +94,11 @@ json_t *json_in(struct arena *a, json_t *owned)
     return owned;
 }
 
+static size_t position_of(const json_error_t *why, size_t n)
+{
+    return why->position < 0 || (size_t)why->position > n ? n : (size_t)why->position;
+}
+
 int json_parse(struct arena *a, const char *text, size_t n, json_t **ret, struct err *err)
 {
     json_error_t why;
@@ -103,17 +108,17 @@ int json_parse(struct arena *a, const char *text, size_t n, json_t **ret, struct
     if (n == 0)
         return err_set(err, E_invalid_json, "The body is empty.");
     if (n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
-        return fail_at(err, text, 0, "A byte order mark is not allowed");
+        return fail_at(a, err, text, 0, "A byte order mark is not allowed");
     if (!str_utf8_ok(text, n))
-        return fail_at(err, text, first_bad_utf8(text, n), "The text is not valid UTF-8");
-    r = check_depth(text, n, err);
+        return fail_at(a, err, text, first_bad_utf8(text, n), "The text is not valid UTF-8");
+    r = check_depth(a, text, n, err);
     if (r < 0)
         return r;
     v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (!v)
-        return err_set(err, E_invalid_json, "%s at line %d, column %d.",
-                       sentence(json_error_code(&why)), why.line > 0 ? why.line : 1,
-                       why.column > 0 ? why.column : 1);
+        return err_at(err, E_invalid_json, json_place(a, text, position_of(&why, n)),
+                      "%s at line %d, column %d.", sentence(json_error_code(&why)),
+                      why.line > 0 ? why.line : 1, why.column > 0 ? why.column : 1);
     *ret = json_in(a, v);
     return 0;
 }

@@ -11,7 +11,8 @@ static const char *const docs[E_MAX_] = {
     [E_invalid_parameter] = "Names and values of query parameters are checked; the detail names "
                             "the one at fault and what would be valid.",
     [E_invalid_json] = "The body must be one JSON object or array: UTF-8, no duplicate names, at "
-                       "most 32 levels, integers within 64 bits.",
+                       "most 32 levels, integers within 64 bits, fractions of at most 17 "
+                       "digits.  `errors` says where it ceases to be that.",
     [E_unauthorized] = "Send a valid API key as Authorization: Bearer or X-API-Key.",
     [E_forbidden] = "The credential is good, but its user's role does not allow this.",
     [E_insufficient_scope] = "WWW-Authenticate names the scope; use a credential that has it.",

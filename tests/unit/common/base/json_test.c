@@ -189,6 +189,43 @@ static void pointers(void **state)
     assert_string_equal(json_pointer_add(*state, "/x", ""), "/x/");
 }
 
+/* Where a text ceases to be JSON, or holds a number that would be rounded (RFC 7493 §2.2). */
+static void places_are_pointers(void **state)
+{
+    static const struct {
+        const char *in, *at;
+        bool exact; /* json_parse takes it, json_exact does not */
+    } cases[] = {
+        { "x",                                                                   "",           false },
+        { "{\"a\":x}",                                                           "/a",         false },
+        { "{\"a\":{\"b\":[1,{\"c\":\"\\ud800\"}]}}",                             "/a/b/1/c",   false },
+        { "{\"a\":1,\"b\":{},\"c\":[{},[],x]}",                                  "/c/2",       false },
+        { "{\"a\":1,\"a\":2}",                                                   "/a",         false },
+        { "{\"a/b~\":{\"\\u00e4\":x}}",                                          "/a~1b~0/ä", false },
+        { "{\"a\":\"{[,:\\\"\",\"b\":x}",                                        "/b",         false },
+        { "[[1,2],[3,\"\xff\"]]",                                                "/1/1",       false },
+        { "{\"a\":1e999}",                                                       "/a",         false },
+        { "{\"a\":[0.5,3.141592653589793238]}",                                  "/a/1",       true  },
+        { "{\"a\":\"3.141592653589793238\",\"b\":1234567890123456789e0}",        "/b",         true  },
+        { "{\"a\":0.1000000000000000000000,\"b\":0.12345678901234567}",          NULL,         true  },
+        { "{\"a\":0.00000000000000000000012,\"b\":-100000000000000000000000.0}", NULL,         true  },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+        json_t *v = NULL;
+        const char *in = cases[i].in;
+        int rc = json_parse(*state, in, strlen(in), &v, &err);
+
+        assert_int_equal(rc, cases[i].exact ? 0 : -E_invalid_json);
+        if (!rc)
+            rc = json_exact(*state, in, strlen(in), &err);
+        assert_int_equal(rc, cases[i].at ? -E_invalid_json : 0);
+        if (cases[i].at && strcmp(err.pointer, cases[i].at) != 0)
+            fail_msg("%s: %s", in, err.pointer);
+    }
+}
+
 static void writing_made_values(void **state)
 {
     struct buf b;
@@ -213,6 +250,7 @@ int main(void)
         ARENA_TEST(nesting_up_to_the_limit_is_fine),
         ARENA_TEST(merge_patch),
         ARENA_TEST(pointers),
+        ARENA_TEST(places_are_pointers),
         ARENA_TEST(writing_made_values),
     };
 

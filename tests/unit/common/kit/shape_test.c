@@ -283,6 +283,41 @@ static void the_tables_own_values_are_valid(void **state)
         }
 }
 
+/* proves: R-23: free JSON holds the numbers that every reader keeps, in the bytes that they take in
+ * the database, which knows no exponents */
+static void numbers_of_free_json(void **state)
+{
+    static const struct field_def one[] = {
+        { .name = "meta", .type = F_JSON, .max = 64, .doc = "x" },
+        { 0 },
+    };
+    static const struct {
+        const char *text, *fault;
+    } rows[] = {
+        { "{\"a\":9007199254740991,\"b\":-9007199254740991}", NULL                  },
+        { "{\"a\":9007199254740992}",                         "/meta/a range"       },
+        { "{\"a\":[0,{\"b/\":-9223372036854775807}]}",        "/meta/a/1/b~1 range" },
+        { "{\"a\":[0,-1e16]}",                                "/meta/a/1 range"     },
+        { "{\"a\":1e300}",                                    "/meta/a range"       },
+        { "{\"a\":\"9007199254740992\"}",                     NULL                  },
+        { "{\"a\":1e-30,\"b\":0.0}",                          NULL                  },
+        { "{\"a\":1e-30,\"b\":1e-30}",                        "/meta max_length"    },
+        { "{\"a\":\"\\\\u0000\"}",                            NULL                  },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct shape_row row;
+        json_t *body = json_in(a, json_object());
+        json_object_set_new(body, "meta", json_loads(rows[i].text, 0, NULL));
+        shape_read(a, one, SHAPE_PATCH, false, body, &row);
+        assert_int_equal(row.faults->n, rows[i].fault ? 1 : 0);
+        if (rows[i].fault)
+            assert_string_equal(
+                arena_printf(a, "%s %s", row.faults->items[0].pointer, row.faults->items[0].code),
+                rows[i].fault);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -301,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fault_has_its_pointer_and_code),
+        cmocka_unit_test(numbers_of_free_json),
         cmocka_unit_test(values_are_typed),
         cmocka_unit_test(null_takes_the_default_back),
         cmocka_unit_test(admins_write_what_is_theirs),
