@@ -48,23 +48,24 @@ int api_bootstrap_admin(struct svc *svc, char **args, struct err *err)
     return 0;
 }
 
-/* Rows of one entity that are due.  Several replicas may find the same row: the version lets one
- * win. */
-static size_t publish_due(struct svc *svc, struct arena *a, const struct crud *c,
-                          const json_t *body)
+/* Publishes a page of the rows that are due, after a place, which is moved on; false: it was the
+ * last. Several replicas may find the same row: the version lets one win. */
+static bool publish_page(struct svc *svc, struct arena *a, const struct crud *c, const json_t *body,
+                         struct db_val after[2])
 {
     struct db_rows *r;
     struct err err;
     struct db_stmt s = { .flags = DB_ONCE,
                          .sql = arena_printf(
                              a,
-                             "SELECT t.id, t.version FROM %s t WHERE t.deleted_at IS NULL AND "
-                             "t.status = 'scheduled' AND t.published_at <= now() ORDER BY "
+                             "SELECT t.id, t.version, t.published_at FROM %s t WHERE t.deleted_at "
+                             "IS NULL AND t.status = 'scheduled' AND t.published_at <= now() AND "
+                             "(t.published_at, t.id) > ($1::timestamptz, $2::bigint) ORDER BY "
                              "t.published_at, t.id LIMIT %d",
                              crud_entity(c)->table, due_max) };
-    if (db_query(svc->db, a, &s, NULL, 0, &r, &err) < 0)
-        return 0;
-    for (size_t i = 0; i < db_nrows(r); i++) {
+    if (db_query(svc->db, a, &s, after, 2, &r, &err) < 0)
+        return false;
+    for (size_t i = 0; i < db_nrows(r) && !svc_stopping(svc); i++) {
         int64_t id = db_get_i64(r, i, 0);
         struct crud_change change = {
             .id = id, .version = db_get_i64(r, i, 1), .body = body, .actor = "schedule"
@@ -73,26 +74,28 @@ static size_t publish_due(struct svc *svc, struct arena *a, const struct crud *c
         if (rc < 0 && rc != -E_conflict && rc != -E_not_found)
             log_warn("publish.failed", kv_s("entity", crud_entity(c)->name), kv_i("id", id),
                      kv_s("error", err.msg), kv_s("detail", err.detail));
+        after[0] = db_text(db_str(r, i, 2));
+        after[1] = db_i64(db_get_i64(r, i, 0));
     }
-    return db_nrows(r);
+    return db_nrows(r) == due_max;
 }
 
+/* A round looks at each row that is due once: one that cannot be published, whatever the reason,
+ * keeps none of those behind it waiting. */
 void api_publish_job(struct svc *svc)
 {
     struct arena *a = arena_new();
     json_t *body = json_pack("{s:s}", "status", "published");
-    while (!svc_stopping(svc)) {
-        size_t most = 0;
+    do {
         for (const struct entity_def *const *e = entities; *e; e++) {
+            struct db_val after[2] = { db_text("-infinity"), db_i64(0) };
             if ((*e)->lifecycle != LIFE_PUBLISH)
                 continue;
-            size_t n = publish_due(svc, a, api_crud((*e)->name), body);
-            most = n > most ? n : most;
+            while (!svc_stopping(svc) && publish_page(svc, a, api_crud((*e)->name), body, after))
+                ;
             arena_reset(a);
         }
-        if (most < due_max && svc_pause(svc, due_pause_ms))
-            break;
-    }
+    } while (!svc_pause(svc, due_pause_ms));
     json_decref(body);
     arena_free(a);
 }

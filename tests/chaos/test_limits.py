@@ -1,24 +1,17 @@
 """Limits over three replicas while they, and Redis, are killed."""
 import os
-import pathlib
 import re
 import signal
-import subprocess
 import threading
 
 import pytest
 
 from support.load import hammer
+from support.programs import PORT_BASE, RUN_DIR, dev, pids
 from support.samples import SAMPLES
-from support.stack import ROOT, SETTINGS, Client, unique, wait_for
+from support.stack import Client, unique, wait_for
 
-PORT_BASE, RUN_DIR = int(SETTINGS["CMS365_PORT_BASE"]), SETTINGS["CMS365_RUN_DIR"]
 NOWHERE = "/api/v2/posts/999999999"
-
-
-def dev(*argv):
-    env = {**os.environ, "CMS365_PORT_BASE": str(PORT_BASE), "CMS365_RUN_DIR": RUN_DIR}
-    subprocess.run([ROOT / "dev", *argv], check=True, capture_output=True, text=True, env=env)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,19 +43,6 @@ def fresh_minute(key):
             if left[1] > 40:
                 return
             wait_for(lambda: int(re.search(r"t=(\d+)", client.get(NOWHERE).headers["RateLimit"])[1]) > left[1], 70, "the next minute", 0.2)
-
-
-def pids(kind):
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                exe, line = os.readlink(entry / "exe"), (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if exe == f"{RUN_DIR}/bin/{kind}" or (kind == "redis" and "redis" in exe and RUN_DIR in line):
-                found.append(int(entry.name))
-    return found
 
 
 def test_N04_ten_thousand_calls_over_three_replicas(limited):

@@ -102,7 +102,9 @@ def kafka_messages(topic):
     kcat = shutil.which("kcat") or shutil.which("kafkacat")
     out = subprocess.run([kcat, "-b", SETTINGS["CMS365_TEST_KAFKA_BROKERS"], "-C", "-t", topic, "-o", "beginning", "-e", "-q",
                           "-J"], check=True, capture_output=True, timeout=30, text=True).stdout
-    for line in out.splitlines():
+    for line in out.rstrip("\n").split("\n"):  # not splitlines: a text may hold U+2028
+        if not line:
+            continue
         m = json.loads(line)
         pairs = m.get("headers") or []
         yield dict(zip(pairs[::2], pairs[1::2])), json.loads(m["payload"])
