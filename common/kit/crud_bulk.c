@@ -288,7 +288,9 @@ int crud_bulk(struct req *req, struct res *res, struct err *err)
     struct bulk b = { .req = req, .res = res, .c = crud_of(req) };
     bool async = false;
     b.e = b.c->e;
-    int rc = read_flag(req, "atomic", true, &b.atomic, err);
+    int rc = crud_no_condition(req, err);
+    if (rc >= 0)
+        rc = read_flag(req, "atomic", true, &b.atomic, err);
     if (rc >= 0)
         rc = read_flag(req, "dry_run", false, &b.dry_run, err);
     if (rc >= 0)

@@ -78,6 +78,22 @@ bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, 
     return req->http && req_if_match_version(req, ret_any, ret_versions, max, ret_n);
 }
 
+int crud_no_condition(const struct req *req, struct err *err)
+{
+    static const char *const names[] = { "If-Match", "If-None-Match", "If-Unmodified-Since" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *s = crud_header(req, names[i]);
+        int64_t when;
+        bool date = str_eq(names[i], "If-Unmodified-Since");
+        if (!s || (date && !http_date_parse(s, &when)) || (!i && str_eq(s, "*")))
+            continue;
+        return err_at(err, E_invalid, names[i],
+                      "%s is for one of the %s; the operations of a bulk have if_match.", names[i],
+                      req->route->entity->plural);
+    }
+    return 0;
+}
+
 static int gone(const struct entity_def *e, const char *id, struct err *err)
 {
     return err_set(err, E_not_found, "There is no %s %.60s.", e->name, id);

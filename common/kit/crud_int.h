@@ -42,6 +42,8 @@ void crud_tell_changed(struct rcache *cache, const struct entity_def *e,
                        const struct db_rows *rows);
 /* NULL for a change by the program itself, which has no HTTP request. */
 const char *crud_header(const struct req *req, const char *name);
+/* E_invalid if the request has a condition: the collection that it is sent to has no version. */
+int crud_no_condition(const struct req *req, struct err *err) MUST_CHECK;
 bool crud_if_match(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
                    size_t *ret_n);
 const struct crud *crud_of(struct req *req);

@@ -95,8 +95,10 @@ int write_upsert(struct write *w, const char *key, struct err *err)
         if (w->id && w->none_match)
             return err_set(err, E_precondition_failed, "There is a %s with this %s.", w->e->name,
                            crud_key(w->e)->name);
-        if (w->id)
-            return write_replace(w, err);
+        if (w->id) {
+            rc = write_none_match(w, err);
+            return rc < 0 ? rc : write_replace(w, err);
+        }
         if (w->cond.given && !w->cond.timed)
             return err_set(err, E_precondition_failed, "There is no %s with this %s.", w->e->name,
                            crud_key(w->e)->name);

@@ -385,6 +385,8 @@ int crud_create(struct req *req, struct res *res, struct err *err)
     struct write w;
     int rc = write_begin(&w, req, res, ACT_CREATE, err);
     if (rc >= 0)
+        rc = crud_no_condition(req, err);
+    if (rc >= 0)
         rc = write_need_body(req, err);
     return rc < 0 ? rc : write_create(&w, err);
 }

@@ -7,7 +7,7 @@
 #include "common/kit/crud_int.h"
 #include "common/kit/prefer.h"
 
-enum { write_versions_max = 32, write_tries_max = 5 };
+enum { write_versions_max = condition_tags_max, write_tries_max = 5 };
 
 /* If-Match, or If-Unmodified-Since without it (RFC 9110 §13.2.2). */
 struct write_cond {

@@ -118,7 +118,10 @@ struct parse_job {
 static void parse_body(void *p)
 {
     struct parse_job *j = p;
-    j->rc = json_parse(j->c->req.arena, j->c->http->body, j->c->http->body_n, &j->tree, j->err);
+    const struct http_req *http = j->c->http;
+    j->rc = json_parse(http->arena, http->body, http->body_n, &j->tree, j->err);
+    if (!j->rc)
+        j->rc = json_exact(http->arena, http->body, http->body_n, j->err);
 }
 
 static int phase_body(struct call *c, struct err *err)
@@ -157,6 +160,11 @@ static int phase_handler(struct call *c, struct err *err)
     int rc = r->fn(&c->req, &c->res, err);
     if (rc < 0)
         return rc;
+    if (c->res.body.overflow && r->flags & ROUTE_LIST)
+        return err_at(err, E_invalid_parameter, "per_page",
+                      "The page is larger than %d MiB; ask for fewer rows, or for less of them by "
+                      "fields.",
+                      route_res_bytes_max / 1024 / 1024);
     if (c->res.body.overflow)
         return err_set(err, E_internal, "the answer is larger than the limit");
     if (!c->res.status)
@@ -166,9 +174,9 @@ static int phase_handler(struct call *c, struct err *err)
 
 typedef int phase_fn(struct call *c, struct err *err);
 static phase_fn *const phases[] = {
-    phase_match,       route_authenticate, route_authorize, route_limit, route_negotiate,
-    route_idempotency, route_recall,       route_query,     phase_body,  phase_handler,
-    route_conditional, route_represent,    route_keep,
+    phase_match,      route_authenticate, route_authorize, route_limit, route_negotiate,
+    route_conditions, route_idempotency,  route_recall,    route_query, phase_body,
+    phase_handler,    route_conditional,  route_represent, route_keep,
 };
 
 /* --- the answer on the wire ----------------------------------------------------------------------

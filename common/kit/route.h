@@ -154,13 +154,15 @@ struct res {
 void res_header(struct res *res, const char *name, const char *value);
 /* {"data":<tree>} for cold paths. */
 void res_json(struct res *res, const json_t *data);
+enum { condition_tags_max = 32 }; /* entity tags in If-Match or If-None-Match of a write */
 /* RFC 9110 §13.2.2 on a current representation.  For reads answers 304 itself afterwards; a handler
  * that writes calls this first.  `version` is compared with If-Match's version part (rulings.md
  * 20). */
 int req_precondition(const struct req *req, int64_t version, struct err *err) MUST_CHECK;
 bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_versions, size_t max,
                           size_t *ret_n); /* parsed If-Match; false: header absent */
-/* The same of a text, such as the if_match of an operation in a body; false: no list of tags. */
+/* The same of a text, such as the if_match of an operation in a body; false: no list of tags, or
+ * one of more than `max` versions. */
 bool etag_versions(const char *list, bool *ret_any, int64_t *ret_versions, size_t max,
                    size_t *ret_n);
 

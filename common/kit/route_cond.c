@@ -9,7 +9,14 @@ struct tag {
     bool weak;
 };
 
-/* The next entity tag of a list (RFC 9110 §8.8.3).  False at its end, or with *bad set. */
+/* etagc of RFC 9110 §8.8.3: visible characters but the quote, and what is not ASCII. */
+static bool is_etagc(char ch)
+{
+    unsigned char c = (unsigned char)ch;
+    return c == 0x21 || (c >= 0x23 && c != 0x7f);
+}
+
+/* The next entity tag of a list (RFC 9110 §8.8.3, §5.6.1).  False at its end, or with *bad set. */
 static bool tag_next(const char **s, struct tag *t, bool *bad)
 {
     const char *p = *s + strspn(*s, ", \t");
@@ -18,14 +25,19 @@ static bool tag_next(const char **s, struct tag *t, bool *bad)
     t->weak = p[0] == 'W' && p[1] == '/';
     if (t->weak)
         p += 2;
-    const char *end = *p == '"' ? strchr(p + 1, '"') : NULL;
-    if (!end || !strchr(", \t", end[1])) {
+    const char *end = p + 1;
+    while (*p == '"' && is_etagc(*end))
+        end++;
+    const char *next = *p == '"' && *end == '"' ? end + 1 : NULL;
+    if (next)
+        next += strspn(next, " \t");
+    if (!next || (*next && *next != ',')) {
         *bad = true;
         return false;
     }
     t->text = p;
     t->n = (size_t)(end + 1 - p);
-    *s = end + 1;
+    *s = next;
     return true;
 }
 
@@ -51,21 +63,41 @@ static bool tag_version(const struct tag *t, int64_t *ret)
     return true;
 }
 
-static bool list_has(const char *list, const char *etag, bool weak_too, bool *bad)
+static bool list_has(const char *list, const char *etag, bool weak_too)
 {
     struct tag t;
+    bool bad = false; /* it was read before: route_conditions */
     size_t n = strlen(etag);
-    while (tag_next(&list, &t, bad)) {
+    while (tag_next(&list, &t, &bad)) {
         if (t.n == n && !memcmp(t.text, etag, n) && (weak_too || !t.weak))
             return true;
     }
     return false;
 }
 
-static int malformed(const char *header, struct err *err)
+/* A condition that cannot be read neither holds nor fails: whatever the method, and whether the
+ * resource is there or not, it is refused before anything is done. */
+int route_conditions(struct call *c, struct err *err)
 {
-    return err_at(err, E_invalid, header, "%s is \"*\" or a list of entity tags in quotes.",
-                  header);
+    static const char *const names[] = { "If-Match", "If-None-Match" };
+    bool read = c->req.method == GET || c->req.method == HEAD;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *s = http_header(c->http, names[i]);
+        struct tag t;
+        bool bad = false;
+        size_t n = 0;
+        if (!s || is_any(s))
+            continue;
+        while (tag_next(&s, &t, &bad))
+            n++;
+        if (bad)
+            return err_at(err, E_invalid, names[i],
+                          "%s is \"*\" or a list of entity tags in quotes.", names[i]);
+        if (!read && n > condition_tags_max)
+            return err_at(err, E_invalid, names[i], "%s of a write has %d entity tags at most.",
+                          names[i], condition_tags_max);
+    }
+    return 0;
 }
 
 bool etag_versions(const char *s, bool *ret_any, int64_t *ret_versions, size_t max, size_t *ret_n)
@@ -75,9 +107,13 @@ bool etag_versions(const char *s, bool *ret_any, int64_t *ret_versions, size_t m
     int64_t v;
     *ret_n = 0;
     *ret_any = is_any(s);
-    while (!*ret_any && *ret_n < max && tag_next(&s, &t, &bad)) {
-        if (!t.weak && tag_version(&t, &v))
-            ret_versions[(*ret_n)++] = v;
+    while (!*ret_any && tag_next(&s, &t, &bad)) {
+        if (t.weak ||
+            !tag_version(&t, &v)) /* strong comparison: a weak one is no match (§8.8.3.2) */
+            continue;
+        if (*ret_n == max)
+            return false;
+        ret_versions[(*ret_n)++] = v;
     }
     return !bad;
 }
@@ -93,35 +129,26 @@ bool req_if_match_version(const struct req *req, bool *ret_any, int64_t *ret_ver
     return s;
 }
 
-static int if_match_version(const char *s, int64_t version, struct err *err)
+static bool versions_have(const char *list, int64_t version, bool weak_too)
 {
     struct tag t;
-    bool bad = false, hit = is_any(s);
+    bool bad = false;
     int64_t v;
-    if (hit)
-        return 0;
-    while (tag_next(&s, &t, &bad))
-        hit |= !t.weak && tag_version(&t, &v) && v == version;
-    if (bad)
-        return malformed("If-Match", err);
-    return hit ? 0 : err_set(err, E_precondition_failed, "The resource is at another version.");
+    while (tag_next(&list, &t, &bad)) {
+        if ((weak_too || !t.weak) && tag_version(&t, &v) && v == version)
+            return true;
+    }
+    return false;
 }
 
 int req_precondition(const struct req *req, int64_t version, struct err *err)
 {
     const char *match = req_header(req, "If-Match"), *none = req_header(req, "If-None-Match");
-    struct tag t;
-    bool bad = false, hit;
-    int64_t v;
-    int rc = match ? if_match_version(match, version, err) : 0;
-    if (rc || !none)
-        return rc;
-    hit = is_any(none);
-    while (!hit && tag_next(&none, &t, &bad))
-        hit = tag_version(&t, &v) && v == version;
-    if (bad)
-        return malformed("If-None-Match", err);
-    return hit ? err_set(err, E_precondition_failed, "The resource is there.") : 0;
+    if (match && !is_any(match) && !versions_have(match, version, false))
+        return err_set(err, E_precondition_failed, "The resource is at another version.");
+    if (none && (is_any(none) || versions_have(none, version, true)))
+        return err_set(err, E_precondition_failed, "The resource is there.");
+    return 0;
 }
 
 /* If-Match, else If-Unmodified-Since, on a read (RFC 9110 §13.2.2 steps 1 and 2). */
@@ -131,13 +158,11 @@ static int must_match(const struct call *c, struct err *err)
     const char *match = http_header(c->http, "If-Match");
     const char *since = http_header(c->http, "If-Unmodified-Since");
     int64_t s;
-    bool bad = false, ok = true;
+    bool ok = true;
     if (match)
-        ok = is_any(match) || (res->etag && list_has(match, res->etag, false, &bad));
+        ok = is_any(match) || (res->etag && list_has(match, res->etag, false));
     else if (since && res->modified_s && http_date_parse(since, &s))
         ok = res->modified_s <= s;
-    if (bad)
-        return malformed("If-Match", err);
     return ok ? 0
               : err_set(err, E_precondition_failed, "The representation is not the one expected.");
 }
@@ -161,12 +186,12 @@ int route_condition(struct call *c, struct err *err)
     const char *none = http_header(c->http, "If-None-Match");
     const char *since = http_header(c->http, "If-Modified-Since");
     int64_t s;
-    bool bad = false, same = false;
+    bool same = false;
     if (none)
-        same = is_any(none) || (res->etag && list_has(none, res->etag, true, &bad));
+        same = is_any(none) || (res->etag && list_has(none, res->etag, true));
     else if (since && res->modified_s && http_date_parse(since, &s))
         same = res->modified_s <= s;
-    if (same && !bad)
+    if (same)
         res->status = 304; /* the body stays: it is not sent, but its length is told */
     return 0;
 }

@@ -152,7 +152,8 @@ int route_represent(struct call *c, struct err *err) MUST_CHECK; /* what Accept 
 int route_recall(struct call *c, struct err *err) MUST_CHECK; /* the answer, if it is kept */
 int route_keep(struct call *c, struct err *err) MUST_CHECK;
 /* route_cond.c */
-int route_condition(struct call *c, struct err *err) MUST_CHECK; /* the tag is settled */
+int route_conditions(struct call *c, struct err *err) MUST_CHECK; /* can they be read? */
+int route_condition(struct call *c, struct err *err) MUST_CHECK;  /* the tag is settled */
 int route_conditional(struct call *c, struct err *err) MUST_CHECK;
 /* route_problem.c */
 void route_problem(struct call *c, const struct err *err);

@@ -1,5 +1,6 @@
 """Conditional requests in the order of RFC 9110 §13.2.2, HEAD of every route, and ranges that do not apply."""
 import email.utils
+import http.client
 import itertools
 import json
 import pathlib
@@ -8,7 +9,7 @@ import re
 import pytest
 
 from support.samples import SAMPLES
-from support.stack import ROOT, unique
+from support.stack import ADMIN_KEY, ROOT, SETTINGS, unique
 
 DOCUMENT = json.loads((pathlib.Path(ROOT) / "docs/api/openapi.json").read_text())
 PLAIN = {"Accept-Encoding": "identity"}
@@ -61,7 +62,9 @@ def test_R08_conditions_hold_in_the_order_of_the_rfc(cms, method):
 
 @pytest.mark.parametrize("header, value, read, write", [
     ("If-Match", "*", 200, 200), ("If-None-Match", "*", 304, 412), ("If-Match", 'W/{}', 412, 412), ("If-None-Match", 'W/{}', 304, 412),
-    ("If-Match", '"0.a", {}', 200, 200), ("If-None-Match", '"0.a", {}', 304, 412), ("If-Match", "7", 400, 412), ("If-None-Match", "7", 200, 400),
+    ("If-Match", '"0.a", {}', 200, 200), ("If-None-Match", '"0.a", {}', 304, 412), ("If-Match", '"0.a" , ,{},', 200, 200), ("If-None-Match", ',,{}', 304, 412),
+    ("If-Match", 'W/"0.a", {}', 200, 200), ("If-Match", '"0.a", W/{}', 412, 412), ("If-Match", '""', 412, 412), ("If-None-Match", '"", "a"', 200, 200),
+    ("If-Match", ",", 412, 412), ("If-None-Match", ",", 200, 200), ("If-Match", '"ü"', 412, 412),
     ("If-Modified-Since", "yesterday", 200, 200), ("If-Unmodified-Since", "yesterday", 200, 200), ("If-Modified-Since", "Thu, 01 Jan 2099 00:00:00 GMT", 304, 200),
     ("If-Unmodified-Since", "Sunday, 01-Jan-34 00:00:00 GMT", 200, 200), ("If-Range", "{}", 200, 200),
 ])
@@ -70,8 +73,93 @@ def test_R08_every_spelling_of_a_condition(cms, header, value, read, write):
     etag = cms.get(path, headers=PLAIN).headers["ETag"]
     for method, want in (("GET", read), ("PATCH", write)):
         answer = cms.request(method, path, json={"city": "x"} if method == "PATCH" else None,
-                             headers=PLAIN | {header: value.format(etag)})
+                             headers=PLAIN | {header: value.format(etag).encode()})
         assert answer.status_code == want, (method, answer.status_code, answer.text)
+
+
+MALFORMED = ["7", '"7', '7"', "'7'", '"a" "b"', '"a b"', '"a\tb"', 'w/"7"', "W/7", "W/", 'W "7"', '*, "7"', '"7", *', "**", '"7";q=1', '"7"x', "null", '"7", 8', "7.a, {}"]
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("value", MALFORMED)
+def test_R08_a_condition_that_cannot_be_read_is_refused_everywhere(cms, header, value):
+    row = cms.make("/api/v2/companies", name=unique())
+    path = f"/api/v2/companies/{row['id']}"
+    etag = cms.get(path, headers=PLAIN).headers["ETag"]
+    for method, where, body in (("GET", path, None), ("HEAD", path, None), ("GET", "/api/v2/companies", None), ("GET", "/api/v2/companies/999999999", None),
+                                ("PATCH", path, {"city": "x"}), ("PUT", path, {"name": unique()}), ("DELETE", path, None), ("POST", f"{path}/restore", None),
+                                ("PATCH", "/api/v2/companies", [{"op": "delete", "id": row["id"]}]), ("GET", path, None)):
+        answer = cms.request(method, where, json=body, headers={header: value.format(etag)})
+        assert answer.status_code == 400, (method, where, answer.status_code)
+        if method != "HEAD":
+            problem = answer.json()
+            assert problem["type"].endswith("/problems/invalid") and [e["pointer"] for e in problem["errors"]] == [header], problem
+    assert cms.get(path, headers=PLAIN).headers["ETag"] == etag
+
+
+def lines(method, path, headers):
+    """Several lines of a field, which the gateway does not let through: straight to the program."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(SETTINGS["CMS365_PORT_BASE"]) + 100, timeout=30)
+    try:
+        connection.putrequest(method, path)
+        for name, value in [("Authorization", f"Bearer {ADMIN_KEY}"), *headers]:
+            connection.putheader(name, value)
+        body = b'{"city":"x"}' if method == "PATCH" else b""
+        if body:
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("header, values, read, write", [
+    ("If-Match", ['"0.a"', "{}"], 200, 200), ("If-Match", ['"0.a"', 'W/{}'], 412, 412), ("If-Match", ["*", "{}"], 400, 400), ("If-Match", ['"0.a"', "7"], 400, 400),
+    ("If-None-Match", ['"0.a"', "W/{}"], 304, 412), ("If-None-Match", ['"0.a"', '"0.b"'], 200, 200), ("If-None-Match", ["{}", "*"], 400, 400),
+    ("If-Match", [",".join(f'"0.{i}"' for i in range(20)), "{}"], 200, 200), ("If-Match", [",".join(f'"0.{i}"' for i in range(20))] * 2 + ["{}"], 200, 400)])
+def test_R08_lines_of_a_condition_are_one_list(cms, header, values, read, write):
+    path = f"/api/v2/companies/{cms.make('/api/v2/companies', name=unique())['id']}"
+    etag = cms.get(path, headers=PLAIN).headers["ETag"]
+    sent = [("Accept-Encoding", "identity")] + [(header, v.format(etag)) for v in values]
+    assert lines("GET", path, sent) == lines("HEAD", path, sent) == read
+    assert lines("PATCH", path, sent) == write
+
+
+def test_R08_a_collection_has_no_condition(cms):
+    path = "/api/v2/companies"
+    row = cms.make(path, name=unique())
+    etag = cms.get(f"{path}/{row['id']}", headers=PLAIN).headers["ETag"]
+    now = email.utils.formatdate(usegmt=True)
+    for header, value, want in (("If-Match", etag, 400), ("If-None-Match", "*", 400), ("If-None-Match", etag, 400), ("If-Unmodified-Since", now, 400),
+                                ("If-Match", "*", 200), ("If-Unmodified-Since", "yesterday", 200), ("If-Modified-Since", now, 200)):
+        bulk = cms.patch(path, json=[{"op": "update", "id": row["id"], "data": {"city": "x"}}], headers={header: value})
+        made = cms.post(path, json={"name": unique()}, headers={header: value})
+        assert bulk.status_code == want and made.status_code == (201 if want == 200 else want), (header, value, bulk.text, made.text)
+
+
+@pytest.mark.parametrize("tag, status", [('{}', 200), ('"0.a", {}', 200), ("*", 200), ('W/{}', 412), ('"0.a"', 412), ('""', 412), ("7", 422), ('"7', 422), ('{} {}', 422),
+                                         ('*, {}', 422), (7, 422), (None, 422), ("", 412), (", ".join(f'"{i}.a"' for i in range(40)), 422)])
+def test_R10_every_spelling_of_a_condition_in_a_bulk(cms, tag, status):
+    path = "/api/v2/companies"
+    row = cms.make(path, name=unique())
+    etag = cms.get(f"{path}/{row['id']}", headers=PLAIN).headers["ETag"]
+    tag = tag.replace("{}", etag) if isinstance(tag, str) else tag
+    answer = cms.patch(f"{path}?atomic=false", json=[{"op": "update", "id": row["id"], "if_match": tag, "data": {"city": "x"}}])
+    assert answer.json()["data"][0]["status"] == status, answer.text
+
+
+def test_R12_if_none_match_of_an_upsert(cms):
+    slug = unique()
+    path = f"/api/v2/companies/slug:{slug}"
+    assert cms.put(path, json={"name": "x"}, headers={"If-Match": "*"}).status_code == 412
+    assert cms.put(path, json={"name": "x"}, headers={"If-None-Match": '"0.a"'}).status_code == 201
+    etag = cms.get(path, headers=PLAIN).headers["ETag"]
+    for header, value, want in (("If-None-Match", "*", 412), ("If-None-Match", etag, 412), ("If-None-Match", f"W/{etag}", 412), ("If-Match", '"0.a"', 412),
+                                ("If-None-Match", '"0.a"', 200)):
+        assert cms.put(path, json={"name": "y"}, headers={header: value}).status_code == want, (header, value)
 
 
 @pytest.fixture(scope="module")
