@@ -54,10 +54,10 @@ struct changes {
     struct req *req;
     const struct crud *c;
     enum vis_class vc;
-    int64_t at_us, id, limit; /* the page is what comes after (at_us, id) */
-    int64_t whole_s;          /* when the copy was whole last, or begun */
-    bool deleted;             /* only what went */
-    struct db_rows *rows;     /* id, time, gone, time in µs */
+    struct changes_place place;
+    int64_t limit;
+    bool deleted;         /* only what went */
+    struct db_rows *rows; /* id, time, gone, time in µs */
     size_t n;
     bool more;
 };
@@ -76,10 +76,11 @@ static int bad_cursor(struct err *err)
                   "since is meta.next_cursor of the page before.");
 }
 
-static int read_cursor(const char *text, struct changes *ret, struct err *err)
+int changes_place_read(struct arena *a, const char *text, const char *reader, int64_t now_us,
+                       struct changes_place *ret, struct err *err)
 {
-    struct arena *a = ret->req->arena;
-    int64_t *const numbers[] = { &ret->at_us, &ret->id, &ret->whole_s };
+    struct changes_place p;
+    int64_t *const numbers[] = { &p.at_us, &p.id, &p.whole_s };
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         const char *dot = strchr(text, '.');
         if (!dot ||
@@ -87,26 +88,33 @@ static int read_cursor(const char *text, struct changes *ret, struct err *err)
             return bad_cursor(err);
         text = dot + 1;
     }
-    if (ret->at_us > year_9999_us)
+    if (p.at_us > year_9999_us)
         return bad_cursor(err);
-    if (!str_eq(text, reader_of(ret)))
+    if (!str_eq(text, reader))
         return err_at(
             err, E_gone, "since",
             "This place was given to a reader with other rights; begin anew, without it.");
-    if (ret->req->now_us / 1000000 - ret->whole_s > INT64_C(86400) * crud_changes_keep_days)
+    if (now_us / 1000000 - p.whole_s > INT64_C(86400) * crud_changes_keep_days)
         return err_at(err, E_gone, "since",
                       "What went is told for %d days; begin anew, without since.",
                       crud_changes_keep_days);
+    *ret = p;
     return 0;
+}
+
+const char *changes_place_text(struct arena *a, const struct changes_place *p, const char *reader)
+{
+    return arena_printf(a, "%lld.%lld.%lld.%s", (long long)p->at_us, (long long)p->id,
+                        (long long)p->whole_s, reader);
 }
 
 static int read_time(const char *name, const char *text, struct changes *ret, struct err *err)
 {
-    if (!rfc3339_parse(text, &ret->at_us))
+    if (!rfc3339_parse(text, &ret->place.at_us))
         return err_at(err, E_invalid_parameter, name, "%s is a time, like 2026-02-19T08:00:00Z.",
                       name);
-    ret->at_us--; /* at it or later */
-    ret->id = INT64_MAX / 2;
+    ret->place.at_us--; /* at it or later */
+    ret->place.id = INT64_MAX / 2;
     return 0;
 }
 
@@ -117,14 +125,14 @@ static int read_args(struct changes *c, struct err *err)
     const char *deleted = req_arg(req, "deleted_since"), *limit = req_arg(req, "limit");
     c->limit = changes_default;
     c->deleted = deleted != NULL;
-    c->whole_s = req->now_us / 1000000;
+    c->place.whole_s = req->now_us / 1000000;
     if (limit && !str_to_i64(limit, 1, changes_max, &c->limit))
         return err_at(err, E_invalid_parameter, "limit", "limit is from 1 to %d.", changes_max);
     if (updated && (since || deleted))
         return err_at(err, E_invalid_parameter, "updated_since",
                       "updated_since goes with neither since nor deleted_since.");
     if (since)
-        return read_cursor(since, c, err);
+        return changes_place_read(req->arena, since, reader_of(c), req->now_us, &c->place, err);
     if (updated || deleted)
         return read_time(updated ? "updated_since" : "deleted_since", updated ? updated : deleted,
                          c, err);
@@ -144,7 +152,7 @@ static int fetch(struct changes *c, struct err *err)
     buf_init(&parts, a, 4096, changes_sql_max);
     changes_parts(a, &parts, c->c->e, c->vc, c->deleted);
     assert(!parts.overflow);
-    rfc3339_format(c->at_us, after);
+    rfc3339_format(c->place.at_us, after);
     /* Of equal places what went comes first: the cursor behind either covers both. */
     struct db_stmt s = { .flags = DB_ONCE,
                          .sql = arena_printf(
@@ -153,7 +161,7 @@ static int fetch(struct changes *c, struct err *err)
                              "(%s) x WHERE $5::bigint IS NOT NULL ORDER BY at, id, gone DESC LIMIT "
                              "$4::bigint",
                              parts.data) };
-    struct db_val v[] = { db_text(after), db_i64(c->id), db_text(db_str(h, 0, 0)),
+    struct db_val v[] = { db_text(after), db_i64(c->place.id), db_text(db_str(h, 0, 0)),
                           db_i64(c->limit + 1), db_i64(req->who.user_id) };
     rc = crud_query(req, &s, v, ARRAY_LEN(v), &c->rows, err);
     if (rc < 0)
@@ -162,11 +170,11 @@ static int fetch(struct changes *c, struct err *err)
     c->more = c->n > (size_t)c->limit;
     c->n -= c->more;
     if (c->n) {
-        c->at_us = db_get_i64(c->rows, c->n - 1, COL_US);
-        c->id = db_get_i64(c->rows, c->n - 1, COL_ID);
+        c->place.at_us = db_get_i64(c->rows, c->n - 1, COL_US);
+        c->place.id = db_get_i64(c->rows, c->n - 1, COL_ID);
     }
     if (!c->more) /* the copy is whole as of the horizon */
-        c->whole_s = req->now_us / 1000000;
+        c->place.whole_s = req->now_us / 1000000;
     return 0;
 }
 
@@ -238,8 +246,7 @@ static int changes_get(struct req *req, struct res *res, struct err *err)
     rc = put_rows(&c, res, err);
     if (rc < 0)
         return rc;
-    const char *cursor = arena_printf(req->arena, "%lld.%lld.%lld.%s", (long long)c.at_us,
-                                      (long long)c.id, (long long)c.whole_s, reader_of(&c));
+    const char *cursor = changes_place_text(req->arena, &c.place, reader_of(&c));
     const char *next =
         arena_printf(req->arena, "%s%s/changes?since=%s&limit=%lld%s%s", req->svc->conf->public_url,
                      c.c->e->path, cursor, (long long)c.limit, c.deleted ? "&deleted_since=" : "",

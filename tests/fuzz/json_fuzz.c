@@ -18,6 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_write(&b, v);
         if (b.overflow || json_parse(a, b.data, b.len, &again, &err) != 0 || !json_equal(v, again))
             abort();
+        if (json_exact(a, text, size, &err) && err.code != E_invalid_json)
+            abort();
         merged = json_in(a, json_merge_patch(v, v));
         if (!json_is_object(v) && !json_equal(merged, v))
             abort();
