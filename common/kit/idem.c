@@ -158,6 +158,57 @@ int idem_replay(struct req *req, const struct idem *i, struct res *res, struct e
     return 0;
 }
 
+/* --- all of it ---------------------------------------------------------------------------------
+ */
+
+struct run {
+    struct req *req;
+    const struct idem_work *work;
+    struct idem idem;
+    struct idem_made made;
+    bool seen;
+};
+
+static int run_tx(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct run *r = ctx;
+    r->made = (struct idem_made){ .body = "{}" }; /* the transaction may be tried twice */
+    int rc = idem_claim(tx, r->req->arena, &r->idem, &r->seen, err);
+    if (rc || r->seen)
+        return rc;
+    rc = r->work->effect(tx, r->work->ctx, &r->made, err);
+    return rc ? rc
+              : idem_record(tx, r->req, &r->idem, r->made.status, r->made.location, r->made.body,
+                            err);
+}
+
+int idem_run(struct req *req, struct res *res, const struct idem_work *w, bool *ret_fresh,
+             struct err *err)
+{
+    struct run r = { .req = req, .work = w };
+    bool bare = w->flags & IDEM_BARE;
+    idem_init(&r.idem, req, w->flags);
+    int rc = db_tx(req->svc->db, req->arena, run_tx, &r, err);
+    if (rc)
+        return rc;
+    *ret_fresh = !r.seen;
+    if (w->flags & IDEM_SEALED)
+        res->cache_control = "no-store";
+    if (r.seen && bare) { /* only whether it is the same request */
+        struct res recorded = *res;
+        rc = idem_replay(req, &r.idem, &recorded, err);
+        if (!rc)
+            res_header(res, "Idempotent-Replayed", "true");
+        return rc;
+    }
+    if (r.seen)
+        return idem_replay(req, &r.idem, res, err);
+    if (!bare)
+        buf_puts(&res->body, r.made.body);
+    res->location = r.made.location;
+    return 0;
+}
+
 void idem_job(struct svc *svc)
 {
     struct arena *a = arena_new();

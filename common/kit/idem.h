@@ -18,7 +18,10 @@ struct db_tx;
 enum { idem_keep_hours = 24, idem_key_bytes_max = 255, idem_owner_max = 48 };
 /* "user:7", "client:3", "key:9": whose a key or an operation is. */
 void idem_owner(const struct principal *who, char ret[idem_owner_max]);
-enum idem_flag { IDEM_SEALED = 1 << 0 };
+enum idem_flag {
+    IDEM_SEALED = 1 << 0,
+    IDEM_BARE = 1 << 1, /* idem_run: nothing is said twice; who asks again is told what is now */
+};
 
 struct idem {                           /* of one request */
     bool used;                          /* the request has a key */
@@ -41,6 +44,21 @@ int idem_record(struct db_tx *tx, const struct req *req, const struct idem *i, i
 /* Answers from the record: fills res; E_idempotency_reused; E_idempotency_in_flight if there is
  * none (yet). */
 int idem_replay(struct req *req, const struct idem *i, struct res *res, struct err *err) MUST_CHECK;
+
+/* All of it, for a request with one effect: claim, effect, record and answer. */
+struct idem_made { /* what the effect is answered with, in the arena; location may be NULL */
+    int status;
+    const char *location, *body;
+};
+struct idem_work {
+    int (*effect)(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err);
+    void *ctx;
+    unsigned flags;
+};
+/* *ret_fresh: the effect was made by this request; else it was made before and res has the recorded
+ * answer (IDEM_BARE: only the mark that it is a replay).  IDEM_SEALED answers are not cached. */
+int idem_run(struct req *req, struct res *res, const struct idem_work *w, bool *ret_fresh,
+             struct err *err) MUST_CHECK;
 void idem_job(struct svc *svc); /* job_def.fn: drops what is past its time */
 
 extern const char idem_schema_sql[];

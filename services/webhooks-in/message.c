@@ -102,29 +102,25 @@ int message_content(struct req *req, struct res *res, struct err *err)
 
 struct again {
     struct req *req;
-    struct idem idem;
-    bool seen, dry;
-    int64_t n;
+    bool dry;
     const struct db_val *v;
     size_t nv;
 };
 
-static int again_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int again(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct again *g = ctx;
     struct db_rows *r;
     const struct db_val read[] = { g->v[0], g->v[1], g->v[2] };
-    int rc = idem_claim(tx, g->req->arena, &g->idem, &g->seen, err);
-    if (rc || g->seen)
-        return rc;
-    rc = db_exec(tx, g->req->arena, &sql_message_read, read, ARRAY_LEN(read), &r, err);
+    int rc = db_exec(tx, g->req->arena, &sql_message_read, read, ARRAY_LEN(read), &r, err);
     if (!rc && !db_nrows(r))
         return no_message(g->req, err);
     if (!rc)
         rc = db_exec(tx, g->req->arena, &sql_message_again, g->v, g->nv, &r, err);
     if (!rc && !db_nrows(r))
         return err_set(err, E_conflict, "It is being worked on, or its source was deleted.");
-    return rc ? rc : idem_record(tx, g->req, &g->idem, 202, NULL, "{}", err);
+    ret->status = 202;
+    return rc;
 }
 
 int message_replay(struct req *req, struct res *res, struct err *err)
@@ -132,16 +128,11 @@ int message_replay(struct req *req, struct res *res, struct err *err)
     const struct db_val v[] = { db_text(req->params[0]), db_bool(vis_is_admin(&req->who)),
                                 db_i64(req->who.user_id) };
     struct again g = { .req = req, .v = v, .nv = ARRAY_LEN(v) };
+    const struct idem_work work = { again, &g, IDEM_BARE };
+    bool fresh;
     if (!id_ok(req->params[0]))
         return no_message(req, err);
-    idem_init(&g.idem, req, 0);
-    int rc = db_tx(req->svc->db, req->arena, again_tx, &g, err);
-    if (!rc &&
-        g.seen) { /* checks that it is the same request; the answer is the row as it is now */
-        struct res replay = *res;
-        rc = idem_replay(req, &g.idem, &replay, err);
-        res_header(res, "Idempotent-Replayed", "true");
-    }
+    int rc = idem_run(req, res, &work, &fresh, err);
     if (rc)
         return rc;
     process_wake(req->svc);
@@ -151,22 +142,19 @@ int message_replay(struct req *req, struct res *res, struct err *err)
     return rc;
 }
 
-static int bulk_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int bulk(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
-    struct again *g = ctx;
+    const struct again *g = ctx;
     struct db_rows *r;
-    int rc = idem_claim(tx, g->req->arena, &g->idem, &g->seen, err);
-    if (rc || g->seen)
-        return rc;
-    rc = db_exec(tx, g->req->arena, g->dry ? &sql_messages_again_count : &sql_messages_again, g->v,
-                 g->nv, &r, err);
+    int rc = db_exec(tx, g->req->arena, g->dry ? &sql_messages_again_count : &sql_messages_again,
+                     g->v, g->nv, &r, err);
     if (rc)
         return rc;
-    g->n = g->dry ? db_get_i64(r, 0, 0) : (int64_t)db_affected(r);
-    return idem_record(tx, g->req, &g->idem, 202, NULL,
-                       arena_printf(g->req->arena, "{\"data\":{\"matched\":%lld,\"dry_run\":%s}}",
-                                    (long long)g->n, g->dry ? "true" : "false"),
-                       err);
+    int64_t n = g->dry ? db_get_i64(r, 0, 0) : (int64_t)db_affected(r);
+    ret->status = 202;
+    ret->body = arena_printf(g->req->arena, "{\"data\":{\"matched\":%lld,\"dry_run\":%s}}",
+                             (long long)n, g->dry ? "true" : "false");
+    return 0;
 }
 
 int source_replay(struct req *req, struct res *res, struct err *err)
@@ -188,16 +176,12 @@ int source_replay(struct req *req, struct res *res, struct err *err)
                        .dry = json_is_true(json_object_get(req->body, "dry_run")),
                        .v = v,
                        .nv = ARRAY_LEN(v) };
-    idem_init(&g.idem, req, 0);
-    rc = db_tx(req->svc->db, req->arena, bulk_tx, &g, err);
-    if (rc)
-        return rc;
-    if (g.seen)
-        return idem_replay(req, &g.idem, res, err);
-    process_wake(req->svc);
-    buf_printf(&res->body, "{\"data\":{\"matched\":%lld,\"dry_run\":%s}}", (long long)g.n,
-               g.dry ? "true" : "false");
-    return 0;
+    const struct idem_work work = { bulk, &g, 0 };
+    bool fresh;
+    rc = idem_run(req, res, &work, &fresh, err);
+    if (!rc && fresh)
+        process_wake(req->svc);
+    return rc;
 }
 
 /* --- dry run -------------------------------------------------------------------------------------

@@ -230,13 +230,10 @@ static void scope_names(const struct req *req, const char **ret, size_t *ret_n)
 struct make {
     struct req *req;
     struct shape_row row;
-    struct idem idem;
-    bool seen;
     int64_t id;
     const struct provider_def *provider;
     const char *secret; /* in clear; NULL: the provider has none */
     bool generated;
-    const char *body, *location;
 };
 
 static int free_slug(struct db_tx *tx, struct arena *a, const char *base, const char **ret,
@@ -289,16 +286,24 @@ static int insert(struct make *m, struct db_tx *tx, struct err *err)
     return rc;
 }
 
-static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
+/* The source as its owner is told of it, with its address. */
+static char *shown(const struct req *req, json_t *source, const char *secret)
+{
+    struct arena *a = req->arena;
+    const char *path = json_string_value(json_object_get(source, "path"));
+    json_object_set_new(source, "secret", secret ? json_string(secret) : json_null());
+    json_object_set_new(source, "url",
+                        json_string(arena_printf(a, "%s%s", req->svc->conf->public_url, path)));
+    return arena_printf(a, "{\"data\":%s}", json_text(a, source));
+}
+
+static int make_it(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
     struct db_rows *r;
     json_t *json;
-    int rc = idem_claim(tx, a, &m->idem, &m->seen, err);
-    if (rc || m->seen)
-        return rc;
-    rc = db_exec(tx, a, &sql_source_id, NULL, 0, &r, err);
+    int rc = db_exec(tx, a, &sql_source_id, NULL, 0, &r, err);
     if (rc)
         return rc;
     m->id = db_get_i64(r, 0, 0);
@@ -312,15 +317,12 @@ static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
         rc = source_read(tx, a, m->id, &json, err);
     if (rc)
         return rc;
-    json_object_set_new(json, "secret", m->generated ? json_string(m->secret) : json_null());
-    json_object_set_new(
-        json, "url",
-        json_string(arena_printf(a, "%s%s", m->req->svc->conf->public_url,
-                                 json_string_value(json_object_get(json, "path")))));
-    m->body = arena_printf(a, "{\"data\":%s}", json_text(a, json));
-    m->location = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path,
-                               (long long)m->id);
-    return idem_record(tx, m->req, &m->idem, 201, m->location, m->body, err);
+    *ret =
+        (struct idem_made){ .status = 201,
+                            .location = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url,
+                                                     entity()->path, (long long)m->id),
+                            .body = shown(m->req, json, m->generated ? m->secret : NULL) };
+    return 0;
 }
 
 /* To verify nothing is nobody's accident: it is said twice, and why (I-07). */
@@ -361,22 +363,17 @@ static int read_new(struct make *m, struct res *res, struct err *err)
 int source_create(struct req *req, struct res *res, struct err *err)
 {
     struct make m = { .req = req };
+    const struct idem_work work = { make_it, &m, IDEM_SEALED };
+    bool fresh;
     int rc = read_new(&m, res, err);
     if (rc)
         return rc;
     if (!req->who.user_id)
         return err_set(err, E_forbidden, "A source belongs to a user; this credential has none.");
-    idem_init(&m.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, make_tx, &m, err);
-    if (rc)
-        return rc;
-    res->cache_control = "no-store";
-    if (m.seen)
-        return idem_replay(req, &m.idem, res, err);
-    events_wake(req->svc);
-    buf_puts(&res->body, m.body);
-    res->location = m.location;
-    return 0;
+    rc = idem_run(req, res, &work, &fresh, err);
+    if (!rc && fresh)
+        events_wake(req->svc);
+    return rc;
 }
 
 /* --- change and remove ---------------------------------------------------------------------------
@@ -386,12 +383,10 @@ struct change {
     struct req *req;
     struct res *res;
     struct shape_row row;
-    int64_t id, overlap_s;
-    const char *secret, *body;
+    int64_t id;
+    const char *secret;
     const struct provider_def *provider;
     struct db_rows *old; /* source_lock */
-    struct idem idem;
-    bool seen;
 };
 enum { OLD_STATUS = 3, OLD_PROVIDER = 4 };
 
@@ -532,16 +527,13 @@ int source_delete(struct req *req, struct res *res, struct err *err)
 /* --- rotation ------------------------------------------------------------------------------------
  */
 
-static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int rotate(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct change *c = ctx;
     struct req *req = c->req;
     struct arena *a = req->arena;
     struct db_rows *r;
-    int rc = idem_claim(tx, a, &c->idem, &c->seen, err);
-    if (rc || c->seen)
-        return rc;
-    rc = lock_row(tx, c, err);
+    int rc = lock_row(tx, c, err);
     if (rc)
         return rc;
     const char *given = shape_text(&c->row, "secret");
@@ -563,18 +555,15 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
         rc = source_read(tx, a, c->id, &json, err);
     if (rc)
         return rc;
-    json_object_set_new(json, "secret", given ? json_null() : json_string(c->secret));
-    json_object_set_new(
-        json, "url",
-        json_string(arena_printf(a, "%s%s", req->svc->conf->public_url,
-                                 json_string_value(json_object_get(json, "path")))));
-    c->body = arena_printf(a, "{\"data\":%s}", json_text(a, json));
-    return idem_record(tx, req, &c->idem, 200, NULL, c->body, err);
+    *ret = (struct idem_made){ .status = 200, .body = shown(req, json, given ? NULL : c->secret) };
+    return 0;
 }
 
 int source_rotate(struct req *req, struct res *res, struct err *err)
 {
     struct change c = { .req = req, .res = res };
+    const struct idem_work work = { rotate, &c, IDEM_SEALED };
+    bool fresh;
     int rc = req_id(req, 0, &c.id, err);
     if (rc)
         return rc;
@@ -582,16 +571,9 @@ int source_rotate(struct req *req, struct res *res, struct err *err)
                &c.row);
     res->faults = c.row.faults;
     rc = shape_check(&c.row, err);
-    if (rc)
-        return rc;
-    idem_init(&c.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, rotate_tx, &c, err);
-    if (rc)
-        return rc;
-    res->cache_control = "no-store";
-    if (c.seen)
-        return idem_replay(req, &c.idem, res, err);
-    events_wake(req->svc);
-    buf_puts(&res->body, c.body);
-    return 0;
+    if (!rc)
+        rc = idem_run(req, res, &work, &fresh, err);
+    if (!rc && fresh)
+        events_wake(req->svc);
+    return rc;
 }

@@ -12,8 +12,6 @@ struct act {
     struct req *req;
     int64_t id, secret_id;
     struct shape_row row;
-    struct idem idem;
-    bool seen;
     const char *status; /* pause, resume */
     json_t *answer;
     const char *body;
@@ -117,7 +115,7 @@ static int touch(struct db_tx *tx, struct act *c, const char *secret, struct err
     return rc;
 }
 
-static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int rotate(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct act *c = ctx;
     struct req *req = c->req;
@@ -129,10 +127,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
     struct db_rows *r;
     const struct db_val old[] = { db_i64(c->id), db_text(kind),
                                   *shape_val(&c->row, "overlap_seconds") };
-    int rc = idem_claim(tx, a, &c->idem, &c->seen, err);
-    if (rc || c->seen)
-        return rc;
-    rc = endpoint_lock(tx, req, c->id, NULL, err);
+    int rc = endpoint_lock(tx, req, c->id, NULL, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_secret_retire, old, ARRAY_LEN(old), &r, err);
     if (!rc && db_get_i64(r, 0, 0) >= secrets_live_max)
@@ -153,15 +148,18 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
     rc = db_exec(tx, a, &sql_secret_add, v, ARRAY_LEN(v), &r, err);
     if (!rc)
         rc = touch(tx, c, pair ? NULL : secret, err);
-    if (rc)
-        return rc;
-    c->body = arena_printf(a, "{\"data\":%s}", json_text(a, c->answer));
-    return idem_record(tx, req, &c->idem, 200, NULL, c->body, err);
+    if (!rc)
+        *ret =
+            (struct idem_made){ .status = 200,
+                                .body = arena_printf(a, "{\"data\":%s}", json_text(a, c->answer)) };
+    return rc;
 }
 
 int endpoint_rotate(struct req *req, struct res *res, struct err *err)
 {
     struct act c;
+    const struct idem_work work = { rotate, &c, IDEM_SEALED };
+    bool fresh;
     int rc = begin(req, res, &c, err);
     if (rc)
         return rc;
@@ -171,18 +169,11 @@ int endpoint_rotate(struct req *req, struct res *res, struct err *err)
     if (secret && str_eq(shape_text(&c.row, "kind"), "ed25519"))
         shape_fault(&c.row, "secret", "not_allowed_here", "An Ed25519 pair is always generated.");
     rc = shape_check(&c.row, err);
-    if (rc)
-        return rc;
-    idem_init(&c.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, rotate_tx, &c, err);
-    if (rc)
-        return rc;
-    res->cache_control = "no-store";
-    if (c.seen)
-        return idem_replay(req, &c.idem, res, err);
-    changed_endpoint(req);
-    buf_puts(&res->body, c.body);
-    return 0;
+    if (!rc)
+        rc = idem_run(req, res, &work, &fresh, err);
+    if (!rc && fresh)
+        changed_endpoint(req);
+    return rc;
 }
 
 static int history_tx(struct db_tx *tx, void *ctx, struct err *err)

@@ -151,12 +151,10 @@ int delivery_payload(struct req *req, struct res *res, struct err *err)
 
 struct again {
     struct req *req;
-    struct idem idem;
-    bool seen;
     int64_t endpoint;
 };
 
-static int again_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int again(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct again *g = ctx;
     struct req *req = g->req;
@@ -164,10 +162,7 @@ static int again_tx(struct db_tx *tx, void *ctx, struct err *err)
     const struct db_val v[] = { db_text(req->params[0]), db_bool(vis_is_admin(&req->who)),
                                 db_i64(req->who.user_id) };
     struct db_rows *r;
-    int rc = idem_claim(tx, a, &g->idem, &g->seen, err);
-    if (rc || g->seen)
-        return rc;
-    rc = db_exec(tx, a, &sql_delivery_lock, v, ARRAY_LEN(v), &r, err);
+    int rc = db_exec(tx, a, &sql_delivery_lock, v, ARRAY_LEN(v), &r, err);
     if (rc)
         return rc;
     if (!db_nrows(r))
@@ -178,25 +173,21 @@ static int again_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (rc)
         return rc;
     g->endpoint = db_get_i64(r, 0, 0);
-    return idem_record(tx, req, &g->idem, 202, NULL, "{}", err);
+    ret->status = 202;
+    return 0;
 }
 
 int delivery_resend(struct req *req, struct res *res, struct err *err)
 {
     struct again g = { .req = req };
+    const struct idem_work work = { again, &g, IDEM_BARE };
+    bool fresh;
     if (!id_ok(req))
         return missing(req, err);
-    idem_init(&g.idem, req, 0);
-    int rc = db_tx(req->svc->db, req->arena, again_tx, &g, err);
-    if (!rc &&
-        g.seen) { /* checks that it is the same request; the answer is the row as it is now */
-        struct res replay = *res;
-        rc = idem_replay(req, &g.idem, &replay, err);
-        res_header(res, "Idempotent-Replayed", "true");
-    }
+    int rc = idem_run(req, res, &work, &fresh, err);
     if (rc)
         return rc;
-    if (!g.seen)
+    if (fresh)
         dispatch_due(req->svc, g.endpoint);
     rc = crud_answer(req, res, entity_find("webhook_delivery"), req->params[0], err);
     res->etag = NULL;

@@ -98,10 +98,7 @@ static int tell_event(struct db_tx *tx, struct req *req, int64_t id, const char 
 struct make {
     struct req *req;
     json_t *record;
-    struct idem idem;
-    bool seen;
     int64_t id;
-    const char *body, *location;
 };
 
 /* An Ed25519 pair if it is asked for and not there. */
@@ -141,17 +138,14 @@ static int make_row(struct db_tx *tx, const struct make *m, const char *secret, 
     return rc;
 }
 
-static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int make_it(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
     char secret[secret_text_max];
     struct db_rows *r;
     json_t *json;
-    int rc = idem_claim(tx, a, &m->idem, &m->seen, err);
-    if (rc || m->seen)
-        return rc;
-    rc = db_exec(tx, a, &sql_endpoint_id, NULL, 0, &r, err);
+    int rc = db_exec(tx, a, &sql_endpoint_id, NULL, 0, &r, err);
     if (rc)
         return rc;
     m->id = db_get_i64(r, 0, 0);
@@ -162,16 +156,20 @@ static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (rc)
         return rc;
     json_object_set_new(json, "secret", json_string(secret));
-    m->body = arena_printf(a, "{\"data\":%s}", json_text(a, json));
-    m->location = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path,
-                               (long long)m->id);
-    return idem_record(tx, m->req, &m->idem, 201, m->location, m->body, err);
+    *ret =
+        (struct idem_made){ .status = 201,
+                            .location = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url,
+                                                     entity()->path, (long long)m->id),
+                            .body = arena_printf(a, "{\"data\":%s}", json_text(a, json)) };
+    return 0;
 }
 
 int endpoint_create(struct req *req, struct res *res, struct err *err)
 {
     struct make m = { .req = req };
+    const struct idem_work work = { make_it, &m, IDEM_SEALED };
     struct shape_row row;
+    bool fresh;
     int rc = endpoint_read(req, res, SHAPE_CREATE, req->body, NULL, &row, err);
     if (rc)
         return rc;
@@ -179,17 +177,11 @@ int endpoint_create(struct req *req, struct res *res, struct err *err)
         return err_set(err, E_forbidden,
                        "An endpoint belongs to a user; this credential has none.");
     m.record = endpoint_record(req, &row, SHAPE_CREATE, req->body);
-    idem_init(&m.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, make_tx, &m, err);
-    if (rc)
+    rc = idem_run(req, res, &work, &fresh, err);
+    if (rc || !fresh)
         return rc;
-    res->cache_control = "no-store";
-    if (m.seen)
-        return idem_replay(req, &m.idem, res, err);
     dispatch_wake(req->svc);
     events_wake(req->svc);
-    buf_puts(&res->body, m.body);
-    res->location = m.location;
     return 0;
 }
 

@@ -19,15 +19,12 @@ struct replay {
     const char *event, *entity, *since, *until; /* event: a LIKE pattern; NULL: any */
     bool dry_run, whole; /* whole: more than replay_rows_max is refused, as asking again would find
                             them again */
-    struct idem idem;
-    bool seen;
-    const char *body;
 };
 
 static const char *const missed[] = { "dead", "skipped" };
 static const char *const ended[] = { "delivered", "dead", "skipped" };
 
-static int replay_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int again(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct replay *p = ctx;
     struct arena *a = p->req->arena;
@@ -37,10 +34,7 @@ static int replay_tx(struct db_tx *tx, void *ctx, struct err *err)
                                 db_text(p->event),   db_text(p->entity),
                                 db_text(p->since),   db_text(p->until),
                                 db_text(p->trigger), db_i64(replay_rows_max) };
-    int rc = idem_claim(tx, a, &p->idem, &p->seen, err);
-    if (rc || p->seen)
-        return rc;
-    rc = endpoint_lock(tx, p->req, p->id, NULL, err);
+    int rc = endpoint_lock(tx, p->req, p->id, NULL, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_replay_count, v, 6, &r, err);
     if (rc)
@@ -56,25 +50,22 @@ static int replay_tx(struct db_tx *tx, void *ctx, struct err *err)
             return rc;
         sent = db_get_i64(r, 0, 0);
     }
-    p->body = arena_printf(
+    ret->status = 202;
+    ret->body = arena_printf(
         a, "{\"data\":{\"matched\":%lld,\"sent\":%lld,\"remaining\":%lld,\"dry_run\":%s}}",
         (long long)matched, (long long)sent, (long long)(matched - sent),
         p->dry_run ? "true" : "false");
-    return idem_record(tx, p->req, &p->idem, 202, NULL, p->body, err);
+    return 0;
 }
 
 static int run(struct replay *p, struct res *res, struct err *err)
 {
-    struct req *req = p->req;
-    idem_init(&p->idem, req, 0);
-    int rc = db_tx(req->svc->db, req->arena, replay_tx, p, err);
-    if (rc)
-        return rc;
-    if (p->seen)
-        return idem_replay(req, &p->idem, res, err);
-    dispatch_due(req->svc, p->id);
-    buf_puts(&res->body, p->body);
-    return 0;
+    const struct idem_work work = { again, p, 0 };
+    bool fresh;
+    int rc = idem_run(p->req, res, &work, &fresh, err);
+    if (!rc && fresh)
+        dispatch_due(p->req->svc, p->id);
+    return rc;
 }
 
 static int read_shape(struct req *req, struct res *res, struct shape_row *row, struct err *err)
