@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/kit/outbox.h"
+#include "services/webhooks-out/provider.h"
 #include "services/webhooks-out/webhooks.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
@@ -19,7 +20,7 @@ static struct {
 struct call {
     const char *reply;
     int64_t endpoint, owner;
-    const json_t *data;
+    json_t *data;
 };
 
 static int read_call(const struct msg *m, struct call *ret, struct err *err)
@@ -37,6 +38,21 @@ static int read_call(const struct msg *m, struct call *ret, struct err *err)
                : err_set(err, E_invalid, "not a call: reply, endpoint_id, owner_id, data or time");
 }
 
+/* In the endpoint's form.  Its filter and fields are about events that it listens to; what a call
+ * has to say was chosen by the mapping. */
+static const char *words(const struct msg *m, const struct call *c, const struct target *t)
+{
+    struct arena *a = m->arena;
+    const struct target_event e = { .message_id = arena_printf(a, "evt_%s", m->event_id),
+                                    .type = m->type,
+                                    .subject = m->key,
+                                    .source = m->svc->conf->public_url,
+                                    .time = m->time,
+                                    .data = c->data,
+                                    .changed = json_in(a, json_array()) };
+    return json_text(a, json_in(a, t->body(&e)));
+}
+
 /* The delivery, as any event's; *ret_there: the owner has such an endpoint. */
 static int deliver(struct msg *m, struct db_tx *tx, const struct call *c, bool *ret_there,
                    struct err *err)
@@ -44,9 +60,14 @@ static int deliver(struct msg *m, struct db_tx *tx, const struct call *c, bool *
     struct arena *a = m->arena;
     struct db_rows *r;
     char id[uuid_len + 1];
-    json_t *body = json_in(a, json_pack("{s:s, s:s, s:s, s:O, s:[]}", "id",
-                                        arena_printf(a, "evt_%s", m->event_id), "type", m->type,
-                                        "timestamp", m->time, "data", c->data, "changed"));
+    const struct db_val whose[] = { db_i64(c->endpoint), db_i64(c->owner) };
+    int rc = db_exec(tx, a, &sql_call_format, whose, ARRAY_LEN(whose), &r, err);
+    *ret_there = !rc && db_nrows(r) > 0;
+    if (!*ret_there)
+        return rc;
+    const struct target *target = target_find(db_str(r, 0, 0));
+    if (!target)
+        return err_set(err, E_internal, "The endpoint's form is unknown.");
     uuid7(id);
     const struct db_val v[] = { db_text(id),
                                 db_i64(c->endpoint),
@@ -57,10 +78,9 @@ static int deliver(struct msg *m, struct db_tx *tx, const struct call *c, bool *
                                 db_text(m->time),
                                 db_text(m->traceparent),
                                 db_text(m->request_id),
-                                db_text(json_text(a, body)) };
-    int rc = db_exec(tx, a, &sql_call_add, v, ARRAY_LEN(v), &r, err);
-    *ret_there = !rc && db_affected(r) > 0;
-    if (*ret_there && woken.n < woken_max) /* the others are found when somebody looks */
+                                db_text(words(m, c, target)) };
+    rc = db_exec(tx, a, &sql_call_add, v, ARRAY_LEN(v), &r, err);
+    if (!rc && woken.n < woken_max) /* the others are found when somebody looks */
         woken.id[woken.n++] = c->endpoint;
     return rc;
 }

@@ -1,7 +1,11 @@
 """What incoming webhooks lead to (I-04): mail, notices, calls, conditions, retries, order."""
+import json
+
 import pytest
+import standardwebhooks
 
 from support import stack
+from support.hooks import Hook
 from support.hooks_in import MESSAGES, SOURCES, post_mapping, settled
 
 
@@ -94,6 +98,26 @@ def test_I04_a_call_goes_to_one_endpoint_whatever_it_listens_to(cms, anonymous, 
     assert told[0]["type"] == "webhook.message.called" and "order" in told[0]["data"]["data"]
     assert [e["type"] for e in got.events()] == ["webhook.message.called"]
     assert not [e for e in other.events() if e["type"] == "webhook.message.called"], "nobody else hears of it"
+
+
+@pytest.mark.parametrize("form", ["cloudevents", "cloudevents_binary"])
+def test_I04_a_call_has_the_form_of_its_endpoint(cms, anonymous, source, endpoint, form):
+    allowed = {"WebHook-Allowed-Origin": "*"}
+    sink = Hook(lambda request: (200, allowed if request["method"] == "OPTIONS" else {}, b""))
+    try:
+        mine = endpoint(sink.url, ["post.restored"], format=form, fields=["title"], filter={"title": "x"})
+        s = source("none", reason="test", mapping={"jq": "{order: .id}", "actions": [{"do": "call", "endpoint": mine["id"]}]})
+        sent = anonymous.post(s["path"], json={"id": stack.unique("o")}).json()["id"]
+        got = stack.wait_for(sink.of, 30, "the call")[0]
+        event = json.loads(got["body"])
+        about = event if form == "cloudevents" else {k.removeprefix("ce-"): v for k, v in got["headers"].items() if k.startswith("ce-")}
+        assert about["specversion"] == "1.0" and about["type"] == "com.cms365.webhook.message.called"
+        assert about["id"] == got["headers"]["webhook-id"] and about["subject"] == f"webhook_endpoint:{mine['id']}"
+        data = event["data"]["data"] if form == "cloudevents" else event["data"]
+        assert data["id"] == sent and "order" in data["data"], "all that the mapping says, whatever the endpoint listens to"
+        standardwebhooks.Webhook(mine["secret"]).verify(got["body"], got["headers"])
+    finally:
+        sink.close()
 
 
 def test_I04_a_call_of_no_endpoint_waits_then_is_dead(cms, anonymous, source, receiver, endpoint, key):
