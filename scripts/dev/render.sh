@@ -114,7 +114,7 @@ render_settings() {
         [CMS365_SECRET_KEYS]=$(secret secret_keys)
         [CMS365_INTERNAL_TOKEN]=$(secret internal_token)
         [CMS365_AUTH_INTERNAL_URL]=http://127.0.0.1:$(ops_port auth 0)
-        [CMS365_API_INTERNAL_URL]=http://127.0.0.1:$(public_port api 0)
+        [CMS365_API_INTERNAL_URL]=http://127.0.0.1:$(ops_port api 0)
         [CMS365_EGRESS_ALLOW]=127.0.0.0/8,::1/128
         [CMS365_TRUSTED_PROXIES]=127.0.0.1/32
         # Here all clients are one network, and tests and load tools are meant to press.  Limits of keys hold all the same.

@@ -40,6 +40,7 @@ int api_purge_revisions(struct svc *svc, struct arena *a, int64_t days, size_t *
 int api_purge_changes(struct svc *svc, struct arena *a, size_t *ret_n, struct err *err) MUST_CHECK;
 void api_revisions_job(struct svc *svc);
 extern const struct route document_routes[];  /* the API's own documents (documents.c) */
+extern const struct route inner_routes[];     /* for other programs (inner.c) */
 extern const struct consumer api_consumers[]; /* content.commands (command.c) */
 void api_counts_job(struct svc *svc);         /* the shards of counts into one row each */
 #endif

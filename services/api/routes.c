@@ -130,7 +130,7 @@ const struct api *api_make(struct arena *a)
     while (entities[n])
         n++;
     assert(n <= entities_max);
-    const struct route **routes = arena_alloc(a, (n * api_tables_max + 5) * sizeof(*routes));
+    const struct route **routes = arena_alloc(a, (n * api_tables_max + 6) * sizeof(*routes));
     const struct db_stmt **fast = arena_alloc(a, (n * crud_fast_max + 1) * sizeof(*fast));
     for (size_t i = 0; i < n; i++) {
         bool revisions = entities[i]->lifecycle == LIFE_PUBLISH;
@@ -148,6 +148,7 @@ const struct api *api_make(struct arena *a)
     routes[nroutes++] = repr_routes;
     routes[nroutes++] = export_routes;
     routes[nroutes++] = document_routes;
+    routes[nroutes++] = inner_routes;
     routes[nroutes] = operation_routes;
     crud_link(api->cruds);
     api->def = (struct svc_def){

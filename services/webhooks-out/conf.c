@@ -41,7 +41,7 @@ const struct conf_def webhooks_conf_defs[] = {
      .type = CONF_TEXT,
      .fallback = "",
      .offset = AT(api_url),
-     .doc =
-          "Where the api is reached, for previews of stored entities; empty: CMS365_PUBLIC_URL." },
+     .doc = "The ops listener of the api, for previews of stored entities; empty: previews show "
+             "samples only." },
     { 0 },
 };

@@ -4,10 +4,13 @@ import socket
 
 import jsonschema
 import pytest
+import requests
 import standardwebhooks
 
+from support.oauth import TOKEN, machine, register  # noqa: F401
 from support.samples import SAMPLES
 from support.stack import Client, unique, wait_for
+from test_oauth_tokens import Dpop
 
 ENDPOINTS = "/api/v2/webhooks/endpoints"
 DELIVERIES = "/api/v2/webhooks/deliveries"
@@ -137,6 +140,29 @@ def test_W09_what_is_previewed_is_what_is_sent(cms, receiver, endpoint, shape):
     assert not other["matches"] and "filter" in other["reason"]
     bad = cms.post("/api/v2/webhooks/preview", json={"endpoint": {"url": sink.url, "events": ["company.*"], "filter": {"nam": 1}}})
     assert bad.status_code == 422 and [e["pointer"] for e in bad.json()["errors"]] == ["/endpoint/filter/nam"]
+
+
+def test_W09_a_preview_shows_what_its_reader_may_read_whatever_their_credential_is(cms, receiver, key, machine):
+    """Also with a token that is bound to its sender's key: it could not be passed on."""
+    draft = cms.make("/api/v2/posts", **SAMPLES["posts"]())
+    asked = {"event": "post.created", "entity_id": draft["id"], "endpoint": {"url": receiver().url, "events": ["post.*"]}}
+    path = "/api/v2/webhooks/preview"
+    client, me = machine(dpop_bound=True, scopes=["posts:read", "webhooks:read", "webhooks:write"]), Dpop()
+    token = requests.post(TOKEN, data={"grant_type": "client_credentials"}, auth=(client["client_id"], client["client_secret"]),
+                          headers={"DPoP": me.proof("POST", TOKEN)}, timeout=30).json()["access_token"]
+
+    def preview(body):
+        url = cms.base + path
+        return requests.post(url, json=body, timeout=30, headers={"Authorization": f"DPoP {token}", "DPoP": me.proof("POST", url, token)})
+
+    shown = preview(asked)
+    assert shown.status_code == 200, shown.text
+    assert json.loads(shown.json()["data"]["body"])["data"]["title"] == draft["title"]
+    assert preview({**asked, "entity_id": 999999999}).status_code == 404
+    user = cms.make("/api/v2/users", **SAMPLES["users"]())
+    for scopes in (["webhooks:write", "posts:read"], ["webhooks:write"]):
+        answer = key(scopes, user=user["id"]).post(path, json=asked)
+        assert answer.status_code == 404, "somebody else's draft; and no scope to read any"
 
 
 def test_W09_every_event_has_a_schema_that_its_example_and_deliveries_satisfy(cms, receiver, endpoint):
