@@ -4,6 +4,8 @@
  * The audit log (rulings.md 11): who did what to keys, clients, consents, passwords, second factors
  * and sessions, and who signed in or failed to.
  *
+ * Webhook sources are here too, by what their program tells of them: each is a way in from outside.
+ *
  * audit_put inserts a row inside the transaction of what it tells of, so there is no effect without
  * its row and no row without its effect.  The program's role can neither change nor delete rows.
  * One chainer (advisory lock; any replica) adds a row of audit_chain for each within a second:
@@ -44,6 +46,8 @@ struct outbox_event;
 int audit_row(struct db_tx *tx, struct arena *a, const struct outbox_event *e,
               const struct db_rows *row, const char *changed, const struct auth_cause *why,
               struct err *err) MUST_CHECK;
+/* consumer.fn of webhook.source.*: an entry of each (source_audit.c). */
+int audit_source(struct msg *m, struct db_tx *tx, struct err *err);
 /* {"reason":"…"}: for data. */
 char *audit_data(struct arena *a, const char *name, const char *value);
 /* The network that addresses are counted by: IPv4 as it is, IPv6 its /64; "" if it is no address.

@@ -247,5 +247,12 @@ const struct consumer auth_consumers[] = {
      .fn = quota_on_use,
      .committed = on_commit,
      .doc = "Keeps what keys used of their month; tells of 80 and 100 %." },
+    { .name = "auth.sources",
+     .topic = "hooks.events",
+     .types = "webhook.source.",
+     .mode = INBOX_EFFECT,
+     .batch_max = 50,
+     .fn = audit_source,
+     .doc = "Writes into the audit log who made, changed or removed a webhook source." },
     { .name = NULL },
 };

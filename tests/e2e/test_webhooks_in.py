@@ -298,6 +298,24 @@ def test_I07_nothing_is_verified_only_with_a_reason(cms, anonymous, source):
     assert cms.patch(f"{SOURCES}/{s['id']}", json={"reason": None}).status_code == 422
 
 
+def test_I07_who_opens_a_way_in_is_in_the_audit_log(cms, source, key):
+    user = cms.make("/api/v2/users", username=stack.unique("u"), email=stack.unique("m") + "@example.org", role="author")
+    owner, reader = key(["webhooks:write"], user=user["id"]), key(["audit:read"], user=user["id"])
+    made = owner.make(SOURCES, name="Open", provider="none", verification="none", reason="Behind our own gateway.")
+    owner.patch(f"{SOURCES}/{made['id']}", json={"reason": "Still so."})
+    owner.delete(f"{SOURCES}/{made['id']}")
+
+    def entries():
+        found = reader.get("/api/v2/auth/audit", params={"filter[subject]": f"webhook_source:{made['id']}", "sort": "id"}).json()["data"]
+        return len(found) == 3 and found
+
+    said = stack.wait_for(entries, 30, "three entries")
+    assert [e["type"] for e in said] == [f"webhook.source.{what}" for what in ("created", "updated", "deleted")]
+    assert said[0]["data"] == {"name": "Open", "path": made["path"], "provider": "none", "verification": "none", "reason": "Behind our own gateway."}
+    assert said[1]["data"]["reason"] == "Still so." and said[1]["data"]["changed"] == ["reason"]
+    assert all(e["user"] == {"id": user["id"]} and e["actor"] == f"user:{user['id']} key:{owner.key_id}" and e["request_id"] for e in said)
+
+
 @pytest.mark.parametrize("body,pointer", [
     ({"name": "n", "provider": "nobody"}, "/provider"),
     ({"name": "n", "provider": "stripe"}, "/secret"),
