@@ -47,15 +47,26 @@ static const json_t *given(const struct check *c, const char *field)
 
 /* --- url --- */
 
-static void check_url(struct check *c)
+static bool is_https(const json_t *url)
+{
+    return json_is_string(url) && !strncasecmp(json_string_value(url), "https:", 6);
+}
+
+/* A URL that this installation's settings refuse. */
+static bool needs_https(const struct check *c, const json_t *url)
 {
     const struct webhooks_conf *conf =
         (const struct webhooks_conf *)(const void *)c->req->svc->conf;
+    return conf->https_only && json_is_string(url) && !is_https(url);
+}
+
+static void check_url(struct check *c)
+{
     const char *url = json_string_value(given(c, "url"));
     struct err why;
     if (url && egress_check_url(c->req->svc->egress, url, &why))
         FAULT(c, "/url", "egress_refused", "%s", why.msg);
-    else if (url && conf->https_only && strncasecmp(url, "https:", 6) != 0)
+    else if (needs_https(c, given(c, "url")))
         FAULT(c, "/url", "https_only", "Must be an https URL here.");
 }
 
@@ -169,11 +180,6 @@ static void check_headers(struct check *c)
     }
 }
 
-static bool is_https(const json_t *url)
-{
-    return json_is_string(url) && !strncasecmp(json_string_value(url), "https:", 6);
-}
-
 struct prove {
     struct check *c;
     const json_t *auth;
@@ -201,6 +207,8 @@ static int check_auth(struct check *c, struct err *err)
     int rc = worker_run(c->req->svc->workers, prove, &p, err);
     if (!rc && p.bad)
         FAULT(c, arena_printf(c->a, "/auth%s", p.why.pointer), "auth", "%s", p.why.msg);
+    else if (!rc && needs_https(c, json_object_get(p.auth, "token_url")))
+        FAULT(c, "/auth/token_url", "https_only", "Must be an https URL here.");
     return rc;
 }
 

@@ -303,8 +303,9 @@ static void send_it(struct trial *t)
     const char *token;
     struct err err;
     const struct target_job job = job_of(p, true);
-    if (conf->https_only && strncasecmp(p->how->url, "https:", 6) != 0) {
-        err_set(&err, E_egress_refused, "Endpoints need https here.");
+    const char *barred = sending_barred(p->how, conf);
+    if (barred) {
+        err_set(&err, E_egress_refused, "%s", barred);
         refused(t, &err);
         return;
     }

@@ -170,6 +170,22 @@ int sending_add_secret(struct sending *s, const struct keyring *k, const char *k
     return 0;
 }
 
+static bool is_https(const char *url)
+{
+    return !strncasecmp(url, "https:", strlen("https:"));
+}
+
+const char *sending_barred(const struct sending *s, const struct webhooks_conf *conf)
+{
+    if (!conf->https_only)
+        return NULL;
+    if (!is_https(s->url))
+        return "Endpoints need https here.";
+    return s->auth.kind == AUTH_OAUTH2 && !is_https(s->auth.token_url)
+               ? "Token URLs need https here."
+               : NULL;
+}
+
 void sending_request(const struct sending *s, struct arena *a, const struct target_job *job,
                      const char *access_token, struct sent *ret)
 {

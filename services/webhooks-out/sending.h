@@ -47,6 +47,8 @@ void sending_add_key(struct sending *s, const char *text, const unsigned char *s
                      int64_t until_ms);
 void sending_free(struct sending *s);
 
+/* Why this installation talks to it by no request at all (CMS365_WEBHOOK_HTTPS_ONLY), or NULL. */
+const char *sending_barred(const struct sending *s, const struct webhooks_conf *conf);
 /* The request: all headers in order, in the arena.  `access_token`: of oauth2, or NULL. */
 struct sent {
     struct httpc_header headers[request_headers_max];
