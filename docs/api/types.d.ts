@@ -1039,7 +1039,7 @@ export interface AuthSession {
   created_at: string;
 }
 
-/** What was done to a credential or a sign-in. */
+/** What was done to a credential, a sign-in or a webhook source. */
 export interface AuditEntry {
   /** Number of the entry. */
   id: number;

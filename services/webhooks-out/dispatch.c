@@ -208,6 +208,7 @@ void endpoint_drop_queue(struct endpoint *ep)
 
 void endpoint_free(struct endpoint *ep)
 {
+    line_leave(ep);
     sending_free(ep->how);
     free(ep->token);
     free(ep);
@@ -266,6 +267,8 @@ struct dispatch *dispatch_new(struct svc *svc)
     must(pthread_mutex_init(&d->lock, NULL) == 0);
     d->results_tail = &d->results;
     d->offers_tail = &d->offers;
+    for (size_t i = 0; i < ARRAY_LEN(d->line); i++)
+        d->line[i].tail = &d->line[i].first;
     d->arena = arena_new();
     return d;
 }

@@ -28,7 +28,10 @@
 enum {
     shards_max = 16,
     endpoint_buckets = 1024,
-    in_flight_max = 448,               /* below httpc's connections */
+    in_flight_max = 448,               /* below httpc's connections, */
+    in_flight_wide = 224,              /* up to here everybody has what they may be sent, */
+    in_flight_kept = 64,               /* and so many are kept for those who answer: */
+    answers_within_us = 1000000,       /* on average of late */
     queue_max = 64,                    /* read ahead for an endpoint */
     queue_per_key_max = 8,             /* of one entity, at an ordered endpoint */
     held_max = 65536,                  /* deliveries in memory, all endpoints together, */
@@ -45,6 +48,9 @@ enum {
 };
 
 struct endpoint;
+struct line {
+    struct endpoint *first, **tail;
+};
 struct delivery { /* from being read until its result is written; one block with its texts */
     const char *id, *message_id, *entity, *event, *body, *trace, *request_id;
     size_t body_n, bytes;
@@ -71,7 +77,8 @@ struct endpoint {
     int64_t id, broken; /* the version that cannot be read, or 0 */
     struct sending *how;
     bool active, mine, seen, probe;
-    bool behind; /* there may be more due in the table than the queue has */
+    bool behind;     /* there may be more due in the table than the queue has */
+    int64_t pace_us; /* how long it takes to answer, smoothed; 0: it has not answered yet */
     unsigned in_flight, unwritten, unwritten_failed, offered, taken;
     uint64_t failures; /* counts, so that what was read before one is not used after it */
     int64_t due_us;    /* monotonic; a retry is due then; 0: none known */
@@ -93,6 +100,8 @@ struct endpoint {
     int percent;
     bool failing_saved, judged;
     struct endpoint *next;
+    struct line *line; /* in which it waits for room, or NULL */
+    struct endpoint *after, **before;
 };
 
 struct dispatch {
@@ -104,7 +113,8 @@ struct dispatch {
     struct endpoint *endpoints[endpoint_buckets];
     struct delivery *results, **results_tail;
     size_t nresults, in_flight, nheld, held_bytes;
-    unsigned asking; /* for tokens and permissions, under way */
+    struct line line[2]; /* of those that wait for room: all others, and who answers */
+    unsigned asking;     /* for tokens and permissions, under way */
     int64_t first_result_us;
     bool rush; /* somebody waits for a result to be written */
     bool endpoints_changed, probe_all, stopping;
@@ -142,6 +152,7 @@ void dispatch_unlock(struct dispatch *d);
 
 /* --- dispatch_send.c, under the lock --- */
 void endpoint_pump(struct dispatch *d, struct endpoint *ep); /* sends while there is room */
+void line_leave(struct endpoint *ep);                        /* it need not be in one */
 /* The first in the queue fails without a request. */
 void endpoint_fail_next(struct dispatch *d, struct endpoint *ep, const char *reason);
 

@@ -167,6 +167,8 @@ bool gate_open(struct dispatch *d, struct endpoint *ep)
         return false;
     if (ep->in_flight >= ep->window)
         return false;
+    if (sending_barred(ep->how, d->conf)) /* it fails without a request of any kind */
+        return rate_open(ep, now);
     if (ep->how->auth.kind == AUTH_OAUTH2 && (!ep->token || now >= ep->token_until_us)) {
         ask(d, ep, false);
         return false;

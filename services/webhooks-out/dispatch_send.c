@@ -67,6 +67,8 @@ static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_re
     struct endpoint *ep = dl->ep;
     int64_t after = classify(d, dl, res);
     keep(dl, res);
+    if (res->total_us > 0)
+        ep->pace_us = ep->pace_us ? ep->pace_us + (res->total_us - ep->pace_us) / 8 : res->total_us;
     ep->in_flight--;
     ep->unwritten++;
     d->in_flight--;
@@ -88,6 +90,64 @@ static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_re
     }
 }
 
+/* --- room ---
+ *
+ * Receivers that hang must not fill all of it.  Who answers has what it may have.  Of who does not,
+ * or has not yet, each gets one when half of the room is taken, and none of what is kept for the
+ * others; who finds no room stands in line for it. */
+
+static bool is_quick(const struct endpoint *ep)
+{
+    return ep->pace_us && ep->pace_us < answers_within_us;
+}
+
+static bool has_room(const struct dispatch *d, bool quick)
+{
+    return d->in_flight < in_flight_max - (quick ? 0 : in_flight_kept);
+}
+
+static size_t room(const struct dispatch *d, const struct endpoint *ep)
+{
+    bool quick = is_quick(ep);
+    if (!has_room(d, quick))
+        return 0;
+    return quick || d->in_flight < in_flight_wide ? (size_t)ep->how->max_in_flight : 1;
+}
+
+static void line_up(struct dispatch *d, struct endpoint *ep)
+{
+    struct line *l = &d->line[is_quick(ep)];
+    if (ep->line)
+        return;
+    ep->line = l;
+    ep->before = l->tail;
+    *l->tail = ep;
+    l->tail = &ep->after;
+}
+
+void line_leave(struct endpoint *ep)
+{
+    if (!ep->line)
+        return;
+    *ep->before = ep->after;
+    if (ep->after)
+        ep->after->before = ep->before;
+    else
+        ep->line->tail = ep->before;
+    ep->line = NULL;
+    ep->after = NULL;
+}
+
+static void serve_lines(struct dispatch *d)
+{
+    for (size_t quick = ARRAY_LEN(d->line); quick-- > 0;)
+        while (d->line[quick].first && has_room(d, quick)) {
+            struct endpoint *ep = d->line[quick].first;
+            line_leave(ep);
+            endpoint_pump(d, ep);
+        }
+}
+
 /* Is there a reason to wake the dispatcher for this result?  Most can wait to be written together.
  */
 static bool is_urgent(struct dispatch *d, const struct delivery *dl)
@@ -107,6 +167,7 @@ static void on_done(void *ctx, const struct httpc_res *res)
     struct endpoint *ep = dl->ep;
     dispatch_lock(d);
     ended(d, dl, res);
+    serve_lines(d); /* who waited goes first */
     endpoint_pump(d, ep);
     if (is_urgent(d, dl))
         dispatch_ring(d); /* before the lock goes, and perhaps the dispatcher with it */
@@ -139,6 +200,7 @@ static void attempt(struct dispatch *d, struct delivery *dl)
 {
     struct endpoint *ep = dl->ep;
     const struct sending *how = ep->how;
+    const char *barred = sending_barred(how, d->conf);
     struct arena *a = arena_new();
     struct sent s;
     struct err err;
@@ -164,25 +226,21 @@ static void attempt(struct dispatch *d, struct delivery *dl)
     dl->flying = true;
     ep->in_flight++;
     d->in_flight++;
-    if (d->conf->https_only && strncasecmp(how->url, "https:", 6) != 0)
-        refuse(d, dl, -E_egress_refused, "Endpoints need https here.");
+    if (barred)
+        refuse(d, dl, -E_egress_refused, barred);
     else if (httpc_send(d->svc->httpc, &s.req, on_done, dl, &err))
         refuse(d, dl, -(int)err.code, err.msg);
     arena_free(a);
 }
 
-/* When most of the room is taken, by receivers that hang, everybody still gets one. */
-static size_t room(const struct dispatch *d, const struct endpoint *ep)
-{
-    if (d->in_flight >= in_flight_max)
-        return 0;
-    return d->in_flight >= in_flight_max * 3 / 4 ? 1 : (size_t)ep->how->max_in_flight;
-}
-
 void endpoint_pump(struct dispatch *d, struct endpoint *ep)
 {
-    while (ep->active && ep->mine && !d->stopping && ep->queue && ep->in_flight < room(d, ep) &&
-           gate_open(d, ep)) {
+    while (ep->active && ep->mine && !d->stopping && ep->queue) {
+        size_t most = room(d, ep);
+        if (!most)
+            line_up(d, ep);
+        if (ep->in_flight >= most || !gate_open(d, ep))
+            break;
         struct delivery *dl = endpoint_pop(ep);
         if (!dl)
             break;

@@ -2,7 +2,7 @@
  * Fan-out and dispatcher on a real database, against tests/bench/sink.
  * proves: W-01, W-03, W-04, W-05, W-06, W-11, W-12, W-13, W-18, X-07
  */
-#include "tests/integration/services/webhooks-out/webhooks_fixture.h"
+#include "tests/integration/services/webhooks-out/webhooks_replica.h"
 
 static const char count_delivered[] =
     "SELECT count(*) FROM deliveries WHERE endpoint_id = $1::bigint AND status = 'delivered'";
@@ -157,9 +157,10 @@ static void a_paused_endpoint_drains_in_order(void **state)
 {
     (void)state;
     int64_t id = endpoint(EP("/paused", "company.*", .max = 1, .status = "paused"));
+    int64_t other = endpoint(EP("/not-paused", "company.*"));
     for (int i = 1; i <= 200; i++)
         company(i, 1);
-    usleep(300000);
+    wait_until(count_delivered, other, 200); /* all had their chance */
     assert_int_equal(arrived("/paused", NULL), 0);
     number("UPDATE endpoints SET status = 'active', version = version + 1 WHERE id = $1::bigint"
            " RETURNING 1",
@@ -264,16 +265,11 @@ static void a_killed_replica_loses_nothing(void **state)
 {
     (void)state;
     stop();
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "dispatch_test", "--dispatch", fx.schema, (char *)NULL);
-        _exit(127);
-    }
+    replica_start();
     int64_t id = endpoint(EP("/kill?delay_ms=1500", "company.*"));
     company(1, 1);
     wait_arrived("/kill", 1);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    replica_end(SIGKILL);
     assert_int_equal(number(count_delivered, id), 0);
     start();
     wait_until(count_delivered, id, 1);
@@ -286,11 +282,7 @@ static void a_killed_replica_loses_nothing(void **state)
 static void two_replicas_never_exceed_max_in_flight(void **state)
 {
     (void)state;
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "dispatch_test", "--dispatch", fx.schema, (char *)NULL);
-        _exit(127);
-    }
+    replica_start();
     int64_t ids[8];
     for (int i = 0; i < 8; i++)
         ids[i] = endpoint(EP(arena_printf(fx.a, "/two%d?delay_ms=5", i), "company.*", .max = 1));
@@ -298,8 +290,7 @@ static void two_replicas_never_exceed_max_in_flight(void **state)
         company(1, i);
     for (int i = 0; i < 8; i++)
         wait_until(count_delivered, ids[i], 60);
-    kill(child, SIGTERM);
-    waitpid(child, NULL, 0);
+    replica_end(SIGTERM);
     for (int i = 0; i < 8; i++) {
         json_t *got;
         assert_int_equal(arrived(arena_printf(fx.a, "/two%d", i), &got), 60);
@@ -460,34 +451,12 @@ static void what_ends_after_a_deletion_is_written_down(void **state)
                      1);
 }
 
-/* --- another replica --- */
-
-static volatile sig_atomic_t asked_to_stop;
-
-static void on_term(int sig)
-{
-    (void)sig;
-    asked_to_stop = 1;
-}
-
-/* Another replica: dispatches until it is told to stop, or killed. */
-static int be_replica(const char *schema)
-{
-    signal(SIGTERM, on_term);
-    open_svc(schema);
-    start();
-    while (!asked_to_stop)
-        usleep(20000);
-    stop();
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     log_init("dispatch_test", LOG_ERROR);
-    if (argc == 3 && str_eq(argv[1], "--dispatch"))
+    if (argc == 3 && str_eq(argv[1], replica_verb))
         return be_replica(argv[2]);
-#define T(fn) cmocka_unit_test_setup_teardown(fn, each_setup, each_teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, each_setup, each_end)
     const struct CMUnitTest tests[] = {
         T(retries_with_the_same_id_and_bytes_and_a_fresh_signature),
         T(a_slow_endpoint_delays_no_other),
