@@ -37,6 +37,7 @@ struct fiber {
     bool woken; /* fiber_wake came before fiber_park */
     void (*fn)(void *ctx);
     void *ctx, *local;
+    int64_t db_us;
     struct fiber *next;          /* in the ready queue or the idle list */
     struct fiber *older, *newer; /* in the list of all */
     char *map;
@@ -46,6 +47,7 @@ struct fiber {
 static _Thread_local struct fiber *current;
 static _Thread_local struct side thread_side;
 static _Thread_local void *thread_local_ptr;
+static _Thread_local int64_t thread_db_us;
 
 /* ---- the switch, told to the sanitizers ---- */
 
@@ -236,6 +238,7 @@ bool fiber_spawn(struct loop *loop, void (*fn)(void *ctx), void *ctx)
     f->fn = fn;
     f->ctx = ctx;
     f->local = NULL;
+    f->db_us = 0;
     f->woken = false;
     f->side.fake_stack = NULL;
 #if defined(__SANITIZE_THREAD__)
@@ -375,4 +378,9 @@ void fiber_local_set(void *p)
 void *fiber_local(void)
 {
     return current ? current->local : thread_local_ptr;
+}
+
+int64_t *fiber_db_us(void)
+{
+    return current ? &current->db_us : &thread_db_us;
 }

@@ -29,6 +29,10 @@ size_t fiber_count(const struct loop *loop);
 void fiber_local_set(void *p);
 void *fiber_local(void);
 
+/* Microseconds that the running fiber has waited for the database since it was spawned; in a thread
+ * outside one, since the thread's start.  io/db adds to it. */
+int64_t *fiber_db_us(void);
+
 struct workers;
 struct workers *workers_new(size_t threads, size_t queue_max);
 void workers_free(struct workers *w); /* finishes what is queued, joins */

@@ -1,5 +1,6 @@
 #include "common/io/db.h"
 
+#include "common/base/clock.h"
 #include "common/io/db_internal.h"
 
 #include <assert.h>
@@ -50,15 +51,13 @@ void db_free(struct db *db)
     free(db);
 }
 
-int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const struct db_val *v,
-             size_t n, struct db_rows **ret, struct err *err)
+static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct db_params *p,
+                 struct db_rows **ret, struct err *err)
 {
-    struct db_params p;
-    db_params_make(a, v, n, &p);
     bool fast = (s->flags & DB_FAST) && !(s->flags & (DB_WRITE | DB_ONCE));
     struct db_loop *dl = fast ? db_loop_here(db) : NULL;
     if (dl)
-        return fast_query(dl, a, s, &p, ret, err);
+        return fast_query(dl, a, s, p, ret, err);
 
     for (unsigned sent = 1;; sent++) {
         struct db_conn *c;
@@ -66,7 +65,7 @@ int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const stru
         int rc = db_borrow(db, &c, err);
         if (rc < 0)
             return rc;
-        rc = conn_run(c, s, &p, &res, err);
+        rc = conn_run(c, s, p, &res, err);
         db_return(db, c);
         if (rc == 0) {
             *ret = db_rows_make(a, res);
@@ -76,6 +75,17 @@ int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const stru
         if (!fast || rc != -E_unavailable || sent == 2)
             return rc;
     }
+}
+
+int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const struct db_val *v,
+             size_t n, struct db_rows **ret, struct err *err)
+{
+    struct db_params p;
+    db_params_make(a, v, n, &p);
+    int64_t began_us = clock_mono_us();
+    int rc = query(db, a, s, &p, ret, err);
+    *fiber_db_us() += clock_mono_us() - began_us;
+    return rc;
 }
 
 void db_stats(struct db *db, struct db_stats *ret)

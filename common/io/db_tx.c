@@ -35,8 +35,10 @@ int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const st
     struct db_params p;
     PGresult *res;
     db_params_make(a, v, n, &p);
+    int64_t began_us = clock_mono_us();
     int rc = tx->begun ? conn_run(tx->conn, s, &p, &res, &tx->err)
                        : conn_begin_run(tx->conn, s, &p, &res, &tx->err);
+    *fiber_db_us() += clock_mono_us() - began_us;
     tx->begun = true;
     if (rc < 0) {
         tx->failed = true;
@@ -110,7 +112,9 @@ static int tx_commit(struct db_tx *tx, struct err *err)
         tx->conn->broken = true;
         return db_error(tx->conn->pg, NULL, "commit", tx->conn->sqlstate, err);
     }
+    int64_t began_us = clock_mono_us();
     int rc = conn_run(tx->conn, &commit_stmt, &no_params, &res, err);
+    *fiber_db_us() += clock_mono_us() - began_us;
     if (rc < 0) {
         /* A COMMIT that the server refused has rolled back; deferred constraints and 40001 end
          * here. */
@@ -151,7 +155,9 @@ int db_tx(struct db *db, struct arena *a, int (*fn)(struct db_tx *tx, void *ctx,
     for (unsigned tries = 1;; tries++) {
         struct db_tx tx = { 0 };
         struct err e = { 0 };
+        int64_t began_us = clock_mono_us();
         int rc = db_borrow(db, &tx.conn, err);
+        *fiber_db_us() += clock_mono_us() - began_us;
         if (rc < 0)
             return rc;
         rc = tx_once(&tx, fn, ctx, &e);

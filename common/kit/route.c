@@ -1,6 +1,7 @@
 #include "common/kit/route_internal.h"
 
 #include "common/base/clock.h"
+#include "common/base/fiber.h"
 #include "common/base/str.h"
 #include "common/kit/svc.h"
 
@@ -296,6 +297,7 @@ static void on_serve(struct http_req *http, struct http_res *res, void *ctx)
     struct err err = { 0 };
     (void)ctx;
     log_context_set(&c->log);
+    c->served_us = clock_mono_us();
     c->req.raw_body = http->body;
     c->req.raw_body_n = http->body_n;
     buf_init(&c->res.body, c->req.arena, 1024, route_res_bytes_max);
@@ -308,6 +310,7 @@ static void on_serve(struct http_req *http, struct http_res *res, void *ctx)
             break;
         }
     }
+    c->db_us = *fiber_db_us();
     put_answer(c, res);
     log_context_set(NULL);
 }

@@ -95,8 +95,9 @@ struct call {
         const char *status; /* Cache-Status (RFC 9211), or NULL */
         size_t nextra;      /* headers that are the request's, not the answer's */
     } kept;
-    enum err_code failed; /* E_OK: the handler's own answer */
-    const char *detail;   /* of the failure, for the log */
+    enum err_code failed;     /* E_OK: the handler's own answer */
+    const char *detail;       /* of the failure, for the log */
+    int64_t served_us, db_us; /* when a fiber took it; how long that waited for the database */
     int64_t end_us;
     struct log_context log;
 };

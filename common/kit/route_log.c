@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/kit/metrics.h"
+#include "common/kit/reqlog.h"
 #include "common/kit/svc.h"
 
 #include <errno.h>
@@ -130,6 +131,33 @@ int reqres_open(const char *path, struct err *err)
 /* --- once a request ------------------------------------------------------------------------------
  */
 
+/* What analytics hears; what it may not hear is not in the record. */
+static void tell(const struct call *c, const struct http_res *sent, bool unsent)
+{
+    const struct svc *svc = c->rt->svc;
+    const char *country = svc->conf->country_header;
+    const struct reqlog_record r = {
+        .at_us = c->req.now_us,
+        .total_us = c->end_us - c->http->start_us,
+        .queue_us = c->served_us ? c->served_us - c->http->start_us : 0,
+        .db_us = c->db_us,
+        .bytes_in = c->http->body_n,
+        .bytes_out = unsent ? 0 : sent->body_n,
+        .who = &c->req.who,
+        .request_id = c->req.request_id,
+        .method = c->req.method < METHODS_MAX_ ? method_name(c->req.method) : NULL,
+        .route = c->leaf && c->leaf->route ? c->leaf->route->path : "unmatched",
+        .address = c->req.client_addr,
+        .user_agent = http_header(c->http, "User-Agent"),
+        .country = *country && nets_have(&c->rt->proxies, c->http->peer)
+                       ? http_header(c->http, country)
+                       : NULL,
+        .problem = c->failed ? err_name(c->failed) : NULL,
+        .status = sent->status,
+    };
+    reqlog_put(svc->reqlog, &r);
+}
+
 void route_record(struct call *c, const struct http_res *sent)
 {
     enum log_level level = LOG_INFO;
@@ -144,6 +172,8 @@ void route_record(struct call *c, const struct http_res *sent)
     if (sent->status >= 500)
         level = sent->status == 503 ? LOG_WARN : LOG_ERROR;
     bool unsent = sent->status == 304 || c->req.method == HEAD;
+    if (c->rt->svc->reqlog && !c->rt->ops)
+        tell(c, sent, unsent);
     if (level >= log_level()) {
         struct kv kv[10] = {
             kv_s("method", c->http->method),

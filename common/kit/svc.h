@@ -29,6 +29,7 @@ struct key_uses;
 struct limits;
 struct egress;
 struct rcache;
+struct reqlog;
 
 /* The settings every program has.  A program's own conf struct begins with this one. */
 struct svc_conf {
@@ -39,7 +40,8 @@ struct svc_conf {
     int64_t loops, db_conns, drain_ms, drain_grace_ms, body_bytes_max, kafka_replication;
     int64_t key_use_ms;
     int64_t rate_key, rate_client, rate_user, rate_network, rate_token, rate_login;
-    bool public_read;
+    bool public_read, request_log;
+    const char *country_header;
 };
 extern const struct conf_def svc_conf_defs[];
 
@@ -87,6 +89,7 @@ struct svc {
     const char
         *invalidations; /* topic that the relay tells of changed rows, set by prepare; or NULL */
     struct limits *limits;
+    struct reqlog *reqlog; /* NULL: requests are not told to analytics */
     struct workers *workers;
     const struct route *const *routes; /* the definition's, or what prepare made */
     const struct db_stmt *const *fast;

@@ -12,6 +12,7 @@
 #include "common/kit/key_use.h"
 #include "common/kit/limit.h"
 #include "common/kit/outbox.h"
+#include "common/kit/reqlog.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
 
@@ -231,6 +232,11 @@ static int start(struct svc *svc, struct err *err)
     if (!rc && d->schema)
         rc = outbox_start(svc, &svc->outbox, err);
     svc->limits = rc ? NULL : new_limits(svc);
+    if (!rc && svc->conf->request_log)
+        rc = reqlog_start(&(struct reqlog_conf){ .program = d->name,
+                                                 .brokers = svc->conf->kafka_brokers,
+                                                 .cache = svc->cache },
+                          &svc->reqlog, err);
     if (!rc && svc->outbox)
         svc->key_uses = key_uses_new(svc->conf->key_use_ms);
     if (!rc && d->init)
@@ -272,6 +278,8 @@ static void stop(struct svc *svc)
         tokens_stop(svc->tokens);
     svc->tokens = NULL;
     svc->outbox = NULL;
+    reqlog_stop(svc->reqlog);
+    svc->reqlog = NULL;
     key_uses_free(svc->key_uses);
     svc->key_uses = NULL;
     limits_free(svc->limits);
