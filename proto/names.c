@@ -108,7 +108,8 @@ scope_set role_scopes(enum role r)
     scope_set own = BIT(S_users_write) | BIT(S_keys_read) | BIT(S_keys_write) |
                     BIT(S_clients_read) | BIT(S_clients_write) | BIT(S_grants_read) |
                     BIT(S_grants_write) | BIT(S_sessions_read) | BIT(S_sessions_write) |
-                    BIT(S_audit_read) | BIT(S_webhooks_read) | BIT(S_webhooks_write);
+                    BIT(S_audit_read) | BIT(S_webhooks_read) | BIT(S_webhooks_write) |
+                    BIT(S_analytics_read) | BIT(S_analytics_write);
     scope_set author = BIT(S_api_write) | BIT(S_posts_write) | BIT(S_pages_write) |
                        BIT(S_media_write) | BIT(S_events_write);
     scope_set reads = 0;

@@ -22,7 +22,7 @@ put postgres_password "$(random)"
 put internal_token "$(random)"
 put admin_password "$(random)"
 put secret_keys "k1:$(head -c 32 /dev/urandom | base64)"
-for pair in api:content auth:auth webhooks_out:webhooks_out webhooks_in:webhooks_in; do
+for pair in api:content auth:auth webhooks_out:webhooks_out webhooks_in:webhooks_in analytics:analytics; do
     program=${pair%:*} schema=${pair#*:}
     put "db_${schema}_owner" "$(random)"
     put "db_$schema" "$(random)"

@@ -2,7 +2,7 @@
 # Makes the database, and for each schema its two login roles: cms365_<schema>_owner owns the schema and migrates it,
 # cms365_<schema> reads and writes rows in it and can do nothing else.  Running it again changes nothing but passwords.
 #
-#   SCHEMAS                       "content auth webhooks_out webhooks_in"
+#   SCHEMAS                       "content auth webhooks_out webhooks_in analytics"
 #   DB_PASSWORD_<SCHEMA>_OWNER    upper case, e.g. DB_PASSWORD_WEBHOOKS_OUT_OWNER; or …_FILE with the file that holds it
 #   DB_PASSWORD_<SCHEMA>
 #   DB_NAME                       default cms365

@@ -1441,6 +1441,100 @@ export interface WebhookPortal {
   created_at: string;
 }
 
+/** One request of the log. */
+export interface ApiRequest {
+  /** Number of the record. */
+  id: number;
+  /** When the request began. */
+  at: string;
+  /** Who answered it. */
+  program: string;
+  /** HTTP method. */
+  method: string;
+  /** Template of the path; unmatched: there is nothing there. */
+  route: string;
+  /** HTTP status of the answer. */
+  status: number;
+  /** Microseconds from its first byte to the answer. */
+  total_us: number;
+  /** Of these, until its handler began. */
+  queue_us: number;
+  /** Of these, waiting for the database. */
+  db_us: number;
+  /** Length of its body. */
+  bytes_in: number;
+  /** Length of the answer's body. */
+  bytes_out: number;
+  /** What kind of credential it had. */
+  consumer: "anonymous" | "key" | "client" | "session";
+  /** The API key. */
+  key: Ref<ApiKey> | null;
+  /** The OAuth client. */
+  client: Ref<OauthClient> | null;
+  /** Whom the credential stands for. */
+  user: Ref<User> | null;
+  /** Its X-Request-Id; null: the client sent one that is neither a UUID nor 32 hex digits. */
+  request_id: string | null;
+  /** Pseudonym of the client's network for that day. */
+  network: string;
+  /** Family of the User-Agent. */
+  agent: string;
+  /** Country of the client, if a proxy says it; ISO 3166-1 alpha-2. */
+  country: string | null;
+  /** Name of the problem that was answered. */
+  problem: string | null;
+}
+
+/** Something unusual about the API's traffic. */
+export interface Anomaly {
+  /** Number of the anomaly. */
+  id: number;
+  /** What is unusual. */
+  signal: "rate_high" | "rate_low" | "errors" | "latency" | "new_country" | "new_agent" | "key_sharing";
+  /** Of what; all: of all requests together. */
+  subject: "all" | "route" | "anonymous" | "key" | "client" | "session";
+  /** The API key. */
+  key: Ref<ApiKey> | null;
+  /** The OAuth client. */
+  client: Ref<OauthClient> | null;
+  /** Whom the credential stands for; null: it concerns the platform. */
+  user: Ref<User> | null;
+  /** Of a route: who answers it. */
+  program: string | null;
+  /** Of a route: the HTTP method. */
+  method: string | null;
+  /** Of a route: the template of its path. */
+  route: string | null;
+  /** For people. */
+  explanation: string;
+  /** What was seen, in `unit`; the highest while it is open. */
+  observed: number;
+  /** What is usual at that hour, in `unit`. */
+  usual: number;
+  /** Requests in 5 minutes, failures in 1,000 requests, milliseconds at the 95th percentile, networks in an hour. */
+  unit: "requests" | "permille" | "ms" | "networks";
+  /** Observed as percent of usual; 0: there was none before. */
+  factor_percent: number;
+  /** Hour of the week that it was compared with, UTC; null: another measure. */
+  slot: string | null;
+  /** open: it goes on. */
+  status: "open" | "resolved";
+  /** Begin of the five minutes in which it began. */
+  started_at: string;
+  /** When all was usual again. */
+  ended_at: string | null;
+  /** Until then nobody is told of this signal of this subject. */
+  muted_until: string | null;
+  /** What people said of it: the next such thing needs more, or less, to be told. */
+  feedback: "useful" | "false_alarm" | null;
+  /** Counts the changes; the number in the ETag, to be sent back in If-Match. */
+  version: number;
+  /** When it was created. */
+  created_at: string;
+  /** When it was last changed. */
+  updated_at: string;
+}
+
 /** Body of a webhook delivery. */
 export type WebhookEvent =
   | Delivery<"user.created", User>
@@ -1524,6 +1618,8 @@ export type WebhookEvent =
   | Delivery<"webhook.message.mapped", WebhookMessage>
   | Delivery<"webhook.message.dead", WebhookMessage>
   | Delivery<"webhook.message.called", WebhookMessage>
+  | Delivery<"anomaly.detected", Anomaly>
+  | Delivery<"anomaly.resolved", Anomaly>
   ;
 
 export type EventType = WebhookEvent["type"];
@@ -1557,4 +1653,6 @@ export type Scope =
   | "sessions:read"
   | "sessions:write"
   | "audit:read"
+  | "analytics:read"
+  | "analytics:write"
   ;

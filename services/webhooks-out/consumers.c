@@ -1,8 +1,9 @@
 #include "services/webhooks-out/called.h"
 #include "services/webhooks-out/webhooks.h"
 
-static const char *const topics_followed[] = { "content.events", "auth.events", "webhooks.events",
-                                               "hooks.events", NULL };
+static const char *const topics_followed[] = { "content.events",   "auth.events",
+                                               "webhooks.events",  "hooks.events",
+                                               "analytics.events", NULL };
 
 static void committed(struct svc *svc, size_t n)
 {

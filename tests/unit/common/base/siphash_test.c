@@ -1,9 +1,10 @@
 /* proves: N-01 */
 #include "common/base/siphash.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 /* The paper's vectors: key 00 … 0f, input 00 01 … of that length, appendix A and the reference. */
 static void answers_the_vectors_of_the_paper(void **state)

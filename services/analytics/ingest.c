@@ -1,0 +1,398 @@
+/*
+ * Messages of api.requests into the log, into cells that the sums do not have yet, and into what
+ * the detector looks at: all in the transaction that says how far the partition was read, so that
+ * a record counts once, whoever dies when.
+ */
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/kit/metrics.h"
+#include "services/analytics/analytics.h"
+#include "services/analytics/cells.h"
+#include "services/analytics/record.h"
+
+#include <assert.h>
+
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "analytics/sql.h"
+
+enum {
+    rows_at_once_max = 5000, /* of the log in one statement */
+    partitions_max = 64,
+    facet_s = 300,
+    facets_max = 20000, /* of a batch; more networks than that tell nothing new */
+    future_us = 5 * 60 * 1000 * 1000,
+};
+#define TOPIC_NAME "api.requests"
+
+struct ingest {
+    struct svc *svc;
+    struct names *names;
+    struct arena *a;
+    struct db_tx *tx;
+    struct batch *b;
+    size_t nb, nrows;
+    struct {
+        int64_t partition, next;
+    } at[partitions_max];
+    size_t nat;
+};
+
+/* --- how far ----------------------------------------------------------------------------------
+ */
+
+static size_t partition_at(struct ingest *in, int64_t partition)
+{
+    size_t i = 0;
+    while (i < in->nat && in->at[i].partition != partition)
+        i++;
+    assert(i < partitions_max);
+    if (i == in->nat) {
+        in->at[i].partition = partition;
+        in->at[i].next = 0;
+        in->nat++;
+    }
+    return i;
+}
+
+static int lock_partitions(struct ingest *in, struct msg **m, size_t n, struct err *err)
+{
+    int64_t list[partitions_max];
+    for (size_t i = 0; i < n; i++)
+        partition_at(in, m[i]->partition);
+    for (size_t i = 0; i < in->nat; i++)
+        list[i] = in->at[i].partition;
+    const struct db_val v[] = { db_text(TOPIC_NAME), db_i64s(list, in->nat) };
+    struct db_rows *r;
+    int rc = db_exec(in->tx, in->a, &sql_taken_make, v, 2, &r, err);
+    if (!rc)
+        rc = db_exec(in->tx, in->a, &sql_taken_lock, v, 2, &r, err);
+    for (size_t i = 0; !rc && i < db_nrows(r); i++)
+        in->at[partition_at(in, db_get_i64(r, i, 0))].next = db_get_i64(r, i, 1);
+    return rc;
+}
+
+static int store_partitions(struct ingest *in, struct err *err)
+{
+    int64_t list[partitions_max], next[partitions_max];
+    for (size_t i = 0; i < in->nat; i++) {
+        list[i] = in->at[i].partition;
+        next[i] = in->at[i].next;
+    }
+    const struct db_val v[] = { db_text(TOPIC_NAME), db_i64s(list, in->nat),
+                                db_i64s(next, in->nat) };
+    struct db_rows *r;
+    return db_exec(in->tx, in->a, &sql_taken_set, v, ARRAY_LEN(v), &r, err);
+}
+
+static struct metric_cell *outcome(const char *name)
+{
+    return metric_cell(M_analytics_rows, &name, 1);
+}
+
+/* The messages that were not stored before, read; what cannot be read fails the batch, and alone
+ * goes to the dead letters. */
+static int read_batches(struct ingest *in, struct msg **m, size_t n, struct err *err)
+{
+    in->b = arena_alloc(in->a, (n + 1) * sizeof *in->b);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = partition_at(in, m[i]->partition);
+        int rc =
+            batch_read(in->a, m[i]->payload ? m[i]->payload : "", m[i]->len, &in->b[in->nb], err);
+        if (rc) {
+            if (n == 1)
+                metric_add(outcome("invalid"), 1);
+            return rc;
+        }
+        if (m[i]->offset < in->at[k].next) {
+            metric_add(outcome("repeated"), (int64_t)in->b[in->nb].n);
+            continue;
+        }
+        in->at[k].next = m[i]->offset + 1;
+        in->nrows += in->b[in->nb++].n;
+    }
+    return 0;
+}
+
+/* --- the log ---------------------------------------------------------------------------------
+ */
+
+enum log_column {
+    L_AT,
+    L_ROUTE,
+    L_STATUS,
+    L_TOTAL,
+    L_QUEUE,
+    L_DB,
+    L_IN,
+    L_OUT,
+    L_KEY,
+    L_CLIENT,
+    L_USER,
+    L_SESSION,
+    L_NUMBERS_,
+    L_ID = 0,
+    L_NETWORK,
+    L_AGENT,
+    L_COUNTRY,
+    L_PROBLEM,
+    L_TEXTS_
+};
+static const enum request_record_field log_texts[L_TEXTS_] = { RR_id, RR_network, RR_agent,
+                                                               RR_country, RR_problem };
+struct log_rows {
+    int64_t *number[L_NUMBERS_];
+    const char **text[L_TEXTS_];
+    size_t n;
+};
+
+static int64_t at_most(int64_t v, int64_t max)
+{
+    return v < max ? v : max;
+}
+
+static void put_log(struct log_rows *l, const struct record *r, int64_t at, int32_t route)
+{
+    const int64_t v[L_NUMBERS_] = {
+        [L_AT] = at,
+        [L_ROUTE] = route,
+        [L_STATUS] = r->number[RR_status],
+        [L_TOTAL] = at_most(r->number[RR_total_us], INT32_MAX),
+        [L_QUEUE] = at_most(r->number[RR_queue_us], INT32_MAX),
+        [L_DB] = at_most(r->number[RR_db_us], INT32_MAX),
+        [L_IN] = r->number[RR_bytes_in],
+        [L_OUT] = r->number[RR_bytes_out],
+        [L_KEY] = r->number[RR_key],
+        [L_CLIENT] = r->number[RR_client],
+        [L_USER] = r->number[RR_user],
+        [L_SESSION] = r->number[RR_session] != 0,
+    };
+    for (size_t i = 0; i < L_NUMBERS_; i++)
+        l->number[i][l->n] = v[i];
+    for (size_t i = 0; i < L_TEXTS_; i++)
+        l->text[i][l->n] = r->text[log_texts[i]];
+    l->n++;
+}
+
+static int store_log(struct ingest *in, struct log_rows *l, struct err *err)
+{
+    struct db_val v[L_NUMBERS_ + L_TEXTS_];
+    struct db_rows *r;
+    if (!l->n)
+        return 0;
+    for (size_t i = 0; i < L_NUMBERS_; i++)
+        v[i] = db_i64s(l->number[i], l->n);
+    for (size_t i = 0; i < L_TEXTS_; i++)
+        v[L_NUMBERS_ + i] = db_texts(l->text[i], l->n);
+    l->n = 0;
+    return db_exec(in->tx, in->a, &sql_requests_store, v, ARRAY_LEN(v), &r, err);
+}
+
+static void log_rows_init(struct log_rows *l, struct arena *a, size_t n)
+{
+    for (size_t i = 0; i < L_NUMBERS_; i++)
+        l->number[i] = arena_raw(a, n * sizeof(int64_t));
+    for (size_t i = 0; i < L_TEXTS_; i++)
+        l->text[i] = arena_raw(a, n * sizeof(char *));
+    l->n = 0;
+}
+
+/* --- cells and facets --------------------------------------------------------------------------
+ */
+
+static void add_cell(struct cells *c, const struct record *r, const struct cell_key *key)
+{
+    struct cell *cell = cells_at(c, key);
+    cell->sum[SUM_N]++;
+    cell->sum[SUM_LIMITED] += r->number[RR_status] == 429;
+    cell->sum[SUM_BYTES_IN] += r->number[RR_bytes_in];
+    cell->sum[SUM_BYTES_OUT] += r->number[RR_bytes_out];
+    cell->sum[SUM_TOTAL_US] += r->number[RR_total_us];
+    cell->sum[SUM_QUEUE_US] += r->number[RR_queue_us];
+    cell->sum[SUM_DB_US] += r->number[RR_db_us];
+    if (r->number[RR_total_us] > cell->max_us)
+        cell->max_us = r->number[RR_total_us];
+    cells_bin(c, cell, sketch_bin(r->number[RR_total_us]), 1);
+}
+
+static int store_cells(struct ingest *in, struct cells *c, struct err *err)
+{
+    enum { BUCKET, ROUTE, CONSUMER, CLASS, FIRST_SUM, MAX_US = FIRST_SUM + SUMS_MAX_, NUMBERS };
+    int64_t *number[NUMBERS];
+    const char **sketch = arena_raw(in->a, (c->n + 1) * sizeof *sketch);
+    struct db_val v[NUMBERS + 1];
+    struct db_rows *r;
+    cells_finish(c);
+    for (size_t k = 0; k < NUMBERS; k++)
+        number[k] = arena_raw(in->a, (c->n + 1) * sizeof(int64_t));
+    for (size_t i = 0; i < c->n; i++) {
+        const struct cell *cell = &c->v[i];
+        char *hex = arena_raw(in->a, 2 * cell->sketch_n + 1);
+        number[BUCKET][i] = cell->key.bucket;
+        number[ROUTE][i] = cell->key.route;
+        number[CONSUMER][i] = cell->key.consumer;
+        number[CLASS][i] = cell->key.class;
+        for (size_t k = 0; k < SUMS_MAX_; k++)
+            number[FIRST_SUM + k][i] = cell->sum[k];
+        number[MAX_US][i] = cell->max_us;
+        hex_encode(cell->sketch, cell->sketch_n, hex);
+        sketch[i] = hex;
+    }
+    for (size_t k = 0; k < NUMBERS; k++)
+        v[k] = db_i64s(number[k], c->n);
+    v[NUMBERS] = db_texts(sketch, c->n);
+    return c->n ? db_exec(in->tx, in->a, &sql_fresh_store, v, ARRAY_LEN(v), &r, err) : 0;
+}
+
+struct facets {
+    json_t *at; /* "bucket consumer kind value" to its place */
+    int64_t *bucket, *consumer, *n;
+    const char **kind, **value;
+    size_t count;
+};
+
+static void facets_init(struct facets *f, struct arena *a, size_t rows)
+{
+    size_t max = 3 * rows + 1 < facets_max ? 3 * rows + 1 : facets_max;
+    *f = (struct facets){ .at = json_in(a, json_object()),
+                          .bucket = arena_raw(a, max * sizeof(int64_t)),
+                          .consumer = arena_raw(a, max * sizeof(int64_t)),
+                          .n = arena_raw(a, max * sizeof(int64_t)),
+                          .kind = arena_raw(a, max * sizeof(char *)),
+                          .value = arena_raw(a, max * sizeof(char *)) };
+}
+
+static void add_facet(struct facets *f, int64_t bucket, int32_t consumer, const char *kind,
+                      const char *value)
+{
+    char key[320];
+    if (!*value)
+        return;
+    snprintf(key, sizeof key, "%lld %d %s %s", (long long)bucket, consumer, kind, value);
+    json_t *known = json_object_get(f->at, key);
+    if (known) {
+        f->n[json_integer_value(known)]++;
+        return;
+    }
+    if (f->count == facets_max)
+        return;
+    size_t i = f->count++;
+    json_object_set_new(f->at, key, json_integer((json_int_t)i));
+    f->bucket[i] = bucket;
+    f->consumer[i] = consumer;
+    f->kind[i] = kind;
+    f->value[i] = value;
+    f->n[i] = 1;
+}
+
+static int store_facets(struct ingest *in, struct facets *f, struct err *err)
+{
+    const struct db_val v[] = { db_i64s(f->bucket, f->count), db_i64s(f->consumer, f->count),
+                                db_texts(f->kind, f->count), db_texts(f->value, f->count),
+                                db_i64s(f->n, f->count) };
+    struct db_rows *r;
+    return f->count ? db_exec(in->tx, in->a, &sql_facets_store, v, ARRAY_LEN(v), &r, err) : 0;
+}
+
+/* --- a batch ----------------------------------------------------------------------------------
+ */
+
+static int store_rows(struct ingest *in, struct err *err)
+{
+    struct log_rows log;
+    struct cells cells;
+    struct facets facets;
+    int64_t now = clock_us();
+    int rc = 0;
+    size_t most = in->nrows < rows_at_once_max ? in->nrows : rows_at_once_max;
+    log_rows_init(&log, in->a, most + 1);
+    cells_init(&cells, in->a);
+    facets_init(&facets, in->a, in->nrows);
+    for (size_t i = 0; i < in->nb && !rc; i++) {
+        for (size_t k = 0; k < in->b[i].n && !rc; k++) {
+            const struct record *r = &in->b[i].rows[k];
+            int32_t route = names_route(in->names, &in->b[i], r);
+            int32_t consumer = names_consumer(in->names, r);
+            if (!route || !consumer)
+                return err_set(err, E_unavailable, "A name is being made by another replica.");
+            /* A clock that is ahead must not open partitions that nobody made. */
+            int64_t at = at_most(r->number[RR_at], now + future_us);
+            int64_t number, s = at / 1000000;
+            put_log(&log, r, at, route);
+            if (log.n == rows_at_once_max)
+                rc = store_log(in, &log, err);
+            add_cell(&cells, r,
+                     &(struct cell_key){ .bucket = s - s % level_s[LEVEL_MINUTE],
+                                         .route = route,
+                                         .consumer = consumer,
+                                         .class = (short)(r->number[RR_status] / 100) });
+            if (record_consumer(r, &number) == BY_ANONYMOUS)
+                continue;
+            s -= s % facet_s;
+            add_facet(&facets, s, consumer, "country", r->text[RR_country]);
+            add_facet(&facets, s, consumer, "agent", r->text[RR_agent]);
+            add_facet(&facets, s, consumer, "network", r->text[RR_network]);
+        }
+    }
+    if (!rc)
+        rc = store_log(in, &log, err);
+    if (!rc)
+        rc = store_cells(in, &cells, err);
+    return rc ? rc : store_facets(in, &facets, err);
+}
+
+static int store_losses(struct ingest *in, struct err *err)
+{
+    const char **program = arena_raw(in->a, (in->nb + 1) * sizeof *program);
+    const char **rule = arena_raw(in->a, (in->nb + 1) * sizeof *rule);
+    int64_t *lost = arena_raw(in->a, (in->nb + 1) * sizeof *lost);
+    size_t n = 0;
+    struct db_rows *r;
+    for (size_t i = 0; i < in->nb; i++) {
+        if (!in->b[i].dropped)
+            continue;
+        program[n] = in->b[i].program;
+        rule[n] = in->b[i].rule;
+        lost[n++] = in->b[i].dropped;
+    }
+    const struct db_val v[] = { db_texts(program, n), db_texts(rule, n), db_i64s(lost, n) };
+    return n ? db_exec(in->tx, in->a, &sql_losses_store, v, ARRAY_LEN(v), &r, err) : 0;
+}
+
+int ingest(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err)
+{
+    struct analytics *state = svc->state;
+    struct ingest in = { .svc = svc, .names = state->names, .a = m[0]->arena, .tx = tx };
+    int64_t sent_us;
+    names_settle(in.names, false); /* a rerun begins anew */
+    int rc = lock_partitions(&in, m, n, err);
+    if (!rc)
+        rc = read_batches(&in, m, n, err);
+    if (rc || !in.nb)
+        return rc;
+    rc = names_learn(in.names, in.a, tx, in.b, in.nb, err);
+    if (!rc)
+        rc = store_rows(&in, err);
+    if (!rc)
+        rc = store_losses(&in, err);
+    if (!rc)
+        rc = store_partitions(&in, err);
+    if (!rc) {
+        metric_add(outcome("stored"), (int64_t)in.nrows);
+        if (m[n - 1]->time && rfc3339_parse(m[n - 1]->time, &sent_us))
+            metric_gauge(M_analytics_behind, (clock_us() - sent_us) / 1000);
+    }
+    return rc;
+}
+
+void ingest_committed(struct svc *svc, size_t n)
+{
+    struct analytics *state = svc->state;
+    (void)n;
+    names_settle(state->names, true);
+}
+
+void ingest_failed(struct svc *svc)
+{
+    struct analytics *state = svc->state;
+    names_settle(state->names, false);
+}

@@ -1,0 +1,105 @@
+/* proves: N-01 */
+#include "services/analytics/record.h"
+
+#include "common/base/buf.h"
+#include "common/base/json.h"
+#include "common/base/str.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define ROW                                                                                        \
+    "[1795819680000000,\"0195f3c2-6f00-7abc-8def-0123456789ab\",\"GET\",\"/api/v2/posts\",200,0,"  \
+    "512,1840,20,900,7,0,3,0,\"9f86d081884c7d65\",\"curl\",\"DE\",\"\"]"
+#define MESSAGE(rows)                                                                              \
+    "{\"v\":1,\"program\":\"api\",\"dropped\":2,\"rule\":\"buffer_full\",\"rows\":" rows "}"
+
+static int read_text(struct arena *a, const char *json, struct batch *ret)
+{
+    struct err err = { 0 };
+    return batch_read(a, json, strlen(json), ret, &err);
+}
+
+static void a_message_is_read_and_shown_as_the_log_has_it(void **state)
+{
+    struct arena *a = arena_new();
+    struct batch b;
+    struct buf text;
+    int64_t number;
+    (void)state;
+    assert_int_equal(read_text(a, MESSAGE("[" ROW "," ROW "]"), &b), 0);
+    assert_int_equal(b.n, 2);
+    assert_int_equal(b.dropped, 2);
+    assert_string_equal(b.program, "api");
+    assert_int_equal(b.rows[1].number[RR_db_us], 900);
+    assert_int_equal(record_consumer(&b.rows[0], &number), BY_KEY);
+    assert_int_equal(number, 7);
+    buf_init(&text, a, 512, 4096);
+    record_json(&text, &b, &b.rows[0]);
+    assert_non_null(strstr(text.data, "\"key\":{\"id\":7},\"client\":null,\"user\":{\"id\":3}"));
+    assert_non_null(strstr(text.data, "\"problem\":null"));
+    json_t *tree = json_loads(text.data, 0, NULL);
+    assert_non_null(tree);
+    json_decref(tree);
+    arena_free(a);
+}
+
+static void what_is_no_record_is_refused_whole(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{\"v\":2,\"program\":\"api\",\"dropped\":0,\"rule\":\"x\",\"rows\":[]}",
+        "{\"v\":1,\"dropped\":0,\"rule\":\"x\",\"rows\":[]}",
+        "{\"v\":1,\"program\":\"api\",\"dropped\":-1,\"rule\":\"x\",\"rows\":[]}",
+        MESSAGE("{}"),
+        MESSAGE("[[1,2,3]]"),
+        MESSAGE("[[1795819680000000,\"alice@example.com\",\"GET\",\"/\",200,0,0,1,1,1,7,0,3,0,"
+                "\"9f86d081884c7d65\",\"curl\",\"DE\",\"\"]]"),
+        MESSAGE(
+            "[[1795819680000000,\"\",\"GET\",\"/\",200,0,0,1,1,1,7,0,3,0,\"192.0.2.7\",\"curl\","
+            "\"DE\",\"\"]]"),
+        MESSAGE("[[-5,\"\",\"GET\",\"/"
+                "\",200,0,0,1,1,1,7,0,3,0,\"9f86d081884c7d65\",\"curl\",\"\",\"\"]]"),
+        MESSAGE(
+            "[[5,\"\",\"GET\",\"/\",7,0,0,1,1,1,7,0,3,0,\"9f86d081884c7d65\",\"curl\",\"\",\"\"]]"),
+    };
+    struct arena *a = arena_new();
+    struct batch b;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        if (!read_text(a, bad[i], &b))
+            fail_msg("taken: %s", bad[i]);
+    }
+    arena_free(a);
+}
+
+static void a_user_agent_is_known_by_its_family_only(void **state)
+{
+    static const char *const cases[][2] = {
+        { "curl/8.5.0",                                                              "curl"            },
+        { "Mozilla/5.0 (X11; Linux) AppleWebKit/537.36 Chrome/131.0 Safari/537.36",  "chrome"          },
+        { "Mozilla/5.0 (X11) AppleWebKit/537.36 Chrome/131.0 Safari/537.36 Edg/131", "edge"            },
+        { "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 Version/18 Safari/605.1.15", "safari"          },
+        { "python-requests/2.32",                                                    "python-requests" },
+        { "Mozilla/5.0 (compatible; Googlebot/2.1)",                                 "googlebot"       },
+        { "alice.smith@example.com's own client",                                    "other"           },
+        { "",                                                                        "none"            },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(agent_family(cases[i][0]), cases[i][1]);
+    assert_string_equal(agent_family(NULL), "none");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_is_read_and_shown_as_the_log_has_it),
+        cmocka_unit_test(what_is_no_record_is_refused_whole),
+        cmocka_unit_test(a_user_agent_is_known_by_its_family_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
