@@ -17,7 +17,9 @@
 #include "webhooks-in/sql.h"
 
 enum {
-    batch = 50,
+    claim_max = 50, /* as messages_claim has it */
+    retry_look_ms = 250,
+    gather_ms = 10,
     together_ms = 200,
     idle_ms = 500,
     look_ms = 10,
@@ -29,12 +31,13 @@ enum {
 struct work { /* a claimed message */
     struct svc *svc;
     struct arena *a;
-    const char *id, *trace, *request, *scopes;
-    int64_t source, user, run, attempts, mapping_version;
+    const char *id, *at, *trace, *request, *scopes; /* id, at, days: its key */
+    int64_t days, source, user, run, attempts, mapping_version;
     struct plan plan;
     int rc; /* of the plan */
     struct err err;
 };
+#define KEY_OF(w) db_text((w)->id), db_i64((w)->days), db_text((w)->at)
 
 /* A condition would do; polling a flag keeps the committing threads free of any lock. */
 static atomic_bool woken;
@@ -55,12 +58,12 @@ static void wake_relay(struct svc *svc)
  */
 
 /* The message as others see it, with what it says to them. */
-static int message_text(struct db_tx *tx, struct arena *a, const char *id, const char *data,
-                        const char **ret, const char **ret_owner, struct err *err)
+static int message_text(struct db_tx *tx, const struct work *w, const char *data, const char **ret,
+                        const char **ret_owner, struct err *err)
 {
     struct db_rows *r;
-    const struct db_val v[] = { db_text(id), db_text(data) };
-    int rc = db_exec(tx, a, &sql_message_json, v, ARRAY_LEN(v), &r, err);
+    const struct db_val v[] = { KEY_OF(w), db_text(data) };
+    int rc = db_exec(tx, w->a, &sql_message_json, v, ARRAY_LEN(v), &r, err);
     *ret = rc || !db_nrows(r) ? NULL : db_str(r, 0, 0);
     *ret_owner = *ret ? db_str(r, 0, 1) : NULL;
     return rc;
@@ -69,7 +72,7 @@ static int message_text(struct db_tx *tx, struct arena *a, const char *id, const
 static int tell_dead(struct db_tx *tx, const struct work *w, struct err *err)
 {
     const char *text, *owner;
-    int rc = message_text(tx, w->a, w->id, NULL, &text, &owner, err);
+    int rc = message_text(tx, w, NULL, &text, &owner, err);
     if (rc || !text)
         return rc;
     const struct outbox_event e = {
@@ -114,12 +117,12 @@ static int send_content(struct db_tx *tx, const struct work *w, const struct sen
 static int send_emit(struct db_tx *tx, const struct work *w, const struct sending *s,
                      struct outbox_event *e, struct err *err)
 {
-    const struct db_val v[] = { db_text(w->id), db_text(s->command) };
+    const struct db_val v[] = { KEY_OF(w), db_text(s->command) };
     const char *text, *owner;
     struct db_rows *r;
     int rc = db_exec(tx, w->a, &sql_message_data, v, ARRAY_LEN(v), &r, err);
     if (!rc)
-        rc = message_text(tx, w->a, w->id, s->command, &text, &owner, err);
+        rc = message_text(tx, w, s->command, &text, &owner, err);
     if (rc || !text)
         return rc;
     e->key = arena_printf(w->a, "webhook_message:%s", w->id);
@@ -132,7 +135,7 @@ static int send_call(struct db_tx *tx, const struct work *w, const struct sendin
                      struct outbox_event *e, struct err *err)
 {
     const char *text, *owner, *endpoint = strchr(s->key, ':') + 1;
-    int rc = message_text(tx, w->a, w->id, s->command, &text, &owner, err);
+    int rc = message_text(tx, w, s->command, &text, &owner, err);
     if (rc || !text)
         return rc;
     e->key = arena_printf(w->a, "webhook_endpoint:%s", endpoint);
@@ -195,7 +198,7 @@ static int send_one(struct db_tx *tx, const struct work *w, const struct way *wa
  */
 static int send_next(struct db_tx *tx, const struct work *w, bool *ret_none, struct err *err)
 {
-    const struct db_val v[] = { db_text(w->id), db_i64(w->run) };
+    const struct db_val v[] = { KEY_OF(w), db_i64(w->run) };
     for (;;) {
         struct db_rows *r;
         int rc = db_exec(tx, w->a, &sql_action_next, v, ARRAY_LEN(v), &r, err);
@@ -225,7 +228,7 @@ static int add_actions(struct db_tx *tx, struct work *w, struct err *err)
         const struct planned *p = &w->plan.actions[i];
         const char *key = p->key ? arena_printf(w->a, "%s:%s", p->field, p->key) : NULL;
         const struct db_val v[] = {
-            db_text(w->id),
+            KEY_OF(w),
             db_i64((int64_t)i + 1),
             db_text(p->kind),
             db_text(p->entity),
@@ -239,45 +242,94 @@ static int add_actions(struct db_tx *tx, struct work *w, struct err *err)
     return rc;
 }
 
-static int mapped(struct db_tx *tx, struct work *w, const char *status, const char *error,
-                  struct err *err)
+/* The state of a message whose run goes on or has ended. */
+static int set_state(struct db_tx *tx, const struct work *w, const char *status, const char *error,
+                     const char *wait_s, struct err *err)
 {
     struct db_rows *r;
+    const struct db_val v[] = { KEY_OF(w), db_i64(w->run), db_text(status), db_text(error),
+                                db_text(wait_s) };
+    return db_exec(tx, w->a, &sql_message_state, v, ARRAY_LEN(v), &r, err);
+}
+
+struct claimed {
+    struct arena *a;
+    struct work *w;
+    size_t n;
+};
+
+/* A statement for all of them; the rows of those that are still ours. */
+static int say(struct db_tx *tx, const struct claimed *c, struct db_rows **ret, struct err *err)
+{
+    enum { ID, AT, STATUS, ERROR, RESULTS, TEXTS };
+    enum { DAYS, RUN, ATTEMPTS, VERSION, LATER, NUMBERS };
+    const char **text[TEXTS];
+    int64_t *num[NUMBERS];
+    for (size_t k = 0; k < TEXTS; k++)
+        text[k] = arena_alloc(c->a, c->n * sizeof(**text));
+    for (size_t k = 0; k < NUMBERS; k++)
+        num[k] = arena_alloc(c->a, c->n * sizeof(**num));
+    for (size_t i = 0; i < c->n; i++) {
+        const struct work *w = &c->w[i];
+        bool later = w->rc == -E_unavailable;
+        const char *error = w->rc ? arena_printf(c->a, "%.*s", error_max, w->err.msg) : NULL;
+        const char *of[TEXTS] = { w->id, w->at,
+                                  later       ? "accepted"
+                                  : w->rc     ? "dead"
+                                  : w->plan.n ? "working"
+                                              : "ignored",
+                                  error,
+                                  !w->rc && w->plan.results ? json_text(c->a, w->plan.results)
+                                                            : NULL };
+        const int64_t numbers[NUMBERS] = { w->days, w->run, w->attempts, w->mapping_version,
+                                           later ? later_s : -1 };
+        for (size_t k = 0; k < TEXTS; k++)
+            text[k][i] = of[k];
+        for (size_t k = 0; k < NUMBERS; k++)
+            num[k][i] = numbers[k];
+    }
     const struct db_val v[] = {
-        db_text(w->id),
-        db_text(status),
-        db_text(error ? arena_printf(w->a, "%.*s", error_max, error) : NULL),
-        db_text(w->plan.results ? json_text(w->a, w->plan.results) : NULL),
-        db_i64(w->mapping_version),
+        db_texts(text[ID], c->n),    db_i64s(num[DAYS], c->n),      db_texts(text[AT], c->n),
+        db_i64s(num[RUN], c->n),     db_i64s(num[ATTEMPTS], c->n),  db_texts(text[STATUS], c->n),
+        db_texts(text[ERROR], c->n), db_texts(text[RESULTS], c->n), db_i64s(num[VERSION], c->n),
+        db_i64s(num[LATER], c->n),
     };
-    return db_exec(tx, w->a, &sql_message_mapped, v, ARRAY_LEN(v), &r, err);
+    return db_exec(tx, c->a, &sql_messages_mapped, v, ARRAY_LEN(v), ret, err);
+}
+
+/* What follows from it. */
+static int act(struct db_tx *tx, struct work *w, struct err *err)
+{
+    bool none;
+    if (w->rc == -E_unavailable)
+        return 0;
+    if (w->rc)
+        return tell_dead(tx, w, err);
+    if (!w->plan.n)
+        return 0;
+    int rc = add_actions(tx, w, err);
+    if (!rc)
+        rc = send_next(tx, w, &none, err);
+    return rc || !none ? rc : set_state(tx, w, "done", NULL, "0", err);
+}
+
+static bool has_row(const struct db_rows *r, const char *id)
+{
+    for (size_t i = 0; i < db_nrows(r); i++)
+        if (str_eq(db_str(r, i, 0), id))
+            return true;
+    return false;
 }
 
 static int settle_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
-    struct work *w = ctx;
-    struct db_rows *r;
-    const struct db_val v[] = { db_text(w->id), db_i64(w->run), db_i64(w->attempts) };
-    int rc = db_exec(tx, w->a, &sql_message_still, v, ARRAY_LEN(v), &r, err);
-    if (rc || !db_nrows(r))
-        return rc;
-    if (w->rc == -E_unavailable) {
-        const struct db_val later[] = { db_text(w->id), db_text(w->err.msg), db_i64(later_s) };
-        return db_exec(tx, w->a, &sql_message_later, later, ARRAY_LEN(later), &r, err);
-    }
-    if (w->rc) {
-        w->plan.results = NULL;
-        rc = mapped(tx, w, "dead", w->err.msg, err);
-        return rc ? rc : tell_dead(tx, w, err);
-    }
-    rc = mapped(tx, w, w->plan.n ? "working" : "ignored", NULL, err);
-    if (rc || !w->plan.n)
-        return rc;
-    bool none;
-    rc = add_actions(tx, w, err);
-    if (!rc)
-        rc = send_next(tx, w, &none, err);
-    return rc || !none ? rc : mapped(tx, w, "done", NULL, err);
+    const struct claimed *c = ctx;
+    struct db_rows *ours;
+    int rc = say(tx, c, &ours, err);
+    for (size_t i = 0; i < c->n && !rc; i++)
+        if (has_row(ours, c->w[i].id))
+            rc = act(tx, &c->w[i], err);
+    return rc;
 }
 
 static void plan(struct work *w, const struct db_rows *r, size_t i)
@@ -309,6 +361,8 @@ static void begin(struct work *w, struct svc *svc, const struct db_rows *r, size
     *w = (struct work){ .svc = svc,
                         .a = arena_new(),
                         .id = db_str(r, i, 0),
+                        .at = db_str(r, i, 11),
+                        .days = db_get_i64(r, i, 19),
                         .source = db_get_i64(r, i, 1),
                         .run = db_get_i64(r, i, 2),
                         .attempts = db_get_i64(r, i, 3),
@@ -320,32 +374,18 @@ static void begin(struct work *w, struct svc *svc, const struct db_rows *r, size
     plan(w, r, i);
 }
 
-struct claimed {
-    struct work *w;
-    size_t n;
-};
-
-static int settle_all_tx(struct db_tx *tx, void *ctx, struct err *err)
-{
-    const struct claimed *c = ctx;
-    int rc = 0;
-    for (size_t i = 0; i < c->n && !rc; i++)
-        rc = settle_tx(tx, &c->w[i], err);
-    return rc;
-}
-
 /* One transaction for all that were claimed together; if it cannot be, each by itself, so that one
  * does not hold the others up.  What could not be written is taken again when its two minutes are
  * over. */
 static void settle(struct svc *svc, struct claimed *c)
 {
-    struct arena *a = arena_new();
     struct err all = { 0 };
-    bool alone = c->n == 1 || db_tx(svc->db, a, settle_all_tx, c, &all);
+    int rc = db_tx(svc->db, c->a, settle_tx, c, &all);
     for (size_t i = 0; i < c->n; i++) {
         struct work *w = &c->w[i];
-        struct err err = { 0 };
-        int own = alone ? db_tx(svc->db, w->a, settle_tx, w, &err) : 0;
+        struct claimed one = { .a = w->a, .w = w, .n = 1 };
+        struct err err = all;
+        int own = !rc || c->n == 1 ? rc : db_tx(svc->db, w->a, settle_tx, &one, &err);
         log_info("hook.message", kv_s("id", w->id), kv_i("source", w->source),
                  kv_i("actions", (int64_t)w->plan.n),
                  kv_s("error", own     ? err.msg
@@ -353,29 +393,29 @@ static void settle(struct svc *svc, struct claimed *c)
                                        : ""),
                  kv_s("detail", own ? err.detail : ""));
     }
-    arena_free(a);
 }
 
 static size_t process_due(struct svc *svc)
 {
     struct arena *a = arena_new();
-    struct work works[batch];
+    struct work works[claim_max];
     struct claimed c = { .w = works };
     struct db_rows *r;
     struct err err;
-    const struct db_val v = db_i64(batch);
-    int rc = db_query(svc->db, a, &sql_messages_claim, &v, 1, &r, &err);
+    int rc = db_query(svc->db, a, &sql_messages_claim, NULL, 0, &r, &err);
     if (rc && rc != -E_unavailable)
         log_error("hook.claim_failed", kv_s("error", err.msg), kv_s("detail", err.detail));
     size_t n = rc ? 0 : db_nrows(r);
     for (size_t i = 0; i < n;) { /* slow programs do not hold up what is planned already */
         int64_t until_us = clock_mono_us() + together_ms * 1000;
+        c.a = arena_new();
         for (c.n = 0; i < n && (!c.n || clock_mono_us() < until_us); i++)
             begin(&works[c.n++], svc, r, i);
         settle(svc, &c);
         wake_relay(svc);
         for (size_t k = 0; k < c.n; k++)
             arena_free(works[k].a);
+        arena_free(c.a);
     }
     arena_free(a);
     return n;
@@ -386,33 +426,25 @@ static size_t process_due(struct svc *svc)
 
 static int retry_tx(struct db_tx *tx, void *ctx, struct err *err)
 {
-    static const struct db_stmt read = {
-        .name = "message_owner",
-        .sql = "SELECT source_id, user_id, trace, request_id FROM messages WHERE id = $1::uuid"
-    };
+    enum { ID, RUN, SOURCE, USER, TRACE, REQUEST, DAYS, AT };
     struct work *out = ctx;
-    const struct db_val most = db_i64(batch);
-    struct db_rows *due, *r;
-    int rc = db_exec(tx, out->a, &sql_actions_due, &most, 1, &due, err);
+    struct db_rows *due;
+    int rc = db_exec(tx, out->a, &sql_actions_due, NULL, 0, &due, err);
     out->attempts = rc ? 0 : (int64_t)db_nrows(due);
     for (size_t i = 0; !rc && i < db_nrows(due); i++) {
-        const struct db_val id = db_text(db_str(due, i, 1));
         bool none;
-        rc = db_exec(tx, out->a, &read, &id, 1, &r, err);
-        if (rc || !db_nrows(r))
-            continue;
         const struct work w = { .a = out->a,
-                                .id = db_str(due, i, 1),
-                                .run = db_get_i64(due, i, 2),
-                                .source = db_get_i64(r, 0, 0),
-                                .user = db_get_i64(r, 0, 1),
-                                .trace = db_str(r, 0, 2),
-                                .request = db_str(r, 0, 3) };
-        const struct db_val state[] = { db_text(w.id), db_i64(w.run), db_text("working"), db_null(),
-                                        db_i64(0) };
+                                .id = db_str(due, i, ID),
+                                .at = db_str(due, i, AT),
+                                .days = db_get_i64(due, i, DAYS),
+                                .run = db_get_i64(due, i, RUN),
+                                .source = db_get_i64(due, i, SOURCE),
+                                .user = db_get_i64(due, i, USER),
+                                .trace = db_str(due, i, TRACE),
+                                .request = db_str(due, i, REQUEST) };
         rc = send_next(tx, &w, &none, err);
         if (!rc)
-            rc = db_exec(tx, out->a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
+            rc = set_state(tx, &w, "working", NULL, "0", err);
     }
     return rc;
 }
@@ -431,17 +463,24 @@ static size_t retry_due(struct svc *svc)
     return n;
 }
 
+/* Whoever waits for an acknowledgement needs the processors more than what is stored: while little
+ * is due at a time a claim waits for more, and costs its statement once for all of it. */
 void process_job(struct svc *svc)
 {
-    int64_t next_us = 0;
+    int64_t next_us = 0, retry_us = 0;
     while (!svc_stopping(svc)) {
         bool told = atomic_exchange(&woken, false);
-        if (!told && clock_mono_us() < next_us) {
+        int64_t now = clock_mono_us();
+        if (!told && now < next_us && now < retry_us) {
             svc_pause(svc, look_ms);
             continue;
         }
-        size_t n = process_due(svc) + retry_due(svc);
-        next_us = n ? 0 : clock_mono_us() + idle_ms * 1000;
+        size_t n = told || now >= next_us ? process_due(svc) : 0;
+        if (now >= retry_us && !retry_due(svc))
+            retry_us = clock_mono_us() + retry_look_ms * 1000;
+        next_us = n == claim_max ? 0 : clock_mono_us() + idle_ms * 1000;
+        if (n < claim_max)
+            svc_pause(svc, gather_ms);
     }
 }
 
@@ -493,58 +532,59 @@ static int on_failure(struct msg *m, struct db_tx *tx, const struct result *res,
     bool again = res->again && w->attempts <= most;
     const char *wait = arena_printf(a, "%.3f", wait_s(base_ms, w->attempts));
     const struct db_val later[] = { db_i64(res->action), db_text(why), db_text(wait) };
-    const struct db_val dead[] = { db_text(w->id), db_i64(w->run), db_i64(res->action),
-                                   db_text(why) };
-    const struct db_val state[] = { db_text(w->id), db_i64(w->run),
-                                    db_text(again ? "failed" : "dead"), db_text(why),
-                                    db_text(wait) };
+    const struct db_val dead[] = { KEY_OF(w), db_i64(w->run), db_i64(res->action), db_text(why) };
     int rc = again ? db_exec(tx, a, &sql_action_later, later, ARRAY_LEN(later), &r, err)
                    : db_exec(tx, a, &sql_action_dead, dead, ARRAY_LEN(dead), &r, err);
     if (!rc)
-        rc = db_exec(tx, a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
+        rc = set_state(tx, w, again ? "failed" : "dead", why, wait, err);
     return rc || again ? rc : tell_dead(tx, w, err);
 }
 
 int action_result(struct msg *m, struct db_tx *tx, struct err *err)
 {
-    static const struct db_stmt owner = {
-        .name = "result_owner", .sql = "SELECT source_id, user_id FROM messages WHERE id = $1::uuid"
+    enum {
+        ID,
+        RUN,
+        ATTEMPTS,
+        RUN_NOW,
+        TRACE,
+        REQUEST,
+        RETRY_MAX,
+        RETRY_BASE,
+        SOURCE,
+        USER,
+        DAYS,
+        AT
     };
     struct arena *a = m->arena;
     struct result res;
-    struct db_rows *r, *who;
+    struct db_rows *r;
     bool none;
     int rc = read_result(m, &res, err);
     if (rc || !res.action)
         return rc;
     const struct db_val id = db_i64(res.action);
     rc = db_exec(tx, a, &sql_action_sent, &id, 1, &r, err);
-    if (rc || !db_nrows(r) || db_get_i64(r, 0, 1) != db_get_i64(r, 0, 3))
+    if (rc || !db_nrows(r) || db_get_i64(r, 0, RUN) != db_get_i64(r, 0, RUN_NOW))
         return rc; /* of a run that is over */
-    const struct db_val mid = db_text(db_str(r, 0, 0));
-    rc = db_exec(tx, a, &owner, &mid, 1, &who, err);
-    if (rc || !db_nrows(who))
-        return rc;
     struct work w = { .svc = m->svc,
                       .a = a,
-                      .id = db_str(r, 0, 0),
-                      .run = db_get_i64(r, 0, 1),
-                      .attempts = db_get_i64(r, 0, 2),
-                      .trace = db_str(r, 0, 4),
-                      .request = db_str(r, 0, 5),
-                      .source = db_get_i64(who, 0, 0),
-                      .user = db_get_i64(who, 0, 1) };
-    res.retry_max = db_get_i64(r, 0, 6);
-    res.retry_base_ms = db_get_i64(r, 0, 7);
+                      .id = db_str(r, 0, ID),
+                      .at = db_str(r, 0, AT),
+                      .days = db_get_i64(r, 0, DAYS),
+                      .run = db_get_i64(r, 0, RUN),
+                      .attempts = db_get_i64(r, 0, ATTEMPTS),
+                      .trace = db_str(r, 0, TRACE),
+                      .request = db_str(r, 0, REQUEST),
+                      .source = db_get_i64(r, 0, SOURCE),
+                      .user = db_get_i64(r, 0, USER) };
+    res.retry_max = db_get_i64(r, 0, RETRY_MAX);
+    res.retry_base_ms = db_get_i64(r, 0, RETRY_BASE);
     if (!res.ok)
         return on_failure(m, tx, &res, &w, err);
     const struct db_val done[] = { id, db_i64(res.entity_id) };
     rc = db_exec(tx, a, &sql_action_done, done, ARRAY_LEN(done), &r, err);
     if (!rc)
         rc = send_next(tx, &w, &none, err);
-    if (rc)
-        return rc;
-    const struct db_val state[] = { db_text(w.id), db_i64(w.run),
-                                    db_text(none ? "done" : "working"), db_null(), db_i64(0) };
-    return db_exec(tx, a, &sql_message_state, state, ARRAY_LEN(state), &r, err);
+    return rc ? rc : set_state(tx, &w, none ? "done" : "working", NULL, "0", err);
 }
