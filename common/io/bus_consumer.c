@@ -66,7 +66,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e,
 /* Reads answer as soon as there is one byte, so a long fetch.wait costs no latency, only idle
  * requests. What bounds memory: the queue in kbytes, and how much one fetch may bring. */
 #define READ_SETTINGS                                                                              \
-    { "fetch.min.bytes", "1" }, { "fetch.wait.max.ms", "100" },                                    \
+    { "fetch.min.bytes", "1" }, { "fetch.wait.max.ms", "500" },                                    \
         { "fetch.error.backoff.ms", "20" }, { "queued.max.messages.kbytes", "4096" },              \
         { "fetch.message.max.bytes", "131072" }, { "auto.offset.reset", "earliest" },              \
         { "check.crcs", "false" },                                                                 \

@@ -17,8 +17,12 @@ enum {
     outbox_flight_max = 4096,                /* produced and not yet deleted */
     outbox_delete_rows = 256,     /* acknowledged rows are deleted in batches of this size, */
     outbox_delete_us = 25 * 1000, /* or when the oldest has waited so long */
+    /* Between reads while nothing comes: more with each.  A writer in the same process wakes the
+     * relay; this is for what other replicas write.  The heartbeat's promise to caches (beat_…) is
+     * short, so a relay that sends it reads more often. */
     outbox_poll_first_ms = 5,
-    outbox_poll_most_ms = 20,
+    outbox_poll_beating_ms = 20,
+    outbox_poll_most_ms = 100,
     outbox_read_apart_us = 1500, /* at least, between the starts of two reads; */
     outbox_busy_rows_s = 800,    /* and when more rows come than this a second, */
     outbox_busy_apart_us = 40 * 1000,

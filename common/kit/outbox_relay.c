@@ -473,7 +473,7 @@ static int relay_read(struct relay *r, bool *ret_full, struct err *err)
     beat_send(r->beat, told && is_all(rows, n) ? db_get_i64(rows, 0, C_NOW) : 0);
     if (n > 0)
         r->poll_ms = outbox_poll_first_ms;
-    else if (r->poll_ms < outbox_poll_most_ms)
+    else if (r->poll_ms < (r->beat ? outbox_poll_beating_ms : outbox_poll_most_ms))
         r->poll_ms++;
     return rc;
 }
