@@ -43,6 +43,9 @@ void idem_init(struct idem *i, const struct req *req, unsigned flags)
     buf_init(&b, req->arena, req->raw_body_n + 512, 64 * 1024 * 1024);
     buf_printf(&b, "%s %s?%s\n", method_name(req->method), req->path,
                req->raw_query ? req->raw_query : "");
+    if (flags & IDEM_SEALED) /* a secret is shown again to who saw it, not to a lesser credential */
+        buf_printf(&b, "%lld %lld %lld\n", (long long)req->who.key_id,
+                   (long long)req->who.client_id, (long long)req->who.session_id);
     buf_put(&b, req->raw_body ? req->raw_body : "", req->raw_body_n);
     assert(!b.overflow);
     sha256_hex(b.data, b.len, i->fingerprint);

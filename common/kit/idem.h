@@ -10,7 +10,7 @@
  *   still running    409 idempotency_in_flight
  * Records are kept idem_keep_hours at least.  A key belongs to its user (or key, if the credential
  * has no user). IDEM_SEALED: the stored body is sealed with the program's keyring (bodies that show
- * a secret once).
+ * a secret once), and only the credential that asked has it again.
  */
 #include "common/kit/route.h"
 
