@@ -25,6 +25,7 @@ LDLIBS   := -lmicrohttpd -lcurl -lcares -lrdkafka -lhiredis -lpq -lcjose -lssl -
             -lz -lzstd -lpthread -lm
 # What one program alone needs.
 LDLIBS_webhooks-in := -ljq
+LDLIBS_auth := -lqrencode
 
 LAYERS   := base proto io kit
 SRC_base := $(wildcard common/base/*.c)

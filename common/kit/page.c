@@ -22,6 +22,7 @@ static const char style[] =
     "outline-offset:2px}"
     ".alert{border-left:.25rem solid #b3261e;padding:.5rem 1rem}"
     ".where{overflow-wrap:anywhere}"
+    "svg{display:block;max-width:100%;height:auto;margin:.5rem 0}"
     "@media(prefers-color-scheme:dark){body{color:#e6e6ea;background:#141417}}";
 
 static const char *policy(struct arena *a, const char *sheet, const char *form_to)
