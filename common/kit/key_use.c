@@ -12,7 +12,7 @@
 /* `id` and `interval` are read without the lock; a reader that sees a slot change under it takes
  * the lock and looks again, or skips a note that the next interval makes. */
 struct slot {
-    int64_t id;       /* atomic; 0: free */
+    int64_t id;       /* atomic; of the credential and its kind (slot_id); 0: free */
     int64_t interval; /* atomic; when it was noted last */
     int64_t at_ms;
     bool pending;
@@ -87,25 +87,34 @@ static void put_note(struct key_uses *u, int64_t id, int64_t interval, const str
     __atomic_store_n(&s->id, id, __ATOMIC_RELAXED);
 }
 
-void key_use_note(struct key_uses *u, int64_t key_id, const char *address, const char *agent)
+/* Ids are below 2^53. */
+enum { kind_bits = 2 };
+static int64_t slot_id(enum use_kind kind, int64_t id)
 {
-    if (!u || !key_id)
+    return id << kind_bits | (int64_t)kind;
+}
+
+void key_use_note(struct key_uses *u, enum use_kind kind, int64_t id, const char *address,
+                  const char *agent)
+{
+    if (!u || !id)
         return;
-    const struct key_use k = { key_id, clock_ms(), address, agent };
-    int64_t interval = k.at_ms / u->every_ms + 1;
-    const struct slot *s = slot_of(u, key_id);
+    const struct key_use k = { kind, id, clock_ms(), address, agent };
+    int64_t interval = k.at_ms / u->every_ms + 1, whose = slot_id(kind, id);
+    const struct slot *s = slot_of(u, whose);
     if (__atomic_load_n(&s->interval, __ATOMIC_RELAXED) == interval &&
-        __atomic_load_n(&s->id, __ATOMIC_RELAXED) == key_id)
+        __atomic_load_n(&s->id, __ATOMIC_RELAXED) == whose)
         return;
     pthread_mutex_lock(&u->mu);
-    if (s->id != key_id || s->interval != interval) /* another thread may have been quicker */
-        put_note(u, key_id, interval, &k);
+    if (s->id != whose || s->interval != interval) /* another thread may have been quicker */
+        put_note(u, whose, interval, &k);
     pthread_mutex_unlock(&u->mu);
 }
 
-void key_use_deny(struct key_uses *u, int64_t key_id, const char *address, const char *agent)
+static struct key_use use_of(const struct slot *s, const char *address, const char *agent)
 {
-    key_use_note(u, -key_id, address, agent);
+    return (struct key_use){ (enum use_kind)(s->id & ((1 << kind_bits) - 1)), s->id >> kind_bits,
+                             s->at_ms, address, agent };
 }
 
 size_t key_uses_collect(struct key_uses *u, struct arena *a, size_t max, struct key_use **ret)
@@ -118,8 +127,7 @@ size_t key_uses_collect(struct key_uses *u, struct arena *a, size_t max, struct 
     for (size_t i = 0; i < slots && n < max; i++) {
         const struct slot *s = &u->slot[i];
         if (s->pending)
-            list[n++] = (struct key_use){ s->id, s->at_ms, arena_strdup(a, s->address),
-                                          arena_strdup(a, s->agent) };
+            list[n++] = use_of(s, arena_strdup(a, s->address), arena_strdup(a, s->agent));
     }
     pthread_mutex_unlock(&u->mu);
     *ret = list;
@@ -145,7 +153,8 @@ static void make_room(struct key_uses *u)
     u->used = u->pending = 0;
     for (size_t i = 0; i < n; i++) {
         const struct slot *k = &keep[i];
-        put_note(u, k->id, k->interval, &(struct key_use){ k->id, k->at_ms, k->address, k->agent });
+        const struct key_use use = use_of(k, k->address, k->agent);
+        put_note(u, k->id, k->interval, &use);
     }
     free(keep);
     if (u->dropped)
@@ -157,8 +166,9 @@ void key_uses_settle(struct key_uses *u, const struct key_use *list, size_t n)
 {
     pthread_mutex_lock(&u->mu);
     for (size_t i = 0; i < n; i++) {
-        struct slot *s = slot_of(u, list[i].key_id);
-        if (s->id == list[i].key_id && s->pending && s->at_ms == list[i].at_ms) {
+        int64_t id = slot_id(list[i].kind, list[i].id);
+        struct slot *s = slot_of(u, id);
+        if (s->id == id && s->pending && s->at_ms == list[i].at_ms) {
             s->pending = false;
             u->pending--;
         }

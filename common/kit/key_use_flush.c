@@ -11,15 +11,17 @@ enum { event_uses_max = 500, look_every_ms = 1000 };
 
 char *key_uses_json(struct arena *a, const struct key_use *list, size_t n)
 {
+    static const char *const names[] = { [USE_KEY] = "key_id",
+                                         [USE_KEY_DENIED] = "key_id",
+                                         [USE_CLIENT_DENIED] = "client_id",
+                                         [USE_USER_DENIED] = "user_id" };
     json_t *uses = json_array();
     for (size_t i = 0; i < n; i++) {
         char at[rfc3339_len + 1];
         rfc3339_format(list[i].at_ms * 1000, at);
-        bool denied = list[i].key_id < 0;
-        json_t *use = json_pack("{s:I, s:s, s:s, s:s}", "key_id",
-                                (json_int_t)(denied ? -list[i].key_id : list[i].key_id), "at", at,
-                                "address", list[i].address, "agent", list[i].agent);
-        if (denied)
+        json_t *use = json_pack("{s:I, s:s, s:s, s:s}", names[list[i].kind], (json_int_t)list[i].id,
+                                "at", at, "address", list[i].address, "agent", list[i].agent);
+        if (list[i].kind != USE_KEY)
             json_object_set_new(use, "denied", json_true());
         json_array_append_new(uses, use);
     }

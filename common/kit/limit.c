@@ -14,6 +14,7 @@ const struct limit_class_def limit_classes[LIMIT_CLASSES_] = {
     [LIMIT_TOKEN] = { "token", true,
                    "Refused with 503: a token could be neither counted nor quickly ended." },
     [LIMIT_LOGIN] = { "login", false, "Goes on, each replica with its part of the limit."    },
+    [LIMIT_DOCS] = { "docs",  false, "Goes on, each replica with its part of the limit."    },
 };
 
 /* Which policies apply to a request, and where their limit comes from. */
@@ -24,13 +25,15 @@ static const struct {
     enum limit_class cls;
     bool monthly;
 } policies[POLICIES_] = {
-    [POLICY_KEY] = { "key",     BY_KEY,     LIMIT_API,   false },
-    [POLICY_MONTH] = { "month",   BY_KEY,     LIMIT_API,   true  },
-    [POLICY_CLIENT] = { "client",  BY_CLIENT,  LIMIT_API,   false },
-    [POLICY_USER] = { "user",    BY_USER,    LIMIT_API,   false },
-    [POLICY_NETWORK] = { "network", BY_NETWORK, LIMIT_API,   false },
-    [POLICY_TOKEN] = { "token",   BY_NETWORK, LIMIT_TOKEN, false },
-    [POLICY_LOGIN] = { "login",   BY_NETWORK, LIMIT_LOGIN, false },
+    [POLICY_KEY] = { "key",          BY_KEY,     LIMIT_API,   false },
+    [POLICY_MONTH] = { "month",        BY_KEY,     LIMIT_API,   true  },
+    [POLICY_CLIENT] = { "client",       BY_CLIENT,  LIMIT_API,   false },
+    [POLICY_CLIENT_MONTH] = { "client-month", BY_CLIENT,  LIMIT_API,   true  },
+    [POLICY_USER] = { "user",         BY_USER,    LIMIT_API,   false },
+    [POLICY_NETWORK] = { "network",      BY_NETWORK, LIMIT_API,   false },
+    [POLICY_TOKEN] = { "token",        BY_NETWORK, LIMIT_TOKEN, false },
+    [POLICY_LOGIN] = { "login",        BY_NETWORK, LIMIT_LOGIN, false },
+    [POLICY_DOCS] = { "docs",         BY_NETWORK, LIMIT_DOCS,  false },
 };
 
 const char *limit_policy_name(enum limit_policy p)
@@ -104,6 +107,16 @@ const char *limit_key(struct arena *a, const struct limit_id *who)
     return arena_printf(a, "cms365:limit:%s:%lld", name, (long long)id);
 }
 
+/* Keys and clients have limits of their own, or the platform's. */
+static void own_limit(struct limit_need *n, const struct principal *who, int64_t id)
+{
+    put_number(&n->who, id);
+    if (id && !n->window_s)
+        n->limit = who->quota_monthly;
+    else if (id && who->rate_limit)
+        n->limit = who->rate_limit;
+}
+
 static bool fill_need(const struct limits *l, enum limit_policy p, const struct limit_request *req,
                       struct limit_need *n)
 {
@@ -117,14 +130,10 @@ static bool fill_need(const struct limits *l, enum limit_policy p, const struct 
         return false;
     switch (policies[p].subject) {
     case BY_KEY:
-        put_number(&n->who, who->key_id);
-        if (who->key_id && policies[p].monthly)
-            n->limit = who->quota_monthly;
-        else if (who->key_id && who->rate_limit)
-            n->limit = who->rate_limit;
+        own_limit(n, who, who->key_id);
         return n->limit && who->key_id;
     case BY_CLIENT:
-        put_number(&n->who, who->client_id);
+        own_limit(n, who, who->client_id);
         return n->limit && who->client_id;
     case BY_USER:
         put_number(&n->who, who->user_id);

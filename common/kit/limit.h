@@ -4,11 +4,11 @@
  * Rate limits and quotas, exact across replicas and programs (docs/limits.md, docs/adr/0013).
  *
  * A request costs units (its route's `cost`).  They are taken from fixed windows that Redis counts
- * in its own time: a minute per key, client, user or network, a calendar month (UTC) per key.  A
- * replica takes units ahead (a lease), at most limit_lease_max and at most an eighth of its part of
- * what is left, one by one when less than a tenth is left; so the common case asks nobody.  What
- * was granted is never more than the limit; a replica that is killed takes its open leases with it,
- * one that stops gives them back.
+ * in its own time: a minute per key, client, user or network, a calendar month (UTC) per key and
+ * client.  A replica takes units ahead (a lease), at most limit_lease_max and at most an eighth of
+ * its part of what is left, one by one when less than a tenth is left; so the common case asks
+ * nobody.  What was granted is never more than the limit; a replica that is killed takes its open
+ * leases with it, one that stops gives them back.
  *
  * While Redis is away each replica goes on alone with its part of the limit (limit / replicas of
  * the program, less what it was granted in that window), unless the class of the route refuses then
@@ -38,7 +38,8 @@ enum limit_class {
     LIMIT_API,   /* by who asks; anonymous: by network */
     LIMIT_NONE,  /* never limited: what other systems push, documents that clients must find */
     LIMIT_TOKEN, /* issues tokens: by network, before anything is known of who asks */
-    LIMIT_LOGIN, /* takes passwords: by network, narrower */
+    LIMIT_LOGIN, /* takes passwords, codes and mailed links: by network, narrower */
+    LIMIT_DOCS,  /* documents of the API: by network, wider; nobody pays for reading them */
     LIMIT_CLASSES_
 };
 struct limit_class_def {
@@ -52,10 +53,12 @@ enum limit_policy {
     POLICY_KEY,
     POLICY_MONTH,
     POLICY_CLIENT,
+    POLICY_CLIENT_MONTH,
     POLICY_USER,
     POLICY_NETWORK,
     POLICY_TOKEN,
     POLICY_LOGIN,
+    POLICY_DOCS,
     POLICIES_
 };
 /* The name of a policy as RateLimit-Policy has it: "key", "month", … */
@@ -67,7 +70,7 @@ struct limits;
 struct limits_conf {
     struct cache *cache;     /* NULL: always alone */
     const char *program;     /* replicas of the same name share when Redis is away */
-    int64_t rate[POLICIES_]; /* units a minute; 0: none.  POLICY_KEY: for keys without their own */
+    int64_t rate[POLICIES_]; /* units a minute; 0: none.  Of keys and clients: without their own */
 };
 struct limits *limits_new(const struct limits_conf *conf);
 /* Gives the open leases back.  The last request must be over. */
@@ -97,7 +100,8 @@ int limits_take(struct limits *l, struct arena *a, const struct limit_request *r
 
 /* What was used of quotas since the last time, for auth; *ret_urgent: one crossed 80 or 100 %. */
 struct quota_use {
-    int64_t key_id, used;
+    int64_t key_id, client_id; /* one of them is 0 */
+    int64_t used;
     int month;     /* 202611 */
     bool exceeded; /* something was refused, or nothing is left */
 };
@@ -105,8 +109,8 @@ size_t limits_quotas(struct limits *l, struct arena *a, size_t max, struct quota
 bool limits_quota_urgent(struct limits *l);
 /* These are told: they come again when more was used. */
 void limits_quotas_told(struct limits *l, const struct quota_use *list, size_t n);
-/* Where Redis keeps a quota. */
-const char *limit_quota_key(struct arena *a, int64_t key_id, int month);
+/* Where Redis keeps a quota; POLICY_MONTH or POLICY_CLIENT_MONTH. */
+const char *limit_quota_key(struct arena *a, enum limit_policy p, int64_t id, int month);
 char *limits_quotas_json(struct arena *a, const struct quota_use *list, size_t n);
 
 bool limits_redis_down(const struct limits *l);

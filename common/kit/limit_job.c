@@ -16,7 +16,8 @@ enum { quotas_told_at_once = 500 };
 
 static bool has_news(const struct limit_window *w)
 {
-    return w->who.policy == POLICY_MONTH && w->label && (w->used > w->told || w->urgent);
+    bool monthly = w->who.policy == POLICY_MONTH || w->who.policy == POLICY_CLIENT_MONTH;
+    return monthly && w->label && (w->used > w->told || w->urgent);
 }
 
 size_t limits_quotas(struct limits *l, struct arena *a, size_t max, struct quota_use **ret)
@@ -32,7 +33,9 @@ size_t limits_quotas(struct limits *l, struct arena *a, size_t max, struct quota
             list[n] = (struct quota_use){ .used = w->used,
                                           .month = (int)w->label,
                                           .exceeded = w->exceeded };
-            memcpy(&list[n++].key_id, w->who.id, sizeof(list->key_id));
+            bool client = w->who.policy == POLICY_CLIENT_MONTH;
+            memcpy(client ? &list[n].client_id : &list[n].key_id, w->who.id, sizeof(int64_t));
+            n++;
         }
         pthread_mutex_unlock(&l->shards[i].mu);
     }
@@ -50,8 +53,9 @@ static const struct quota_use *told_of(const struct limit_window *w, const struc
 {
     int64_t id;
     memcpy(&id, w->who.id, sizeof(id));
+    bool client = w->who.policy == POLICY_CLIENT_MONTH;
     for (size_t i = 0; i < n; i++)
-        if (list[i].key_id == id && list[i].month == w->label)
+        if ((client ? list[i].client_id : list[i].key_id) == id && list[i].month == w->label)
             return &list[i];
     return NULL;
 }
@@ -76,17 +80,18 @@ char *limits_quotas_json(struct arena *a, const struct quota_use *list, size_t n
 {
     json_t *uses = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(uses,
-                              json_pack("{s:I,s:i,s:I,s:b}", "key_id", (json_int_t)list[i].key_id,
-                                        "month", list[i].month, "used", (json_int_t)list[i].used,
-                                        "exceeded", list[i].exceeded));
+        json_array_append_new(
+            uses, json_pack("{s:I,s:i,s:I,s:b}", list[i].client_id ? "client_id" : "key_id",
+                            (json_int_t)(list[i].client_id ? list[i].client_id : list[i].key_id),
+                            "month", list[i].month, "used", (json_int_t)list[i].used, "exceeded",
+                            list[i].exceeded));
     return json_text(a, json_in(a, json_pack("{s:o}", "quotas", uses)));
 }
 
-const char *limit_quota_key(struct arena *a, int64_t key_id, int month)
+const char *limit_quota_key(struct arena *a, enum limit_policy p, int64_t id, int month)
 {
-    struct limit_id who = { .policy = POLICY_MONTH };
-    memcpy(who.id, &key_id, sizeof(key_id));
+    struct limit_id who = { .policy = (unsigned char)p };
+    memcpy(who.id, &id, sizeof(id));
     return arena_printf(a, "%s:%d", limit_key(a, &who), month);
 }
 

@@ -65,6 +65,24 @@ static int check_internal(const struct call *c, const char *token, struct err *e
     return err_set(err, E_unauthorized, "This route is for the platform's own programs.");
 }
 
+/* That it was used; or who was refused because of where they are. */
+static void note_use(struct call *c, int rc)
+{
+    struct key_uses *u = c->rt->svc->key_uses;
+    const struct principal who = c->req.who;
+    const char *addr = c->req.client_addr, *agent = http_header(c->http, "User-Agent");
+    if (!rc) {
+        key_use_note(u, USE_KEY, who.key_id, addr, agent);
+        return;
+    }
+    c->req.who = (struct principal){ .user_id = 0 };
+    if (rc != -E_unauthorized)
+        return;
+    key_use_note(u, USE_KEY_DENIED, who.denied_key, addr, agent);
+    key_use_note(u, USE_CLIENT_DENIED, who.denied_client, addr, agent);
+    key_use_note(u, USE_USER_DENIED, who.denied_user, addr, agent);
+}
+
 int route_authenticate(struct call *c, struct err *err)
 {
     const char *token;
@@ -77,9 +95,6 @@ int route_authenticate(struct call *c, struct err *err)
         return check_internal(c, token, err);
     if (!token)
         return 0;
-    if (c->cookie)
-        return session_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr,
-                             &c->req.who, err);
     const struct token_use use = { .credential = token,
                                    .addr = c->req.client_addr,
                                    .path = c->http->path, /* as sent: what a proof is about */
@@ -87,16 +102,10 @@ int route_authenticate(struct call *c, struct err *err)
                                    .proof = http_header(c->http, "DPoP"),
                                    .proofs = http_header_count(c->http, "DPoP"),
                                    .method = c->http->method };
-    rc = token_check_use(c->rt->svc->tokens, c->req.arena, &use, &c->req.who, err);
-    if (rc == -E_unauthorized && c->req.who.denied_key) {
-        int64_t denied = c->req.who.denied_key;
-        c->req.who = (struct principal){ .user_id = 0 };
-        key_use_deny(c->rt->svc->key_uses, denied, c->req.client_addr,
-                     http_header(c->http, "User-Agent"));
-    }
-    if (!rc)
-        key_use_note(c->rt->svc->key_uses, c->req.who.key_id, c->req.client_addr,
-                     http_header(c->http, "User-Agent"));
+    rc = c->cookie ? session_check(c->rt->svc->tokens, c->req.arena, token, c->req.client_addr,
+                                   &c->req.who, err)
+                   : token_check_use(c->rt->svc->tokens, c->req.arena, &use, &c->req.who, err);
+    note_use(c, rc);
     return rc;
 }
 

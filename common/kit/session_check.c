@@ -144,6 +144,10 @@ int session_check(struct tokens *t, struct arena *a, const char *text, const cha
                                                     : refused(err, "not of our making");
     if (!rc && (!k.s.id || k.s.expires_us <= clock_us()))
         rc = refused(err, "none, or over");
+    if (!rc && !table_network_ok(&t->table, addr)) {
+        *ret = (struct principal){ .denied_user = k.s.user_id };
+        rc = refused(err, "not accepted from there");
+    }
     metric_add(!rc ? t->ok : rc == -E_unauthorized ? t->refused : t->unavailable, 1);
     if (!rc)
         *ret = (struct principal){ .user_id = k.s.user_id,

@@ -53,7 +53,8 @@ const struct conf_def svc_conf_defs[] = {
     NUMBER(rate_key, "CMS365_RATE_KEY", "12000", 0, limit_rate_max,
            "Units a minute of an API key without a rate_limit of its own; 0: unlimited."),
     NUMBER(rate_client, "CMS365_RATE_CLIENT", "24000", 0, limit_rate_max,
-           "Units a minute of all tokens of an OAuth client; 0: unlimited."),
+           "Units a minute of all tokens of an OAuth client without a rate_limit of its own; 0: "
+           "unlimited."),
     NUMBER(rate_user, "CMS365_RATE_USER", "24000", 0, limit_rate_max,
            "Units a minute of all keys and tokens of a person; 0: unlimited."),
     NUMBER(rate_network, "CMS365_RATE_NETWORK", "1200", 0, limit_rate_max,
@@ -61,8 +62,12 @@ const struct conf_def svc_conf_defs[] = {
            "unlimited."),
     NUMBER(rate_token, "CMS365_RATE_TOKEN", "600", 0, limit_rate_max,
            "Units a minute at the token endpoint, an IPv4 address or IPv6 /64; 0: unlimited."),
-    NUMBER(rate_login, "CMS365_RATE_LOGIN", "100", 0, limit_rate_max,
-           "Units a minute at the login form, an IPv4 address or IPv6 /64; 0: unlimited."),
+    NUMBER(
+        rate_login, "CMS365_RATE_LOGIN", "100", 0, limit_rate_max,
+        "Units a minute at the forms that take passwords, codes and mailed links, an IPv4 address "
+        "or IPv6 /64; 0: unlimited."),
+    NUMBER(rate_docs, "CMS365_RATE_DOCS", "6000", 0, limit_rate_max,
+           "Units a minute of the API's documents, an IPv4 address or IPv6 /64; 0: unlimited."),
     TEXT(egress_allow, "CMS365_EGRESS_ALLOW", "",
          "Networks (CIDR) that user-supplied URLs may reach though they are not public."),
     TEXT(dns_servers, "CMS365_DNS_SERVERS", "", "Name servers; empty: the system's."),

@@ -211,7 +211,8 @@ static struct limits *new_limits(const struct svc *svc)
                  [POLICY_USER] = c->rate_user,
                  [POLICY_NETWORK] = c->rate_network,
                  [POLICY_TOKEN] = c->rate_token,
-                 [POLICY_LOGIN] = c->rate_login }
+                 [POLICY_LOGIN] = c->rate_login,
+                 [POLICY_DOCS] = c->rate_docs }
     };
     return limits_new(&conf);
 }

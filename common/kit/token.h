@@ -9,8 +9,8 @@
  * keeps the compacted topic auth.keys as a table in memory, so checking a key costs one SHA-256 and
  * a look-up and no hop. Revocations also come through the Redis sorted sets `cms365:revoked`
  * (member "key:<id>" or "user:<id>", score Unix ms; "rekey:<id>": what is known of the key is
- * asked anew if it is older) and `cms365:denied` (access tokens made until
- * then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>", and "session:<id>";
+ * asked anew if it is older; "policy:1" in the same way) and `cms365:denied` (access tokens made
+ * until then: "client:<id>", "family:<id>", "tokens:<user id>", "jti:<number>", and "session:<id>";
  * kept for an hour), polled
  * every 250 ms; while Redis is away, and once at the start, auth's own table of them is read (GET
  * /internal/auth/denials).  An id that is not in the table is asked of auth once (GET
@@ -28,10 +28,11 @@ struct principal {
     int64_t key_id;     /* 0: no key */
     int64_t client_id;  /* 0: no OAuth client; with user_id 0 the client acts for itself */
     int64_t session_id; /* 0: not by a browser's cookie (common/kit/session.h) */
-    int64_t denied_key; /* with E_unauthorized: the key that is not accepted from there; else 0 */
-    enum role role;     /* ROLE_NONE: anonymous */
-    scope_set scopes;   /* role ∩ granted, expanded */
-    int64_t rate_limit, quota_monthly; /* of the key; 0: none of its own */
+    /* With E_unauthorized: whose credential was right, but is not accepted from there; else 0. */
+    int64_t denied_key, denied_client, denied_user;
+    enum role role;                    /* ROLE_NONE: anonymous */
+    scope_set scopes;                  /* role ∩ granted, expanded */
+    int64_t rate_limit, quota_monthly; /* of the key or client; 0: none of its own */
 };
 
 struct svc;
@@ -56,6 +57,19 @@ struct token_use {
 };
 int token_check_use(struct tokens *t, struct arena *a, const struct token_use *use,
                     struct principal *ret, struct err *err) MUST_CHECK;
+
+/* Is any credential accepted from there?  The organisation's own list (auth's policy) says so; it
+ * is part of every check above and of session_check. */
+bool tokens_network_ok(struct tokens *t, const char *addr);
+
+/* The policy as it travels on auth.keys (key "policy"): networks as of a key. */
+struct policy_state {
+    int64_t changed_us;
+    const char *allowed_networks;
+};
+char *policy_state_json(struct arena *a, const struct policy_state *p);
+int policy_state_parse(struct arena *a, const char *json, size_t n, struct policy_state *ret,
+                       struct err *err) MUST_CHECK;
 
 /* The text form.  key_make writes a new key and its hash; key_parse checks form and CRC and
  * computes the hash; both without any look-up. */

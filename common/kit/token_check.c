@@ -152,10 +152,15 @@ static int check(struct tokens *t, struct arena *a, const struct token_use *use,
         jwts_remember(t->jwts, hash, &claims);
         ok = jwts_recall(t->jwts, hash, use->addr, use->path, ret, &there);
     }
-    if (!ok)
+    if (!ok && !ret->elsewhere)
         return refused(err, "it is over, or not for this place");
-    if (!table_allows(&t->table, ret))
+    if (!table_allows(&t->table, ret)) {
+        ret->elsewhere = false;
         return refused(err, "it was revoked");
+    }
+    ret->elsewhere = !ok || !table_network_ok(&t->table, use->addr);
+    if (ret->elsewhere)
+        return refused(err, "it is not accepted from there");
     return check_binding(t, a, use, ret, err);
 }
 
@@ -183,12 +188,17 @@ int token_look(struct tokens *t, struct arena *a, const char *credential, struct
 int token_check_jwt(struct tokens *t, struct arena *a, const struct token_use *use,
                     struct principal *ret, struct err *err)
 {
-    struct jwt_known k;
+    struct jwt_known k = { .elsewhere = false };
     int rc = check(t, a, use, &k, err);
+    if (rc && k.elsewhere)
+        *ret = (struct principal){ .denied_client = k.client_id };
     if (!rc)
-        *ret = (struct principal){
-            .user_id = k.user_id, .client_id = k.client_id, .role = k.role, .scopes = k.scopes
-        };
+        *ret = (struct principal){ .user_id = k.user_id,
+                                   .client_id = k.client_id,
+                                   .role = k.role,
+                                   .scopes = k.scopes,
+                                   .rate_limit = k.rate_limit,
+                                   .quota_monthly = k.quota_monthly };
     metric_add(!rc ? t->ok : rc == -E_unauthorized ? t->refused : t->unavailable, 1);
     return rc;
 }

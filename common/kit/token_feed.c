@@ -33,8 +33,12 @@ static void take(struct tokens *t, struct arena *a, const struct bus_msg *m)
 {
     int64_t id;
     struct key_state k;
+    struct policy_state p;
     struct err err;
-    if (m->key && str_starts(m->key, "jwk:")) {
+    if (str_eq(m->key, "policy")) {
+        if (m->payload && !policy_state_parse(a, m->payload, m->len, &p, &err))
+            table_put_policy(&t->table, &p);
+    } else if (m->key && str_starts(m->key, "jwk:")) {
         if (m->payload && t->jwts && jwts_put_key(t->jwts, a, m->payload, m->len, &err))
             log_debug("keys.unreadable", kv_s("key", m->key), kv_s("why", err.msg));
     } else if (!m->payload) {
@@ -76,16 +80,34 @@ static int64_t snapshot_page_of(struct tokens *t, struct arena *a, int64_t after
     return rows == snapshot_page ? last : 0;
 }
 
+static int read_policy(struct tokens *t, struct arena *a, struct err *err)
+{
+    const char *body;
+    size_t n;
+    struct policy_state p;
+    int status = tokens_get(t, a, "/internal/auth/policy", &body, &n, err);
+    if (status != 200)
+        return status < 0 ? status : err_set(err, E_unavailable, "auth answers %d", status);
+    int rc = policy_state_parse(a, body, n, &p, err);
+    if (!rc)
+        table_put_policy(&t->table, &p);
+    return rc;
+}
+
 static void snapshot(struct tokens *t, struct arena *a)
 {
     struct err err = { 0 };
     int64_t after = 0;
     if (!t->conf.httpc || !*t->conf.auth_url)
         return;
-    do {
+    if (read_policy(t, a, &err))
+        after = -E_unavailable;
+    while (after >= 0) {
         after = snapshot_page_of(t, a, after, &err);
         arena_reset(a);
-    } while (after > 0 && !halt_is_set(&t->halt));
+        if (!after || halt_is_set(&t->halt))
+            break;
+    }
     if (after == 0)
         set_ready(t, "snapshot");
     else
@@ -212,6 +234,9 @@ void *tokens_poll(void *arg)
         down = rc != 0;
         if (without_redis(t, a, down, &err) == 0)
             __atomic_store_n(&t->polled_us, clock_mono_us(), __ATOMIC_RELEASE);
+        if (table_policy_old(&t->table) && t->conf.httpc && *t->conf.auth_url &&
+            read_policy(t, a, &err))
+            log_debug("keys.policy_unreadable", kv_s("why", err.msg));
         arena_reset(a);
     }
     arena_free(a);

@@ -55,8 +55,10 @@ struct token_table {
     struct token_entry *slot;
     size_t cap, n;
     struct idmap keys_revoked, users_revoked;
-    struct idmap keys_changed;       /* what is older is asked anew */
-    struct idmap denied[DENY_KINDS]; /* access tokens made until then */
+    struct idmap keys_changed;           /* what is older is asked anew */
+    struct idmap denied[DENY_KINDS];     /* access tokens made until then */
+    struct networks *everyone;           /* the organisation's list; NULL: any */
+    int64_t policy_us, policy_wanted_ms; /* of what is known; the newest that was told of */
 };
 enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
 
@@ -67,14 +69,19 @@ bool table_has(struct token_table *t, int64_t id); /* and nothing newer is known
 /* An older state than what is there is ignored. */
 void table_put(struct token_table *t, const struct key_state *k);
 void table_drop(struct token_table *t, int64_t id); /* tombstone */
-/* `member` is "key:7", "rekey:7", "user:7", "client:7", "family:7", "tokens:7", "jti:7" or
- * "session:7"; false if it is none of these. */
+/* `member` is "key:7", "rekey:7", "user:7", "policy:1", "client:7", "family:7", "tokens:7",
+ * "jti:7" or "session:7"; false if it is none of these. */
 bool table_revoke(struct token_table *t, const char *member, int64_t ms);
 enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
                                const char *addr, struct principal *ret);
 
 struct jwt_known;
 bool table_allows(struct token_table *t, const struct jwt_known *k);
+/* token_policy.c.  What cannot be read lets nobody in; an older one than what is known is ignored.
+ */
+void table_put_policy(struct token_table *t, const struct policy_state *p);
+bool table_network_ok(struct token_table *t, const char *addr);
+bool table_policy_old(struct token_table *t); /* there is a newer one */
 /* Was the session, or what its user may do, changed at that time or later? */
 bool table_denies_session(struct token_table *t, int64_t session, int64_t user, int64_t since_ms);
 

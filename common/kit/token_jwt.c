@@ -56,6 +56,10 @@ json_t *jwt_write(struct arena *a, const char *issuer, const struct jwt_claims *
         json_object_set_new(t, "cnf", json_pack("{s:s}", "jkt", c->jkt));
     if (c->networks)
         json_object_set_new(t, "networks", json_string(c->networks));
+    if (c->rate_limit)
+        json_object_set_new(t, "rate_limit", json_integer(c->rate_limit));
+    if (c->quota_monthly)
+        json_object_set_new(t, "quota_monthly", json_integer(c->quota_monthly));
     return json_in(a, t);
 }
 
@@ -102,6 +106,13 @@ static void read_scopes(struct arena *a, struct jwt_claims *c)
             c->granted |= (scope_set)1 << scope;
         s += n + !last;
     }
+}
+
+/* Absent is none; anything else that is no limit is no token of ours. */
+static bool read_limit(const json_t *v, int64_t *ret)
+{
+    *ret = json_integer_value(v);
+    return !v || (json_is_integer(v) && *ret > 0);
 }
 
 static const char *read_times(const json_t *p, int64_t now_us, struct jwt_claims *c)
@@ -155,6 +166,9 @@ int jwt_read(struct arena *a, const struct jws *token, const char *issuer, int64
     ret->networks = json_string_value(networks);
     if (networks && (!ret->networks || !key_networks_ok(ret->networks)))
         return wrong(err, "networks is not a list of networks");
+    if (!read_limit(json_object_get(p, "rate_limit"), &ret->rate_limit) ||
+        !read_limit(json_object_get(p, "quota_monthly"), &ret->quota_monthly))
+        return wrong(err, "rate_limit or quota_monthly is not ours");
     read_scopes(a, ret);
     return 0;
 }
@@ -304,7 +318,7 @@ static struct known *set_of(struct jwts *j, const unsigned char hash[32])
     return &j->slot[i % (jwt_slots / ways) * ways];
 }
 
-static bool usable(const struct jwts *j, const struct known *k, const char *addr, const char *path)
+static bool usable(const struct jwts *j, const struct known *k, const char *path)
 {
     bool covered = false;
     if (k->v.exp_us <= clock_us())
@@ -319,7 +333,7 @@ static bool usable(const struct jwts *j, const struct known *k, const char *addr
         }
         line += n + (line[n] == '\n');
     }
-    return covered && (!k->networks || networks_hold(k->networks, addr));
+    return covered;
 }
 
 bool jwts_recall(struct jwts *j, const unsigned char hash[32], const char *addr, const char *path,
@@ -332,8 +346,10 @@ bool jwts_recall(struct jwts *j, const unsigned char hash[32], const char *addr,
     for (size_t i = 0; i < ways && !*ret_there; i++, k++) {
         *ret_there = k->aud && !memcmp(k->v.hash, hash, sizeof(k->v.hash));
         if (*ret_there) {
-            ok = usable(j, k, addr, path);
             *ret = k->v;
+            ok = usable(j, k, path);
+            ret->elsewhere = ok && k->networks && !networks_hold(k->networks, addr);
+            ok = ok && !ret->elsewhere;
         }
     }
     pthread_rwlock_unlock(&j->lock);
@@ -365,6 +381,8 @@ void jwts_remember(struct jwts *j, const unsigned char hash[32], const struct jw
               .client_id = c->client_id,
               .family_id = c->family_id,
               .jti_id = jwt_jti_id(c->jti),
+              .rate_limit = c->rate_limit,
+              .quota_monthly = c->quota_monthly,
               .role = c->role,
               .scopes = scope_expand(c->granted) & role_scopes(c->role) },
         .aud = join_audience(c),

@@ -7,8 +7,9 @@
  * typ at+jwt; iss CMS365_PUBLIC_URL; aud what the token is for, each a prefix of our URLs (RFC
  * 8707); sub the user's id, or the client_id when a client acts for itself; client_id "365c_<id>";
  * scope; roles with one role; jti a UUIDv7, whose time is when the token was made, in ms; and of
- * our own `fam`, the authorization it comes from, and `networks`, where it is accepted.  cnf.jkt
- * binds it to a DPoP key (RFC 9449).
+ * our own `fam`, the authorization it comes from, `networks`, where it is accepted, and
+ * `rate_limit` and `quota_monthly` of its client (a changed client's tokens end).  cnf.jkt binds it
+ * to a DPoP key (RFC 9449).
  *
  * A token is verified once and remembered by its SHA-256 until it expires: the next check is a
  * look-up.  What is revoked is refused by the maps of common/kit/token_internal.h at each check.
@@ -33,6 +34,7 @@ struct jwt_claims {
     size_t naud;
     int64_t user_id, client_id, family_id; /* 0: none */
     int64_t issued_ms, exp_s;
+    int64_t rate_limit, quota_monthly; /* of the client; 0: none of its own */
     enum role role;
     scope_set granted;                        /* as named by scope */
     const char *scope, *jti, *jkt, *networks; /* jkt, networks: NULL if there are none */
@@ -66,9 +68,11 @@ const struct jose_key *jwts_find_key(struct jwts *j, const char *kid);
 struct jwt_known {
     unsigned char hash[32];
     int64_t exp_us, issued_ms, user_id, client_id, family_id, jti_id;
+    int64_t rate_limit, quota_monthly;
     enum role role;
     scope_set scopes;            /* effective */
     char jkt[jwk_thumb_len + 1]; /* "": bearer */
+    bool elsewhere;              /* of jwts_recall: good but for where it is used */
 };
 /* Asks whether the remembered token may be used from there, for that; the texts are its aud, one a
  * line, and its networks. */

@@ -228,8 +228,13 @@ bool networks_parse(const char *text, struct networks **ret)
     return true;
 }
 
+/* An IPv6 network as wide as ::/0 has no IPv4 address in it: who allows all of the one has not said
+ * a word of the other. */
 static bool holds(const struct network *net, const unsigned char addr[16])
 {
+    static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+    if (net->bits < 96 && !memcmp(addr, mapped, sizeof(mapped)))
+        return false;
     unsigned bytes = net->bits / 8, rest = net->bits % 8;
     if (memcmp(net->addr, addr, bytes) != 0)
         return false;

@@ -83,6 +83,7 @@ void table_done(struct token_table *t)
     for (size_t i = 0; i < t->cap; i++)
         free(t->slot[i].networks);
     free(t->slot);
+    free(t->everyone);
     free(t->keys_revoked.slot);
     free(t->keys_changed.slot);
     free(t->users_revoked.slot);
@@ -196,6 +197,13 @@ bool table_revoke(struct token_table *t, const char *member, int64_t ms)
         { "session:", &t->denied[DENY_SESSION],   true  },
     };
     int64_t id;
+    if (str_eq(member, "policy:1")) {
+        pthread_rwlock_wrlock(&t->lock);
+        if (ms > t->policy_wanted_ms)
+            t->policy_wanted_ms = ms;
+        pthread_rwlock_unlock(&t->lock);
+        return true;
+    }
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (!str_starts(member, kinds[i].prefix))
             continue;
@@ -264,7 +272,9 @@ enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned
         bool before = crypto_equal(e->previous, hash, sizeof(e->previous)) &&
                       e->previous_until_us > clock_us();
         bool good = (now || before) && live(t, e);
-        if (good && e->networks && !networks_hold(e->networks, addr)) {
+        bool here = (!e->networks || networks_hold(e->networks, addr)) &&
+                    (!t->everyone || networks_hold(t->everyone, addr));
+        if (good && !here) {
             ret->denied_key = e->id;
         } else if (good) {
             v = TOKEN_OK;

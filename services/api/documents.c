@@ -7,6 +7,7 @@
 #include "common/base/fiber.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/limit.h"
 #include "services/api/api.h"
 
 #include <assert.h>
@@ -275,7 +276,8 @@ static const struct param_def for_me[] = {
 };
 
 #define DOCUMENT                                                                                   \
-    .flags = ROUTE_PUBLIC | ROUTE_ETAG | ROUTE_NO_BODY, .tag = "documents", .cost = document_cost
+    .flags = ROUTE_PUBLIC | ROUTE_ETAG | ROUTE_NO_BODY, .tag = "documents", .cost = document_cost, \
+    .limit = LIMIT_DOCS
 const struct route document_routes[] = {
     { GET, "/openapi.json", get_openapi, DOCUMENT, .query = for_me, .produces = openapi_json,
      .op_id = "openapi_json", .doc = "Read this document." },

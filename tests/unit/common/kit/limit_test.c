@@ -36,7 +36,8 @@ static const struct limits_conf all = {
              [POLICY_USER] = 300,
              [POLICY_NETWORK] = 10,
              [POLICY_TOKEN] = 20,
-             [POLICY_LOGIN] = 5 }
+             [POLICY_LOGIN] = 5,
+             [POLICY_DOCS] = 40 }
 };
 
 /* proves: N-04, AU-11 */
@@ -48,21 +49,25 @@ static void policies_follow_who_asks(void **state)
         struct principal who;
         const char *policy; /* RateLimit-Policy */
     } cases[] = {
-        { LIMIT_API,   { .key_id = 3, .user_id = 7 },          "\"key\";q=100;w=60, \"user\";q=300;w=60" },
+        { LIMIT_API,   { .key_id = 3, .user_id = 7 },                              "\"key\";q=100;w=60, \"user\";q=300;w=60" },
         { LIMIT_API,
          { .key_id = 3, .user_id = 8, .rate_limit = 9 },
-         "\"key\";q=9;w=60, \"user\";q=300;w=60"                                                         },
+         "\"key\";q=9;w=60, \"user\";q=300;w=60"                                                                             },
         { LIMIT_API,
          { .key_id = 4, .user_id = 9, .quota_monthly = 5000 },
-         "\"key\";q=100;w=60, \"month\";q=5000;w=2419200, \"user\";q=300;w=60"                           },
+         "\"key\";q=100;w=60, \"month\";q=5000;w=2419200, \"user\";q=300;w=60"                                               },
         { LIMIT_API,
          { .client_id = 5, .user_id = 7 },
-         "\"client\";q=200;w=60, \"user\";q=300;w=60"                                                    },
-        { LIMIT_API,   { .client_id = 5 },                     "\"client\";q=200;w=60"                   },
-        { LIMIT_API,   { .user_id = 0 },                       "\"network\";q=10;w=60"                   },
-        { LIMIT_TOKEN, { .user_id = 0 },                       "\"token\";q=20;w=60"                     },
-        { LIMIT_LOGIN, { .user_id = 0 },                       "\"login\";q=5;w=60"                      },
-        { LIMIT_NONE,  { .key_id = 3, .user_id = 7 },          ""                                        },
+         "\"client\";q=200;w=60, \"user\";q=300;w=60"                                                                        },
+        { LIMIT_API,
+         { .client_id = 6, .user_id = 7, .rate_limit = 12, .quota_monthly = 900 },
+         "\"client\";q=12;w=60, \"client-month\";q=900;w=2419200, \"user\";q=300;w=60"                                       },
+        { LIMIT_DOCS,  { .key_id = 3, .user_id = 7 },                              "\"docs\";q=40;w=60"                      },
+        { LIMIT_API,   { .client_id = 5 },                                         "\"client\";q=200;w=60"                   },
+        { LIMIT_API,   { .user_id = 0 },                                           "\"network\";q=10;w=60"                   },
+        { LIMIT_TOKEN, { .user_id = 0 },                                           "\"token\";q=20;w=60"                     },
+        { LIMIT_LOGIN, { .user_id = 0 },                                           "\"login\";q=5;w=60"                      },
+        { LIMIT_NONE,  { .key_id = 3, .user_id = 7 },                              ""                                        },
     };
     struct limits *l = limits_new(&all);
     clock_set_ms(1770000000000); /* in February 2026 */

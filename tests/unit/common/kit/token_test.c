@@ -220,6 +220,10 @@ static void networks_hold_what_they_say(void **state)
         { "10.0.0.0/8, 127.0.0.1",  "127.0.0.1",        true  },
         { "0.0.0.0/0",              "203.0.113.9",      true  },
         { "0.0.0.0/0",              "2001:db8::1",      false },
+        { "::/0",                   "2001:db8::1",      true  },
+        { "::/0",                   "203.0.113.9",      false },
+        { "::/0",                   "::ffff:10.1.2.3",  false },
+        { "::ffff:10.0.0.0/104",    "10.1.2.3",         true  },
         { "10.0.0.0/8",             "nonsense",         false },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -374,6 +378,63 @@ static void check_costs_microseconds(void **state)
     table_done(&t);
 }
 
+/* proves: AU-03: the organisation's list is beside the key's own; the newest one holds, and one
+ * that cannot be read lets nobody in */
+static void policy_binds_every_key(void **state)
+{
+    (void)state;
+    struct arena *own = arena_new();
+    struct token_table t;
+    struct principal who;
+    struct policy_state p;
+    struct err err;
+    struct key_state k = { .id = 7,
+                           .user_id = 3,
+                           .role = ROLE_EDITOR,
+                           .granted = (scope_set)1 << S_api_read,
+                           .allowed_networks = "10.0.0.0/8,192.0.2.0/24" };
+    table_init(&t);
+    table_put(&t, &k);
+    const struct policy_state first = { 1000000, "192.0.2.0/24,198.51.100.0/24" };
+    char *json = policy_state_json(own, &first);
+    assert_int_equal(policy_state_parse(own, json, strlen(json), &p, &err), 0);
+    assert_true(table_network_ok(&t, "203.0.113.9"));
+    table_put_policy(&t, &p);
+    static const struct {
+        const char *addr;
+        bool all, key;
+    } cases[] = {
+        { "192.0.2.7",    true,  true  },
+        { "10.1.2.3",     false, false },
+        { "198.51.100.1", true,  false },
+        { "2001:db8::1",  false, false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        who.denied_key = 0;
+        assert_int_equal(table_network_ok(&t, cases[i].addr), cases[i].all);
+        enum token_verdict v = table_check(&t, 7, k.hash, cases[i].addr, &who);
+        assert_int_equal(v, cases[i].key ? TOKEN_OK : TOKEN_REFUSED);
+        if (!cases[i].key)
+            assert_int_equal(who.denied_key, 7);
+    }
+    assert_false(table_policy_old(&t));
+    assert_true(table_revoke(&t, "policy:1", 2000));
+    assert_true(table_policy_old(&t));
+    table_put_policy(&t, &(struct policy_state){ 999999, "" }); /* of before */
+    assert_false(table_network_ok(&t, "10.1.2.3"));
+    table_put_policy(&t, &(struct policy_state){ 2000000, "" });
+    assert_true(table_network_ok(&t, "10.1.2.3"));
+    assert_false(table_policy_old(&t));
+    table_put_policy(&t, &(struct policy_state){ 3000000, "no network" });
+    assert_false(table_network_ok(&t, "10.1.2.3"));
+    static const char *const bad[] = { "[]", "{}", "{\"changed_us\":1}",
+                                       "{\"allowed_networks\":\"\"}" };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_not_equal(policy_state_parse(own, bad[i], strlen(bad[i]), &p, &err), 0);
+    table_done(&t);
+    arena_free(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +445,7 @@ int main(void)
         cmocka_unit_test(state_without_its_limits_is_refused),
         cmocka_unit_test(a_rotated_key_is_accepted_until_its_time),
         cmocka_unit_test(networks_hold_what_they_say),
+        cmocka_unit_test(policy_binds_every_key),
         cmocka_unit_test(table_answers_for_every_state),
         cmocka_unit_test(revocations_hold_before_and_after_the_state_comes),
         cmocka_unit_test(table_grows_and_finds_every_key),
