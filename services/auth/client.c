@@ -1,5 +1,7 @@
 /* /api/v2/auth/clients: registering, changing, rotating the secret of, and revoking clients. */
 #include "services/auth/oauth.h"
+#include "services/auth/quota.h"
+#include "services/auth/rights.h"
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
@@ -9,8 +11,6 @@
 #include "common/kit/shape.h"
 
 #include "auth/sql.h"
-
-#include <assert.h>
 
 enum { overlap_default_s = 7 * 86400, overlap_max_s = 30 * 86400 };
 
@@ -22,55 +22,41 @@ static const struct entity_def *entity(void)
 /* --- validation ---------------------------------------------------------------------------------
  */
 
-static const json_t *list_of(const struct req *req, const char *name)
+static void check_redirects(const struct req *req, struct shape_row *row, bool public)
 {
-    const json_t *l = json_object_get(req->body, name);
-    return json_is_array(l) ? l : NULL;
-}
-
-static void item_fault(const struct req *req, struct shape_row *row, const char *field, size_t i,
-                       const char *why)
-{
-    err_list_add(row->faults, arena_printf(req->arena, "/%s/%zu", field, i), "format", "%s", why);
-}
-
-static void check_lists(const struct req *req, struct shape_row *row, bool public)
-{
-    static const char *const grants[] = { "authorization_code", "refresh_token",
-                                          "client_credentials" };
-    const json_t *list = list_of(req, "scopes");
+    const json_t *list = body_list(req, "redirect_uris");
     const char *why = NULL;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *s = json_string_value(json_array_get(list, i));
-        if (s && scope_find(s) < 0)
-            item_fault(req, row, "scopes", i, "There is no such scope.");
-    }
-    if (list && !json_array_size(list))
-        shape_fault(row, "scopes", "min", "At least one scope is needed.");
-    list = list_of(req, "redirect_uris");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *s = json_string_value(json_array_get(list, i));
         if (s && !redirect_form_ok(s, public, &why))
-            item_fault(req, row, "redirect_uris", i, why);
+            body_fault(req, row, "redirect_uris", i, "format", why);
     }
-    list = list_of(req, "grant_types");
+}
+
+static void check_grants(const struct req *req, struct shape_row *row, bool public)
+{
+    static const char *const grants[] = { "authorization_code", "refresh_token",
+                                          "client_credentials" };
+    const json_t *list = body_list(req, "grant_types");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *s = json_string_value(json_array_get(list, i));
         bool known = !s;
         for (size_t k = 0; k < ARRAY_LEN(grants) && !known; k++)
             known = str_eq(s, grants[k]);
         if (!known)
-            item_fault(req, row, "grant_types", i, "There is no such grant.");
+            body_fault(req, row, "grant_types", i, "choice", "There is no such grant.");
         if (public && str_eq(s, "client_credentials"))
-            item_fault(req, row, "grant_types", i, "A public client cannot act for itself.");
+            body_fault(req, row, "grant_types", i, "not_allowed",
+                       "A public client cannot act for itself.");
     }
-    list = list_of(req, "allowed_networks");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *s = json_string_value(json_array_get(list, i));
-        if (s && (!*s || strchr(s, ',') || !key_networks_ok(s)))
-            item_fault(req, row, "allowed_networks", i,
-                       "Must be an address or network such as 192.0.2.0/24.");
-    }
+}
+
+static void check_fields(const struct req *req, struct shape_row *row, bool public)
+{
+    body_scopes(req, row);
+    body_networks(req, row);
+    check_redirects(req, row, public);
+    check_grants(req, row, public);
     const char *alg = shape_given(row, "signing_alg") ? shape_text(row, "signing_alg") : NULL;
     if (alg && jose_alg_find(alg) == JOSE_NONE)
         shape_fault(row, "signing_alg", "choice", "Must be ES256 or RS256.");
@@ -83,17 +69,10 @@ static void check_lists(const struct req *req, struct shape_row *row, bool publi
 /* No token creates a credential with more than it has; nor is a client more than its owner. */
 static int check_rights(const struct req *req, scope_set had, const char *role, struct err *err)
 {
-    const json_t *list = list_of(req, "scopes");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        int s = scope_find(json_string_value(json_array_get(list, i)));
-        assert(s >= 0);
-        if (!scope_has(req->who.scopes | had, (enum scope)s))
-            return err_at(err, E_insufficient_scope, "/scopes",
-                          "The scope %s is more than your own credential has.", scopes[s].name);
-    }
-    if (role && role_find(role) > req->who.role)
-        return err_at(err, E_forbidden, "/role", "The role %s is more than your own.", role);
-    return 0;
+    int rc = rights_give(req, had, err);
+    if (!rc && role && role_find(role) > req->who.role)
+        rc = err_at(err, E_forbidden, "/role", "The role %s is more than your own.", role);
+    return rc;
 }
 
 static bool holds(const struct db_val *texts, const char *what)
@@ -125,23 +104,14 @@ static void check_whole(struct shape_row *row, const struct whole *w)
         shape_fault(row, "jwks", "required", "private_key_jwt needs public keys.");
 }
 
-static int need_object(const struct req *req, struct err *err)
-{
-    return json_is_object(req->body)
-               ? 0
-               : err_set(err, E_invalid_json, "A JSON object is needed as the body.");
-}
-
 /* --- create -------------------------------------------------------------------------------------
  */
 
 struct make {
     struct req *req;
     struct shape_row row;
-    struct idem idem;
-    int64_t user_id, id;
-    bool seen, no_user;
-    const char *secret, *body; /* secret NULL: the client has none */
+    int64_t user_id;
+    const char *secret; /* NULL: the client has none */
     char hash[65];
 };
 
@@ -165,7 +135,7 @@ static int with_secret(struct db_tx *tx, struct arena *a, int64_t id, const char
     return 0;
 }
 
-static int insert(struct db_tx *tx, struct make *m, struct err *err)
+static int insert(struct db_tx *tx, const struct make *m, int64_t *ret_id, struct err *err)
 {
     const struct shape_row *w = &m->row;
     struct auth_cause why = auth_cause_of(m->req);
@@ -185,40 +155,33 @@ static int insert(struct db_tx *tx, struct make *m, struct err *err)
         *shape_val(w, "require_pushed_requests"),
         *shape_val(w, "dpop_bound"),
         *shape_val(w, "allowed_networks"),
+        *shape_val(w, "rate_limit"),
+        *shape_val(w, "quota_monthly"),
         db_text(m->secret ? m->hash : NULL),
     };
     int rc = db_exec(tx, m->req->arena, &sql_client_insert, v, ARRAY_LEN(v), &r, err);
     if (rc)
         return rc;
-    m->id = db_get_i64(r, 0, 0);
-    return client_event(tx, m->req->arena, m->id, "client.created", "[]", &why, err);
+    *ret_id = db_get_i64(r, 0, 0);
+    return client_event(tx, m->req->arena, *ret_id, "client.created", "[]", &why, err);
 }
 
-static const char *location(const struct req *req, int64_t id)
-{
-    return arena_printf(req->arena, "%s%s/%lld", req->svc->conf->public_url, entity()->path,
-                        (long long)id);
-}
-
-static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int make_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
-    struct db_rows *r;
-    const struct db_val user = db_i64(m->user_id);
-    int rc = idem_claim(tx, a, &m->idem, &m->seen, err);
-    if (rc || m->seen)
-        return rc;
-    rc = db_exec(tx, a, &sql_person_get, &user, 1, &r, err);
+    int64_t id;
+    int rc = rights_owner(tx, a, &m->row, m->user_id, err);
+    if (!rc)
+        rc = insert(tx, m, &id, err);
+    if (!rc)
+        rc = with_secret(tx, a, id, m->secret, &ret->body, err);
     if (rc)
         return rc;
-    m->no_user = !db_nrows(r) || !str_eq(db_str(r, 0, 1), "active");
-    if (m->no_user)
-        return 0;
-    rc = insert(tx, m, err);
-    if (!rc)
-        rc = with_secret(tx, a, m->id, m->secret, &m->body, err);
-    return rc ? rc : idem_record(tx, m->req, &m->idem, 201, location(m->req, m->id), m->body, err);
+    ret->status = 201;
+    ret->location =
+        arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path, (long long)id);
+    return 0;
 }
 
 static int check_create(struct make *m, struct res *res, struct err *err)
@@ -230,7 +193,8 @@ static int check_create(struct make *m, struct res *res, struct err *err)
     /* What a public client proves itself with needs not be said. */
     if (public && !shape_given(w, "token_endpoint_auth_method"))
         shape_set(w, "token_endpoint_auth_method", db_text("none"));
-    check_lists(req, w, public);
+    check_fields(req, w, public);
+    quota_check(req, w, &(struct quota_had){ req->svc->conf->rate_client, 0, 0 });
     res->faults = w->faults;
     int rc = shape_check(w, err);
     if (rc)
@@ -259,27 +223,12 @@ static int check_create(struct make *m, struct res *res, struct err *err)
 int auth_client_create(struct req *req, struct res *res, struct err *err)
 {
     struct make m = { .req = req };
-    int rc = need_object(req, err);
+    int rc = body_object(req, err);
     if (!rc)
         rc = check_create(&m, res, err);
     if (rc)
         return rc;
-    idem_init(&m.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, make_tx, &m, err);
-    if (rc)
-        return rc;
-    if (m.seen)
-        return idem_replay(req, &m.idem, res, err);
-    if (m.no_user) {
-        shape_fault(&m.row, "user", "reference", "There is no active user with this id.");
-        return shape_check(&m.row, err);
-    }
-    outbox_wake(req->svc->outbox);
-    res->status = 201;
-    res->location = location(req, m.id);
-    res->cache_control = "no-store";
-    buf_puts(&res->body, m.body);
-    return 0;
+    return idem_run(req, res, IDEM_SEALED, make_tx, &m, err);
 }
 
 /* --- change -------------------------------------------------------------------------------------
@@ -291,9 +240,20 @@ struct change {
     struct shape_row row;
     int64_t id, overlap_s;
     struct db_rows *old; /* of client_lock */
-    const char *body;
 };
-enum { O_VERSION, O_STATUS, O_SCOPES, O_TYPE, O_METHOD, O_GRANTS, O_REDIRECTS, O_ROLE, O_JWKS };
+enum {
+    O_VERSION,
+    O_STATUS,
+    O_SCOPES,
+    O_TYPE,
+    O_METHOD,
+    O_GRANTS,
+    O_REDIRECTS,
+    O_ROLE,
+    O_JWKS,
+    O_RATE,
+    O_QUOTA
+};
 
 /* The row, locked, if the caller may see it. */
 static int lock(struct db_tx *tx, struct change *c, struct err *err)
@@ -339,19 +299,32 @@ static int check_patch(struct change *c, struct err *err)
                                .role = text_after(c, "role", O_ROLE) != NULL,
                                .jwks = text_after(c, "jwks", O_JWKS) != NULL,
                                .method = db_str(c->old, 0, O_METHOD) };
-    check_lists(req, &c->row, all.public);
+    /* What a token can be had by: whoever changes it must have all that the token may. */
+    static const char *const ways[] = { "redirect_uris", "grant_types", "jwks", "allowed_networks",
+                                        "role" };
+    scope_set had = scopes_of(req->arena, c->old, 0, O_SCOPES);
+    check_fields(req, &c->row, all.public);
     check_whole(&c->row, &all);
+    quota_check(req, &c->row,
+                &(struct quota_had){ req->svc->conf->rate_client, db_get_i64(c->old, 0, O_RATE),
+                                     db_get_i64(c->old, 0, O_QUOTA) });
     int rc = shape_check(&c->row, err);
+    for (size_t i = 0; i < ARRAY_LEN(ways) && !rc; i++)
+        if (shape_given(&c->row, ways[i]))
+            rc = rights_hold(&req->who, had, "client", err);
     if (rc)
         return rc;
-    return check_rights(req, scopes_of(req->arena, c->old, 0, O_SCOPES),
-                        shape_given(&c->row, "role") ? shape_text(&c->row, "role") : NULL, err);
+    return check_rights(req, had, shape_given(&c->row, "role") ? shape_text(&c->row, "role") : NULL,
+                        err);
 }
 
-static const char *const patched[] = { "name",        "website",         "redirect_uris",
-                                       "grant_types", "scopes",          "role",
-                                       "jwks",        "signing_alg",     "require_pushed_requests",
-                                       "dpop_bound",  "allowed_networks" };
+static const char *const patched[] = {
+    "name",         "website",          "redirect_uris",
+    "grant_types",  "scopes",           "role",
+    "jwks",         "signing_alg",      "require_pushed_requests",
+    "dpop_bound",   "allowed_networks", "rate_limit",
+    "quota_monthly"
+};
 
 static const char *changed_names(struct change *c)
 {
@@ -403,7 +376,7 @@ static int end_tokens(struct change *c, struct err *err)
 int auth_client_patch(struct req *req, struct res *res, struct err *err)
 {
     struct change c = { .req = req, .res = res };
-    int rc = need_object(req, err);
+    int rc = body_object(req, err);
     if (!rc)
         rc = req_id(req, 0, &c.id, err);
     if (rc)
@@ -450,7 +423,7 @@ int auth_client_delete(struct req *req, struct res *res, struct err *err)
 /* --- secrets ------------------------------------------------------------------------------------
  */
 
-static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
 {
     struct change *c = ctx;
     struct arena *a = c->req->arena;
@@ -462,6 +435,8 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
         rc = err_set(err, E_conflict, "A revoked client cannot be changed.");
     if (!rc && !str_starts(db_str(c->old, 0, O_METHOD), "client_secret"))
         rc = err_set(err, E_conflict, "This client has no secret.");
+    if (!rc)
+        rc = rights_hold(&c->req->who, scopes_of(a, c->old, 0, O_SCOPES), "client", err);
     if (rc)
         return rc;
     const char *secret = client_secret_make(a, hash);
@@ -469,7 +444,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
     rc = db_exec(tx, a, &sql_client_rotate, v, ARRAY_LEN(v), &r, err);
     if (!rc)
         rc = client_event(tx, a, c->id, "client.updated", "[\"previous_expires_at\"]", &why, err);
-    return rc ? rc : with_secret(tx, a, c->id, secret, &c->body, err);
+    return rc ? rc : with_secret(tx, a, c->id, secret, &ret->body, err);
 }
 
 int auth_client_rotate(struct req *req, struct res *res, struct err *err)
@@ -484,13 +459,7 @@ int auth_client_rotate(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     c.overlap_s = shape_i64(&c.row, "overlap_seconds");
-    rc = db_tx(req->svc->db, req->arena, rotate_tx, &c, err);
-    if (rc)
-        return rc;
-    outbox_wake(req->svc->outbox);
-    res->cache_control = "no-store";
-    buf_puts(&res->body, c.body);
-    return 0;
+    return idem_run(req, res, IDEM_SEALED, rotate_tx, &c, err);
 }
 
 static int forget_tx(struct db_tx *tx, void *ctx, struct err *err)
@@ -581,8 +550,9 @@ const struct route auth_client_routes[] = {
      .cost = 5, .status = 204, .op_id = "delete_oauth_client",
      .doc = "Revoke a client and its tokens, for good." },
     { POST, CLIENTS "/{id}/rotate", auth_client_rotate, .scope = "clients:write",
-     .entity = &entity_oauth_client, .in = &rotation, .out = &created, .flags = ROUTE_ETAG,
-     .errors = patch_errors, .cost = 5, .op_id = "rotate_oauth_client",
+     .entity = &entity_oauth_client, .in = &rotation, .out = &created,
+     .flags = ROUTE_IDEMPOTENT | ROUTE_ETAG, .errors = patch_errors, .cost = 5,
+     .op_id = "rotate_oauth_client",
      .doc = "Give a client a new secret; the one before is accepted for overlap_seconds." },
     { DELETE, CLIENTS "/{id}/previous-secret", auth_client_forget_previous,
      .scope = "clients:write", .entity = &entity_oauth_client, .flags = ROUTE_NO_BODY | ROUTE_ETAG,

@@ -147,12 +147,25 @@ static void on_commit(struct svc *svc, size_t n)
 /* --- uses ---------------------------------------------------------------------------------------
  */
 
-enum { uses_max = 1000 };
+enum { uses_max = 1000, denied_networks_max = 32 /* an hour and credential */ };
 
 struct uses {
-    int64_t id[uses_max], seen[uses_max]; /* seen: negative if it was denied */
-    const char *at[uses_max], *address[uses_max], *agent[uses_max];
+    int64_t key[uses_max]; /* that was used; 0: somebody was refused */
+    const char *subject[uses_max], *denied[uses_max], *at[uses_max], *address[uses_max],
+        *agent[uses_max];
 };
+
+/* Whose use it is: "key:7". */
+static const char *subject_of(struct arena *a, const json_t *one, bool denied)
+{
+    static const char *const kinds[] = { "key", "client", "user" };
+    for (size_t i = 0; i < (denied ? ARRAY_LEN(kinds) : 1); i++) {
+        int64_t id = json_integer_value(json_object_get(one, arena_printf(a, "%s_id", kinds[i])));
+        if (id > 0)
+            return arena_printf(a, "%s:%lld", kinds[i], (long long)id);
+    }
+    return NULL;
+}
 
 static int read_uses(struct msg *m, struct uses *u, size_t *ret_n, struct err *err)
 {
@@ -166,21 +179,32 @@ static int read_uses(struct msg *m, struct uses *u, size_t *ret_n, struct err *e
         return err_set(err, E_invalid, "not 1 to %d uses", uses_max);
     for (size_t i = 0; i < n; i++) {
         const json_t *one = json_array_get(list, i);
+        bool denied = json_is_true(json_object_get(one, "denied"));
         int64_t us;
-        u->id[i] = json_integer_value(json_object_get(one, "key_id"));
+        u->key[i] = denied ? 0 : json_integer_value(json_object_get(one, "key_id"));
+        u->subject[i] = subject_of(m->arena, one, denied);
+        u->denied[i] = denied ? "t" : "f";
         u->at[i] = json_string_value(json_object_get(one, "at"));
         u->address[i] = json_string_value(json_object_get(one, "address"));
         u->agent[i] = json_string_value(json_object_get(one, "agent"));
-        u->seen[i] = json_is_true(json_object_get(one, "denied")) ? -u->id[i] : u->id[i];
-        if (u->id[i] <= 0 || !u->at[i] || !rfc3339_parse(u->at[i], &us) || !u->address[i] ||
+        if (!u->subject[i] || !u->at[i] || !rfc3339_parse(u->at[i], &us) || !u->address[i] ||
             !u->agent[i])
-            return err_set(err, E_invalid, "not a use: key_id, at, address or agent");
+            return err_set(err, E_invalid, "not a use: whose, at, address or agent");
     }
     *ret_n = n;
     return 0;
 }
 
-/* The first use of a key from a network in an hour is an entry of the log (rulings.md 11). */
+/* "key.denied"; of a person it is the session. */
+static const char *entry_type(struct arena *a, const char *subject, bool denied)
+{
+    const char *kind = arena_strndup(a, subject, strcspn(subject, ":"));
+    return arena_printf(a, "%s.%s", str_eq(kind, "user") ? "session" : kind,
+                        denied ? "denied" : "used");
+}
+
+/* The first use of a key from a network in an hour is an entry of the log (rulings.md 11), and so
+ * is a refusal; of these there are denied_networks_max at most, lest somebody fills the log. */
 static int note_uses(struct msg *m, struct db_tx *tx, const struct uses *u, size_t n,
                      struct err *err)
 {
@@ -189,20 +213,23 @@ static int note_uses(struct msg *m, struct db_tx *tx, const struct uses *u, size
     struct db_rows *r;
     for (size_t i = 0; i < n; i++)
         network[i] = audit_network(a, u->address[i]);
-    const struct db_val v[] = { db_i64s(u->seen, n), db_texts(network, n), db_texts(u->at, n) };
+    const struct db_val v[] = { db_texts(u->subject, n), db_texts(network, n), db_texts(u->at, n),
+                                db_texts(u->denied, n), db_i64(denied_networks_max) };
     int rc = db_exec(tx, a, &sql_audit_seen_put, v, ARRAY_LEN(v), &r, err);
     for (size_t row = 0; !rc && row < db_nrows(r); row++) {
         size_t i = 0;
-        int64_t id = db_get_i64(r, row, 0);
-        while (i + 1 < n && (u->seen[i] != id || !str_eq(network[i], db_str(r, row, 1))))
+        bool denied = db_get_bool(r, row, 2);
+        while (i + 1 < n &&
+               (!str_eq(u->subject[i], db_str(r, row, 0)) ||
+                !str_eq(network[i], db_str(r, row, 1)) || str_eq(u->denied[i], "t") != denied))
             i++;
-        const char *key = arena_printf(a, "key:%lld", (long long)u->id[i]);
-        const struct auth_cause why = { .actor = key,
+        const struct auth_cause why = { .actor = u->subject[i],
                                         .address = u->address[i],
                                         .agent = *u->agent[i] ? u->agent[i] : NULL };
-        const struct audit entry = { .type = id < 0 ? "key.denied" : "key.used",
-                                     .subject = key,
-                                     .user_id = db_get_i64(r, row, 2),
+        const struct audit entry = { .type = entry_type(a, u->subject[i], denied),
+                                     .subject = u->subject[i],
+                                     .user_id = db_get_i64(r, row, 3),
+                                     .event = denied,
                                      .data = audit_data(a, "at", u->at[i]) };
         rc = audit_put(tx, a, &entry, &why, err);
     }
@@ -217,7 +244,7 @@ static int on_uses(struct msg *m, struct db_tx *tx, struct err *err)
     int rc = read_uses(m, u, &n, err);
     if (rc)
         return rc;
-    const struct db_val v[] = { db_i64s(u->seen, n), db_texts(u->at, n), db_texts(u->address, n),
+    const struct db_val v[] = { db_i64s(u->key, n), db_texts(u->at, n), db_texts(u->address, n),
                                 db_texts(u->agent, n) };
     rc = db_exec(tx, m->arena, &sql_key_used, v, ARRAY_LEN(v), &r, err);
     return rc ? rc : note_uses(m, tx, u, n, err);
@@ -238,6 +265,7 @@ const struct consumer auth_consumers[] = {
      .mode = INBOX_EFFECT,
      .batch_max = 50,
      .fn = on_uses,
+     .committed = on_commit,
      .doc = "Keeps when, where and with what each key was last used." },
     { .name = "auth.quotas",
      .topic = "auth.commands",

@@ -169,12 +169,13 @@ static int fill_denials(struct svc *svc, struct arena *a, struct err *err)
     }
 }
 
-static int fill_quotas(struct svc *svc, struct arena *a, struct err *err)
+static int fill_quotas(struct svc *svc, struct arena *a, bool client, struct err *err)
 {
     enum { most = 200, keep_days = 32 };
     const char *keys[most], *args[most + 1];
     char text[rfc3339_len + 1];
     int64_t month, year, after = 0;
+    enum limit_policy p = client ? POLICY_CLIENT_MONTH : POLICY_MONTH;
     struct cache_reply reply;
     struct db_rows *r;
     rfc3339_format(clock_us(), text);
@@ -182,14 +183,15 @@ static int fill_quotas(struct svc *svc, struct arena *a, struct err *err)
     if (!str_to_i64(text, 1970, 9999, &year) || !str_to_i64(text + 5, 1, 12, &month))
         return 0;
     for (;;) {
-        const struct db_val v[] = { db_i64(year * 100 + month), db_i64(after), db_i64(most) };
+        const struct db_val v[] = { db_i64(year * 100 + month), db_i64(after), db_i64(most),
+                                    db_bool(client) };
         int rc = db_query(svc->db, a, &sql_quota_month, v, ARRAY_LEN(v), &r, err);
         if (rc || !db_nrows(r))
             return rc;
         size_t n = db_nrows(r);
         for (size_t i = 0; i < n; i++) {
             after = db_get_i64(r, i, 0);
-            keys[i] = limit_quota_key(a, after, (int)(year * 100 + month));
+            keys[i] = limit_quota_key(a, p, after, (int)(year * 100 + month));
             args[i] = db_str(r, i, 1);
         }
         args[n] = arena_printf(a, "%lld", keep_days * 86400000LL);
@@ -208,7 +210,9 @@ static int refill(struct svc *svc, struct arena *a, struct err *err)
     const char *const done[] = { "SET", "cms365:filled", r.items[0].text };
     rc = fill_denials(svc, a, err);
     if (!rc)
-        rc = fill_quotas(svc, a, err);
+        rc = fill_quotas(svc, a, false, err);
+    if (!rc)
+        rc = fill_quotas(svc, a, true, err);
     if (!rc)
         rc = cache_call(svc->cache, a, done, ARRAY_LEN(done), &r, err);
     if (!rc)

@@ -8,10 +8,9 @@
 #include "common/kit/outbox.h"
 #include "common/kit/shape.h"
 #include "services/auth/quota.h"
+#include "services/auth/rights.h"
 
 #include "auth/sql.h"
-
-#include <assert.h>
 
 enum { prefix_max = 64 };
 
@@ -23,50 +22,14 @@ static const struct entity_def *entity(void)
 /* --- validation ---------------------------------------------------------------------------------
  */
 
-/* An array that shape_read has checked; what is no array is a fault already. */
-static const json_t *list_of(const struct req *req, const char *name)
+static void check_fields(const struct req *req, struct shape_row *row)
 {
-    const json_t *l = json_object_get(req->body, name);
-    return json_is_array(l) ? l : NULL;
-}
-
-static void check_names(const struct req *req, struct shape_row *row)
-{
-    const json_t *list = list_of(req, "scopes");
-    for (size_t i = 0; list && i < json_array_size(list); i++) {
-        const char *s = json_string_value(json_array_get(list, i));
-        if (s && scope_find(s) < 0)
-            err_list_add(row->faults, arena_printf(req->arena, "/scopes/%zu", i), "choice",
-                         "There is no scope %.64s.", s);
-    }
-    if (list && json_array_size(list) == 0)
-        shape_fault(row, "scopes", "min", "At least one scope is needed.");
-    list = list_of(req, "allowed_networks");
-    for (size_t i = 0; list && i < json_array_size(list); i++) {
-        const char *s = json_string_value(json_array_get(list, i));
-        if (s && (!*s || strchr(s, ',') || !key_networks_ok(s)))
-            err_list_add(row->faults, arena_printf(req->arena, "/allowed_networks/%zu", i),
-                         "format", "Must be an address or network such as 192.0.2.0/24.");
-    }
+    body_scopes(req, row);
+    body_networks(req, row);
     int64_t us;
     const char *at = shape_given(row, "expires_at") ? shape_text(row, "expires_at") : NULL;
     if (at && rfc3339_parse(at, &us) && us <= clock_us())
         shape_fault(row, "expires_at", "min", "Must be a time to come.");
-}
-
-/* No key gives more than it has: what is asked for must be within the caller's scopes, or what the
- * key had. */
-static int check_rights(const struct req *req, scope_set had, struct err *err)
-{
-    const json_t *list = list_of(req, "scopes");
-    for (size_t i = 0; list && i < json_array_size(list); i++) {
-        int s = scope_find(json_string_value(json_array_get(list, i)));
-        assert(s >= 0);
-        if (!scope_has(req->who.scopes | had, (enum scope)s))
-            return err_at(err, E_insufficient_scope, "/scopes",
-                          "The scope %s is more than your own credential has.", scopes[s].name);
-    }
-    return 0;
 }
 
 /* --- create -------------------------------------------------------------------------------------
@@ -104,10 +67,6 @@ struct make {
     struct req *req;
     struct shape_row row;
     struct auth_new_key key;
-    struct idem idem;
-    bool seen, no_user;
-    int64_t id;
-    const char *body;
 };
 
 int key_shown(struct db_tx *tx, struct arena *a, int64_t id, const char *text,
@@ -129,38 +88,24 @@ int key_shown(struct db_tx *tx, struct arena *a, int64_t id, const char *text,
     return 0;
 }
 
-static int make_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int make_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
     struct auth_cause why = auth_cause_of(m->req);
     char text[key_text_max];
-    struct db_rows *r;
-    int rc = idem_claim(tx, a, &m->idem, &m->seen, err);
-    if (rc || m->seen)
-        return rc;
-    const struct db_val user = db_i64(m->key.user_id);
-    rc = db_exec(tx, a, &sql_person_get, &user, 1, &r, err);
-    if (rc)
-        return rc;
-    m->no_user = !db_nrows(r) || !str_eq(db_str(r, 0, 1), "active");
-    if (m->no_user)
-        return 0;
-    rc = auth_make_key(tx, a, &m->key, &why, &m->id, text, err);
+    int64_t id;
+    int rc = rights_owner(tx, a, &m->row, m->key.user_id, err);
     if (!rc)
-        rc = key_shown(tx, a, m->id, text, &m->body, err);
+        rc = auth_make_key(tx, a, &m->key, &why, &id, text, err);
+    if (!rc)
+        rc = key_shown(tx, a, id, text, &ret->body, err);
     if (rc)
         return rc;
-    const char *path = arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path,
-                                    (long long)m->id);
-    return idem_record(tx, m->req, &m->idem, 201, path, m->body, err);
-}
-
-static int need_object(const struct req *req, struct err *err)
-{
-    return json_is_object(req->body)
-               ? 0
-               : err_set(err, E_invalid_json, "A JSON object is needed as the body.");
+    ret->status = 201;
+    ret->location =
+        arena_printf(a, "%s%s/%lld", m->req->svc->conf->public_url, entity()->path, (long long)id);
+    return 0;
 }
 
 static int check_create(struct make *m, struct res *res, struct err *err)
@@ -168,8 +113,8 @@ static int check_create(struct make *m, struct res *res, struct err *err)
     struct req *req = m->req;
     shape_read(req->arena, entity()->fields, SHAPE_CREATE, vis_is_admin(&req->who), req->body,
                &m->row);
-    check_names(req, &m->row);
-    quota_check(req, &m->row, 0, 0);
+    check_fields(req, &m->row);
+    quota_check(req, &m->row, &(struct quota_had){ req->svc->conf->rate_key, 0, 0 });
     res->faults = m->row.faults;
     int rc = shape_check(&m->row, err);
     if (rc)
@@ -177,7 +122,7 @@ static int check_create(struct make *m, struct res *res, struct err *err)
     int64_t user = shape_i64(&m->row, "user");
     if (user && user != req->who.user_id && !vis_is_admin(&req->who))
         return err_at(err, E_forbidden, "/user", "Only administrators make keys for others.");
-    rc = check_rights(req, 0, err);
+    rc = rights_give(req, 0, err);
     m->key = (struct auth_new_key){ .env = req->svc->conf->env,
                                     .name = shape_text(&m->row, "name"),
                                     .device = shape_text(&m->row, "device"),
@@ -193,28 +138,12 @@ static int check_create(struct make *m, struct res *res, struct err *err)
 int auth_key_create(struct req *req, struct res *res, struct err *err)
 {
     struct make m = { .req = req };
-    int rc = need_object(req, err);
+    int rc = body_object(req, err);
     if (!rc)
         rc = check_create(&m, res, err);
     if (rc)
         return rc;
-    idem_init(&m.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, make_tx, &m, err);
-    if (rc)
-        return rc;
-    if (m.seen)
-        return idem_replay(req, &m.idem, res, err);
-    if (m.no_user) {
-        shape_fault(&m.row, "user", "reference", "There is no active user with this id.");
-        return shape_check(&m.row, err);
-    }
-    outbox_wake(req->svc->outbox);
-    res->status = 201;
-    res->location = arena_printf(req->arena, "%s%s/%lld", req->svc->conf->public_url,
-                                 entity()->path, (long long)m.id);
-    res->cache_control = "no-store";
-    buf_puts(&res->body, m.body);
-    return 0;
+    return idem_run(req, res, IDEM_SEALED, make_tx, &m, err);
 }
 
 /* --- change -------------------------------------------------------------------------------------
@@ -266,8 +195,14 @@ static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
         return rc;
     if (c->was_revoked)
         return err_set(err, E_conflict, "A revoked key cannot be changed.");
-    rc = check_rights(c->req, had, err);
-    quota_check(c->req, w, c->rate_limit, c->quota_monthly);
+    rc = rights_give(c->req, had, err);
+    /* What brings a key to more places, or back to life, is for who has all that it may do. */
+    if (!rc && (shape_given(w, "allowed_networks") || shape_given(w, "expires_at")))
+        rc = rights_hold(&c->req->who, had, "key", err);
+    if (!rc)
+        quota_check(
+            c->req, w,
+            &(struct quota_had){ c->req->svc->conf->rate_key, c->rate_limit, c->quota_monthly });
     if (!rc)
         rc = shape_check(w, err);
     if (rc)
@@ -309,14 +244,14 @@ static const char *id_text(const struct change *c)
 int auth_key_patch(struct req *req, struct res *res, struct err *err)
 {
     struct change c = { .req = req };
-    int rc = need_object(req, err);
+    int rc = body_object(req, err);
     if (!rc)
         rc = req_id(req, 0, &c.id, err);
     if (rc)
         return rc;
     shape_read(req->arena, entity()->fields, SHAPE_PATCH, vis_is_admin(&req->who), req->body,
                &c.row);
-    check_names(req, &c.row);
+    check_fields(req, &c.row);
     res->faults = c.row.faults;
     rc = shape_check(&c.row, err);
     if (!rc)

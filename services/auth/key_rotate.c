@@ -3,6 +3,7 @@
 #include "services/auth/auth.h"
 #include "services/auth/fields.h"
 #include "services/auth/oauth.h"
+#include "services/auth/rights.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -20,11 +21,8 @@ extern const struct entity_def entity_api_key;
 
 struct rotation {
     struct req *req;
-    struct idem idem;
     int64_t id, overlap_s;
     int64_t changed_ms; /* 0: nothing was */
-    bool seen;
-    const char *body;
 };
 
 /* Locked, the caller's, alive, and with nothing that the caller has not. */
@@ -44,20 +42,13 @@ static int lock(struct db_tx *tx, struct rotation *t, struct err *err)
         return rc;
     if (!str_eq(db_str(r, 0, 1), "active"))
         return err_set(err, E_conflict, "The key is %s.", db_str(r, 0, 1));
-    scope_set more = scope_expand(scopes_of(req->arena, r, 0, 2)) & ~req->who.scopes;
-    more &= role_scopes(req->who.role); /* what a role has not, its key has not either */
-    for (int s = 0; s < S_MAX_; s++)
-        if (scope_has(more, (enum scope)s))
-            return err_set(err, E_insufficient_scope,
-                           "The key's scope %s is more than your own credential has.",
-                           scopes[s].name);
-    return 0;
+    return rights_hold(&req->who, scopes_of(req->arena, r, 0, 2), "key", err);
 }
 
 /* --- rotating -----------------------------------------------------------------------------------
  */
 
-static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
+static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
 {
     struct rotation *t = ctx;
     struct arena *a = t->req->arena;
@@ -65,10 +56,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
     unsigned char raw[32];
     char text[key_text_max], hash[65];
     struct db_rows *r;
-    int rc = idem_claim(tx, a, &t->idem, &t->seen, err);
-    if (rc || t->seen)
-        return rc;
-    rc = lock(tx, t, err);
+    int rc = lock(tx, t, err);
     if (rc)
         return rc;
     key_make(t->req->svc->conf->env, t->id, text, raw);
@@ -82,9 +70,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (!rc)
         rc = auth_publish_event(tx, a, t->id, "key.rotated",
                                 "[\"rotated_at\",\"previous_expires_at\"]", &why, err);
-    if (!rc)
-        rc = key_shown(tx, a, t->id, text, &t->body, err);
-    return rc ? rc : idem_record(tx, t->req, &t->idem, 200, NULL, t->body, err);
+    return rc ? rc : key_shown(tx, a, t->id, text, &ret->body, err);
 }
 
 /* Programs that have not heard of it by Kafka ask for the key when they see it next. */
@@ -113,18 +99,11 @@ static int rotate(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     t.overlap_s = shape_i64(&row, "overlap_seconds");
-    idem_init(&t.idem, req, IDEM_SEALED);
-    rc = db_tx(req->svc->db, req->arena, rotate_tx, &t, err);
-    if (rc)
-        return rc;
-    if (t.seen)
-        return idem_replay(req, &t.idem, res, err);
+    rc = idem_run(req, res, IDEM_SEALED, rotate_tx, &t, err);
     /* Not a failure: the new key must reach the caller, and the state travels by Kafka too. */
-    if (make_live(&t, &late))
+    if (!rc && t.changed_ms && make_live(&t, &late))
         log_warn("auth.rotation_by_kafka_only", kv_i("key", t.id), kv_s("why", late.detail));
-    res->cache_control = "no-store";
-    buf_puts(&res->body, t.body);
-    return 0;
+    return rc;
 }
 
 /* --- ending the overlap -------------------------------------------------------------------------

@@ -240,7 +240,7 @@ int session_find(struct req *req, struct session *ret, struct err *err)
     struct db_rows *r;
     const char *text = cookie_get(req, "login");
     *ret = (struct session){ .id = 0 };
-    if (!text)
+    if (!text || !tokens_network_ok(req->svc->tokens, req->client_addr))
         return 0;
     sha256_hex(text, strlen(text), hash);
     const struct db_val v[] = { db_text(hash), db_text(req->client_addr),

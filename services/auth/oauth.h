@@ -79,9 +79,10 @@ struct client {
     enum role role;   /* as itself, within its owner's role of now */
     enum jose_alg alg;
     bool par, dpop;
-    const char *networks;          /* "" for any */
-    const char *jwks;              /* NULL: none */
-    const char *secret, *previous; /* hashes in hex; NULL: none */
+    const char *networks;              /* "" for any */
+    const char *jwks;                  /* NULL: none */
+    const char *secret, *previous;     /* hashes in hex; NULL: none */
+    int64_t rate_limit, quota_monthly; /* 0: none of its own */
 };
 /* E_not_found if there is none (any more). */
 int client_find(struct svc *svc, struct arena *a, const char *client_id, struct client *ret,

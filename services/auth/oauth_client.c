@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "common/io/crypto.h"
 #include "common/io/httpd.h"
+#include "common/kit/key_use.h"
 #include "common/kit/token_dpop.h"
 #include "services/auth/audit.h"
 #include "services/auth/tries.h"
@@ -75,7 +76,9 @@ int client_find(struct svc *svc, struct arena *a, const char *client_id, struct 
                             .networks = db_str(r, 0, 14),
                             .jwks = db_str(r, 0, 15),
                             .secret = db_str(r, 0, 16),
-                            .previous = db_str(r, 0, 17) };
+                            .rate_limit = db_get_i64(r, 0, 17),
+                            .quota_monthly = db_get_i64(r, 0, 18),
+                            .previous = db_str(r, 0, 19) };
     ret->scopes = scope_expand(ret->names);
     ret->nredirects = db_get_texts(a, r, 0, 6, &ret->redirects);
     /* Nobody answers for the client of a user who is suspended or gone. */
@@ -361,8 +364,6 @@ static int read_shown(struct req *req, const struct form *form, struct shown *s,
 static int prove_client(struct req *req, const struct client *c, const struct shown *s,
                         struct fault *f, struct err *err)
 {
-    if (!key_networks_hold(c->networks, req->client_addr))
-        return no_client(f, err, "The client is not accepted from here.");
     if (s->assertion)
         return check_assertion(req, c, s->assertion, f, err);
     if (c->auth == AUTH_NONE && !s->secret)
@@ -370,6 +371,18 @@ static int prove_client(struct req *req, const struct client *c, const struct sh
     if (c->auth == AUTH_SECRET && s->secret && secret_fits(c, s->secret))
         return 0;
     return no_client(f, err, "The client is not known, or its proof is wrong.");
+}
+
+/* After the proof: only who has it learns of the networks, and only that is told. */
+static int check_place(struct req *req, const struct client *c, struct fault *f, struct err *err)
+{
+    if (key_networks_hold(c->networks, req->client_addr) &&
+        tokens_network_ok(req->svc->tokens, req->client_addr))
+        return 0;
+    if (!c->public)
+        key_use_note(req->svc->key_uses, USE_CLIENT_DENIED, c->id, req->client_addr,
+                     req_header(req, "User-Agent"));
+    return no_client(f, err, "The client is not accepted from here.");
 }
 
 /* Wrong proofs are counted by client and network; who has the secret is never held up. */
@@ -408,6 +421,8 @@ int client_authenticate(struct req *req, const struct form *form, struct client 
     }
     if (!rc)
         rc = prove_client(req, ret, &s, f, err);
+    if (!rc)
+        rc = check_place(req, ret, f, err);
     if (rc == -E_invalid && f->status == 401)
         rc = count_wrong(req, s.id, f, err);
     if (rc == -E_invalid && f->status == 401)

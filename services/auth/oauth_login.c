@@ -3,12 +3,15 @@
 #include "services/auth/login.h"
 #include "services/auth/oauth_pages.h"
 #include "services/auth/password.h"
+#include "services/auth/policy.h"
 #include "services/auth/totp.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/io/qr.h"
+#include "common/kit/key_use.h"
 
 enum { ticket_life_s = 300 };
 static const char ticket_context[] = "oauth.login.ticket";
@@ -94,11 +97,19 @@ int login_page(struct req *req, struct res *res, const struct ask *z, const char
 /* --- who has given the password -----------------------------------------------------------------
  */
 
-/* Between the password and the code: whose turn it is, sealed, five minutes. */
-static const char *ticket_make(struct req *req, int64_t user)
+/* What was given: another password, and the turn is over. */
+static const char *given(struct arena *a, const struct person_known *who)
 {
-    const char *text =
-        arena_printf(req->arena, "%lld %lld", (long long)(req->now_us / 1000000), (long long)user);
+    char *hash = arena_alloc(a, sha256_hex_len + 1);
+    sha256_hex(who->phc, strlen(who->phc), hash);
+    return hash;
+}
+
+/* Between the password and the code: whose turn it is, sealed, five minutes. */
+static const char *ticket_make(struct req *req, const struct person_known *who)
+{
+    const char *text = arena_printf(req->arena, "%lld %lld %s", (long long)(req->now_us / 1000000),
+                                    (long long)who->id, given(req->arena, who));
     return crypto_seal(req->svc->keyring, req->arena, ticket_context, text, strlen(text));
 }
 
@@ -115,15 +126,16 @@ static int ticket_read(struct req *req, const struct form *form, struct person_k
     if (!sealed ||
         crypto_open(req->svc->keyring, req->arena, ticket_context, sealed, &raw, &n, &ignored))
         return 0;
-    char *text = raw, *blank = strchr(text, ' ');
-    if (!blank)
+    char *text = raw, *blank = strchr(text, ' '), *second = blank ? strchr(blank + 1, ' ') : NULL;
+    if (!second)
         return 0;
-    *blank = '\0';
+    *blank = *second = '\0';
     if (!str_to_i64(text, 1, INT64_MAX, &at) || !str_to_i64(blank + 1, 1, INT64_MAX, &user) ||
         at + ticket_life_s < req->now_us / 1000000)
         return 0;
     int rc = person_find(req->svc, req->arena, user, ret, err);
-    if (rc == -E_not_found || (!rc && (!ret->active || !ret->has_password)))
+    if (rc == -E_not_found || (!rc && (!ret->active || !ret->has_password ||
+                                       !str_eq(given(req->arena, ret), second + 1))))
         *ret = (struct person_known){ .id = 0 };
     return rc == -E_not_found ? 0 : rc;
 }
@@ -133,14 +145,14 @@ static int too_late(struct req *req, struct res *res)
     return page_error(req, res, 400, "The page was open for too long.");
 }
 
-static int second_page(struct req *req, struct res *res, const char *query, int64_t user,
-                       const struct login_wrong *wrong)
+static int second_page(struct req *req, struct res *res, const char *query,
+                       const struct person_known *who, const struct login_wrong *wrong)
 {
     const char *csrf = csrf_token(req, res, "second");
     struct page p = page_begin(req, res, status_of(wrong), "Second step", form_to(req, query));
     alert(&p, wrong);
     begin_form(&p, "/oauth/login/second", query, csrf);
-    page_hidden(&p, "ticket", ticket_make(req, user));
+    page_hidden(&p, "ticket", ticket_make(req, who));
     page_raw(&p, "<label for=\"code\">Code from your app, or a recovery code</label>"
                  "<input type=\"text\" id=\"code\" name=\"code\" inputmode=\"text\" "
                  "autocomplete=\"one-time-code\" autocapitalize=\"none\" spellcheck=\"false\" "
@@ -163,7 +175,9 @@ static int enrol_page(struct req *req, struct res *res, const char *query,
     struct page p =
         page_begin(req, res, status_of(wrong), "Set up a second step", form_to(req, query));
     page_raw(&p, "<p>Your role needs a second step: a code from an authenticator app.</p>"
-                 "<ol><li>Add this key to your app:<br><code class=\"where\" id=\"secret\">");
+                 "<ol><li>Scan this with your app");
+    page_raw(&p, qr_svg(req->arena, uri, "QR code for the app"));
+    page_raw(&p, "or type this key into it:<br><code class=\"where\" id=\"secret\">");
     page_text(&p, secret);
     page_raw(&p, "</code><br><a href=\"");
     page_text(&p, uri);
@@ -171,7 +185,7 @@ static int enrol_page(struct req *req, struct res *res, const char *query,
                  "<li>Type the code that it shows.</li></ol>");
     alert(&p, wrong);
     begin_form(&p, "/oauth/login/enrol", query, csrf);
-    page_hidden(&p, "ticket", ticket_make(req, who->id));
+    page_hidden(&p, "ticket", ticket_make(req, who));
     page_raw(&p, "<label for=\"code\">Code</label><input type=\"text\" id=\"code\" name=\"code\" "
                  "inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"32\" required");
     page_raw(&p, wrong ? " aria-describedby=\"wrong\" autofocus>" : " autofocus>");
@@ -189,14 +203,23 @@ static int after_password(struct req *req, struct res *res, const char *query,
 {
     struct totp_info second;
     struct person_known who;
+    bool needed;
+    if (!tokens_network_ok(req->svc->tokens, req->client_addr)) {
+        key_use_note(req->svc->key_uses, USE_USER_DENIED, user->user_id, req->client_addr,
+                     req_header(req, "User-Agent"));
+        return page_error(req, res, 403, "Nobody can sign in from where you are.");
+    }
     int rc = totp_look(req->svc, req->arena, user->user_id, &second, err);
+    if (!rc)
+        rc = policy_needs_totp(req->svc, req->arena, user->role, &needed, err);
     if (rc)
         return rc;
-    if (second.state == TOTP_ON)
-        return second_page(req, res, query, user->user_id, NULL);
-    if (totp_required(req->svc, user->role)) {
+    if (second.state == TOTP_ON || needed) {
         rc = person_find(req->svc, req->arena, user->user_id, &who, err);
-        return rc ? rc : enrol_page(req, res, query, &who, NULL, err);
+        if (rc)
+            return rc;
+        return second.state == TOTP_ON ? second_page(req, res, query, &who, NULL)
+                                       : enrol_page(req, res, query, &who, NULL, err);
     }
     rc = session_start(req, res, user->user_id, "password", err);
     return rc ? rc : pages_back(req, res, query);
@@ -247,13 +270,13 @@ int oauth_login_second(struct req *req, struct res *res, struct err *err)
     rc = totp_try(req, who.id, form_get(&form, "code"), &ok, err);
     if (rc == -E_rate_limited) {
         const struct login_wrong wrong = locked(req, "", err->retry_after_s);
-        return second_page(req, res, query, who.id, &wrong);
+        return second_page(req, res, query, &who, &wrong);
     }
     if (rc)
         return rc;
     const struct login_wrong wrong = { "", "The code is wrong, or was used before.", 0 };
     if (!ok)
-        return second_page(req, res, query, who.id, &wrong);
+        return second_page(req, res, query, &who, &wrong);
     rc = session_start(req, res, who.id, "second factor", err);
     return rc ? rc : pages_back(req, res, query);
 }

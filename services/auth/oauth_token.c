@@ -165,6 +165,8 @@ int oauth_issue(struct req *req, struct res *res, const struct issue *i, struct 
                             .scope = scopes_text(a, i->scopes),
                             .jti = jti,
                             .jkt = i->jkt,
+                            .rate_limit = i->client->rate_limit,
+                            .quota_monthly = i->client->quota_monthly,
                             .networks =
                                 !i->user_id && *i->client->networks ? i->client->networks : NULL };
     c.exp_s = c.issued_ms / 1000 + jwt_life_s;

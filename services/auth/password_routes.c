@@ -1,4 +1,5 @@
 /* Passwords over HTTP, and the pages for who has none or lost it. */
+#include "common/kit/limit.h"
 #include "common/kit/page.h"
 #include "services/auth/audit.h"
 #include "services/auth/fields.h"
@@ -284,25 +285,27 @@ const struct route auth_password_routes[] = {
     { PUT, "/api/v2/auth/password", change, .in = &change_body, .errors = change_errors, .cost = 5,
      .status = 204, .op_id = "change_password",
      .doc = "Change your password; your other sessions end." },
-    { POST, "/api/v2/auth/password/forgot", forgot, .flags = ROUTE_PUBLIC, .in = &forgot_body,
-     .errors = forgot_errors, .cost = 5, .status = 204, .op_id = "forgot_password",
+    { POST, "/api/v2/auth/password/forgot", forgot, .flags = ROUTE_PUBLIC, .limit = LIMIT_LOGIN,
+     .in = &forgot_body, .errors = forgot_errors, .cost = 5, .status = 204,
+     .op_id = "forgot_password",
      .doc =
           "Have a link mailed to choose another password with.  The answer is the same whoever is "
           "meant." },
-    { POST, "/api/v2/auth/password/reset", reset, .flags = ROUTE_PUBLIC, .in = &reset_body,
-     .errors = reset_errors, .cost = 5, .status = 204, .op_id = "reset_password",
+    { POST, "/api/v2/auth/password/reset", reset, .flags = ROUTE_PUBLIC, .limit = LIMIT_LOGIN,
+     .in = &reset_body, .errors = reset_errors, .cost = 5, .status = 204,
+     .op_id = "reset_password",
      .doc = "Choose a password by the token of such a link; all sessions end." },
     { GET, "/oauth/forgot", forgot_page, .flags = pages, .produces = "text/html",
      .errors = page_errors, .cost = 1, .op_id = "oauth_forgot",
      .doc = "The page for who does not know their password." },
-    { POST, "/oauth/forgot", forgot_posted, .flags = forms, .produces = "text/html",
-     .errors = form_errors, .body_max = form_bytes_max, .cost = 5, .op_id = "oauth_forgot_posted",
-     .doc = "What that page sends." },
+    { POST, "/oauth/forgot", forgot_posted, .flags = forms, .limit = LIMIT_LOGIN,
+     .produces = "text/html", .errors = form_errors, .body_max = form_bytes_max, .cost = 5,
+     .op_id = "oauth_forgot_posted", .doc = "What that page sends." },
     { GET, "/oauth/password", choose, .flags = pages, .produces = "text/html",
      .errors = page_errors, .cost = 1, .op_id = "oauth_password",
      .doc = "The page that a mailed link leads to." },
-    { POST, "/oauth/password", chosen, .flags = forms, .produces = "text/html",
-     .errors = form_errors, .body_max = form_bytes_max, .cost = 5,
+    { POST, "/oauth/password", chosen, .flags = forms, .limit = LIMIT_LOGIN,
+     .produces = "text/html", .errors = form_errors, .body_max = form_bytes_max, .cost = 5,
      .op_id = "oauth_password_posted", .doc = "What that page sends: the new password." },
     { .path = NULL },
 };

@@ -4,6 +4,7 @@
 #include "services/auth/fields.h"
 #include "services/auth/oauth.h"
 #include "services/auth/password.h"
+#include "services/auth/policy.h"
 #include "services/auth/totp.h"
 #include "services/auth/tries.h"
 
@@ -23,23 +24,25 @@ static int answer(struct req *req, struct res *res, const struct person_known *w
 {
     struct totp_info second;
     int64_t by_name, by_mail = 0;
+    bool required = false;
     char until[rfc3339_len + 1];
     int rc = totp_look(req->svc, req->arena, who->id, &second, err);
     if (!rc)
         rc = tries_locked(req->svc, req->arena, TRY_NAME, who->username, &by_name, err);
     if (!rc && who->email)
         rc = tries_locked(req->svc, req->arena, TRY_NAME, who->email, &by_mail, err);
+    if (!rc)
+        rc = policy_needs_totp(req->svc, req->arena, who->role, &required, err);
     if (rc)
         return rc;
     int64_t wait = by_name > by_mail ? by_name : by_mail;
     rfc3339_format(req->now_us + wait * 1000000, until);
-    res_json(res,
-             json_in(req->arena, json_pack("{s:I,s:b,s:b,s:b,s:I,s:s?}", "id", (json_int_t)who->id,
-                                           "has_password", who->has_password, "second_factor",
-                                           second.state == TOTP_ON, "second_factor_required",
-                                           totp_required(req->svc, who->role),
-                                           "recovery_codes_left", (json_int_t)second.recovery_left,
-                                           "locked_until", wait ? until : NULL)));
+    res_json(res, json_in(req->arena,
+                          json_pack("{s:I,s:b,s:b,s:b,s:I,s:s?}", "id", (json_int_t)who->id,
+                                    "has_password", who->has_password, "second_factor",
+                                    second.state == TOTP_ON, "second_factor_required", required,
+                                    "recovery_codes_left", (json_int_t)second.recovery_left,
+                                    "locked_until", wait ? until : NULL)));
     res->cache_control = "no-store";
     return 0;
 }

@@ -10,6 +10,8 @@
 #include "services/auth/jwk.h"
 #include "services/auth/oauth.h"
 #include "services/auth/password.h"
+#include "services/auth/policy.h"
+#include "services/auth/quota.h"
 #include "services/auth/session.h"
 #include "services/auth/totp.h"
 
@@ -134,13 +136,12 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = { auth_key_routes,      auth_rotation_routes,
-                                              auth_client_routes,   auth_grant_routes,
-                                              auth_oauth_routes,    auth_session_routes,
-                                              auth_sessions_routes, auth_password_routes,
-                                              auth_people_routes,   auth_totp_routes,
-                                              auth_audit_routes,    auth_internal_routes,
-                                              auth_denial_routes,   NULL };
+static const struct route *const routes[] = {
+    auth_key_routes,    auth_rotation_routes, auth_client_routes,   auth_grant_routes,
+    auth_oauth_routes,  auth_session_routes,  auth_sessions_routes, auth_password_routes,
+    auth_people_routes, auth_totp_routes,     auth_audit_routes,    auth_quota_routes,
+    auth_policy_routes, auth_internal_routes, auth_denial_routes,   NULL
+};
 static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",
@@ -149,6 +150,9 @@ static const struct svc_verb verbs[] = {
     { "--rotate-signing-keys", "SECONDS",
      "make new keys that sign access tokens from SECONDS on; those before are accepted until what "
       "they signed is over", 1, auth_rotate_signing_keys },
+    { "--clear-networks", "",
+     "accept credentials from everywhere again: for who shut themselves out by the policy", 0,
+     policy_clear_networks },
     { "--verify-audit", "",
      "walk the chain of the audit log; prints {\"ok\":…}, and fails with the first entry that "
       "does "

@@ -85,19 +85,6 @@ static const char *context(struct arena *a, int64_t user)
     return arena_printf(a, "totp.secret:%lld", (long long)user);
 }
 
-bool totp_required(const struct svc *svc, enum role role)
-{
-    const char *list = auth_conf_of(svc)->totp_roles, *name = role_name(role);
-    for (const char *p = list; *p;) {
-        p += strspn(p, ", ");
-        size_t n = strcspn(p, ", ");
-        if (n == strlen(name) && !strncmp(p, name, n))
-            return true;
-        p += n;
-    }
-    return false;
-}
-
 int totp_look(struct svc *svc, struct arena *a, int64_t user, struct totp_info *ret,
               struct err *err)
 {

@@ -7,7 +7,7 @@
  * The secret is 160 random bits, sealed at rest, shown while it is set up only.  The step before
  * and the one after the present are accepted; a step, or one before it, never twice.  Recovery
  * codes are 10, good once each, of 50 random bits; their SHA-256 is stored.  CMS365_TOTP_ROLES
- * names the roles that cannot sign in without.
+ * and the policy (policy.h) name the roles that cannot sign in without.
  */
 #include "services/auth/auth.h"
 
@@ -38,7 +38,6 @@ struct totp_info {
 };
 int totp_look(struct svc *svc, struct arena *a, int64_t user, struct totp_info *ret,
               struct err *err) MUST_CHECK;
-bool totp_required(const struct svc *svc, enum role role);
 
 /* A new secret that is not in force yet, in place of one that is not: its text and its
  * otpauth URI.  E_conflict: there is one in force. */

@@ -2,8 +2,10 @@
 #include "services/auth/fields.h"
 #include "services/auth/login.h"
 #include "services/auth/password.h"
+#include "services/auth/policy.h"
 #include "services/auth/totp.h"
 
+#include "common/io/qr.h"
 #include "common/kit/shape.h"
 
 static const struct field_def begin_fields[] = {
@@ -24,7 +26,7 @@ static const struct field_def disable_fields[] = {
 };
 static const struct field_def info_fields[] = {
     BODY_BOOL("enabled", "Whether it is in force."),
-    BODY_BOOL("required", "Whether your role needs it (CMS365_TOTP_ROLES)."),
+    BODY_BOOL("required", "Whether your role needs it."),
     BODY_TIME("confirmed_at", "Since when it is in force; null: it is not."),
     BODY_INT("recovery_codes_left", 10, "10", "Recovery codes that were not used."),
     { .name = NULL },
@@ -34,6 +36,7 @@ static const struct field_def begun_fields[] = {
               "For your app, base32: shown here and never again."),
     BODY_TEXT("uri", FF_NONNULL, 1024, "otpauth://totp/cms.example.com:erika?secret=…",
               "The same as apps read it from a QR code."),
+    BODY_TEXT("qr", FF_NONNULL, qr_svg_max, "<svg …>", "That code, as an SVG picture."),
     { .name = NULL },
 };
 static const struct field_def codes_fields[] = {
@@ -79,16 +82,18 @@ static int info(struct req *req, struct res *res, struct err *err)
 {
     struct person_known who;
     struct totp_info i;
+    bool required;
     int rc = begin_call(req, res, &who, NULL, err);
     if (!rc)
         rc = totp_look(req->svc, req->arena, who.id, &i, err);
+    if (!rc)
+        rc = policy_needs_totp(req->svc, req->arena, who.role, &required, err);
     if (rc)
         return rc;
     res_json(res,
-             json_in(req->arena,
-                     json_pack("{s:b,s:b,s:s?,s:I}", "enabled", i.state == TOTP_ON, "required",
-                               totp_required(req->svc, who.role), "confirmed_at", i.confirmed_at,
-                               "recovery_codes_left", (json_int_t)i.recovery_left)));
+             json_in(req->arena, json_pack("{s:b,s:b,s:s?,s:I}", "enabled", i.state == TOTP_ON,
+                                           "required", required, "confirmed_at", i.confirmed_at,
+                                           "recovery_codes_left", (json_int_t)i.recovery_left)));
     return 0;
 }
 
@@ -104,7 +109,8 @@ static int begin(struct req *req, struct res *res, struct err *err)
         rc = totp_begin(req, &who, &secret, &uri, err);
     if (rc)
         return rc;
-    res_json(res, json_in(req->arena, json_pack("{s:s,s:s}", "secret", secret, "uri", uri)));
+    res_json(res, json_in(req->arena, json_pack("{s:s,s:s,s:s}", "secret", secret, "uri", uri, "qr",
+                                                qr_svg(req->arena, uri, ""))));
     return 0;
 }
 

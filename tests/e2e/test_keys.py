@@ -1,9 +1,10 @@
 """API keys: made, narrowed, shown once, refused, revoked."""
+import re
 import subprocess
 
 import pytest
 
-from support.stack import ADMIN_KEY, SETTINGS, Client, unique, wait_for
+from support.stack import ADMIN_KEY, ROOT, SETTINGS, Client, unique, wait_for
 
 
 def test_AU01_a_key_is_shown_once_and_works_both_ways(cms):
@@ -141,3 +142,93 @@ def test_R09_a_change_that_changes_nothing_is_no_change(cms, key):
         assert done.headers["ETag"] == was.headers["ETag"]
     done = cms.patch(one, json={"name": "other", "device": None})
     assert done.json()["data"]["version"] == was.json()["data"]["version"] + 1
+
+
+# --- no credential gets at more than it has
+
+
+@pytest.fixture
+def lesser(cms, key):
+    """A key of the administrator's that may manage credentials and read posts, and nothing else."""
+    client = key(["posts:read", "keys:read", "keys:write", "clients:read", "clients:write"])
+    wait_for(lambda: client.get("/api/v2/auth/clients").status_code == 200, 20, "the key to be known")
+    return client
+
+
+def insufficient(answer):
+    assert answer.status_code == 403 and "insufficient_scope" in answer.text, answer.text
+    assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+
+
+def test_AU04_a_lesser_key_does_not_get_at_a_greater_clients_secret(cms, lesser):
+    """Its owner may all that the client may; this key of theirs may not."""
+    made = cms.make("/api/v2/auth/clients", name=unique("big"), scopes=["api:admin"], role="admin", redirect_uris=["https://app.example.com/cb"],
+                    grant_types=["client_credentials", "authorization_code"])
+    one = f"/api/v2/auth/clients/{made['id']}"
+    insufficient(lesser.post(one + "/rotate", json={}))
+    jwks = {"keys": [{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
+    for way in ({"redirect_uris": ["https://evil.example.com/cb"]}, {"grant_types": ["client_credentials"]}, {"jwks": jwks}, {"allowed_networks": []},
+                {"role": "admin"}):
+        insufficient(lesser.patch(one, json=way))
+    now = cms.get(one).json()["data"]
+    assert now["redirect_uris"] == ["https://app.example.com/cb"] and now["version"] == made["version"]
+    # To make it less, or to end it, is always allowed.
+    assert lesser.patch(one, json={"name": "smaller"}).status_code == 200
+    assert lesser.delete(one).status_code == 204
+
+
+def test_AU04_a_lesser_key_does_not_bring_a_greater_one_to_more_places(cms, lesser, key):
+    big = key(["api:admin"], allowed_networks=["192.0.2.0/24"])
+    one = f"/api/v2/auth/keys/{big.key_id}"
+    for way in ({"allowed_networks": []}, {"expires_at": None}, {"expires_at": "2099-01-01T00:00:00Z"}):
+        insufficient(lesser.patch(one, json=way))
+    insufficient(lesser.post(one + "/rotate", json={}))
+    assert lesser.patch(one, json={"name": "smaller", "scopes": ["posts:read"]}).status_code == 200
+    assert lesser.patch(one, json={"allowed_networks": []}).status_code == 200, "now it has no more than the caller"
+
+
+def test_AU04_what_was_shown_once_is_shown_again_to_nobody_else(cms, lesser):
+    once, body = {"Idempotency-Key": unique("once")}, {"name": unique("k"), "scopes": ["posts:read"]}
+    made = cms.post("/api/v2/auth/keys", json=body, headers=once)
+    assert made.status_code == 201
+    assert cms.post("/api/v2/auth/keys", json=body, headers=once).json() == made.json(), "a lost answer is had again"
+    other = lesser.post("/api/v2/auth/keys", json=body, headers=once)
+    assert other.status_code == 422 and made.json()["data"]["key"] not in other.text, other.text
+    turned = {"Idempotency-Key": unique("once")}
+    path = f"/api/v2/auth/keys/{made.json()['data']['id']}/rotate"
+    first = cms.post(path, json={}, headers=turned)
+    assert first.status_code == 200 and first.headers["Cache-Control"] == "no-store"
+    again = cms.post(path, json={}, headers=turned)
+    assert again.json() == first.json() and again.headers["Idempotent-Replayed"] == "true"
+    assert lesser.post(path, json={}, headers=turned).status_code == 422
+
+
+def test_AU04_a_key_makes_keys_only_with_keys_write_and_never_more_than_it_has(cms, key):
+    maker, reader = key(["posts:write", "keys:write"]), key(["posts:write", "keys:read"])
+    for client in (maker, reader):
+        wait_for(lambda: client.get("/api/v2/posts?per_page=1").status_code == 200, 20, "the key to be known")
+    insufficient(reader.post("/api/v2/auth/keys", json={"name": "x", "scopes": ["posts:read"]}))
+    for scope in [s["name"] for s in SCOPES]:
+        answer = maker.post("/api/v2/auth/keys", json={"name": "x", "scopes": [scope]})
+        within = scope in ("posts:read", "posts:write", "keys:read", "keys:write")
+        assert answer.status_code == (201 if within else 403), (scope, answer.text)
+        if within:
+            cms.delete(f"/api/v2/auth/keys/{answer.json()['data']['id']}")
+
+
+SCOPES = [{"name": n} for n in re.findall(r'^SCOPE\(\w+,\s*"([\w:]+)"', (ROOT / "proto/scopes.def").read_text(), re.M)]
+
+
+@pytest.mark.parametrize("role", ["member", "author", "editor"])
+def test_AU04_a_key_never_has_more_than_its_owner(cms, key, role):
+    """Issued by an administrator for all there is; what it may is what the role may."""
+    from support.samples import SAMPLES
+    user = cms.make("/api/v2/users", **{**SAMPLES["users"](), "role": role})
+    theirs = key(["api:admin"], user=user["id"])
+    wait_for(lambda: theirs.get("/api/v2/posts?per_page=1").status_code == 200, 20, "the key to be known")
+    assert theirs.get("/api/v2/auth/policy").status_code == 403
+    for entity, may in {"posts": role != "member", "experts": role == "editor", "companies": role == "editor"}.items():
+        made = theirs.post(f"/api/v2/{entity}", json=SAMPLES[entity]())
+        assert made.status_code == (201 if may else 403), (entity, made.text)
+    other = theirs.post("/api/v2/auth/keys", json={"name": "x", "scopes": ["api:admin"]})
+    insufficient(other)

@@ -1,9 +1,13 @@
 """Rate limits and quotas of keys, as a client sees them (docs/limits.md)."""
 import re
 
+import pytest
+import requests
+
 from support.load import hammer
+from support.oauth import ask, bearer, machine, register  # noqa: F401
 from support.samples import SAMPLES
-from support.stack import Client, wait_for
+from support.stack import ROOT, URL, Client, wait_for
 
 ONE = "/api/v2/auth/keys/"
 
@@ -124,3 +128,75 @@ def test_N04_an_anonymous_reader_is_not_the_key(key):
     with Client(key=None) as nobody:
         assert nobody.get("/api/v2/posts?per_page=1").status_code == 200
     assert re.match(r'"month";r=0;t=\d+$', client.get("/api/v2/posts/1").headers["RateLimit"])
+
+
+# --- clients
+
+
+def get_as(token, path="/api/v2/posts/999999999"):
+    return requests.get(URL + path, headers=bearer(token), timeout=30)
+
+
+def test_AU06_a_clients_own_rate_holds_for_all_its_tokens(machine):
+    client = machine(rate_limit=20)
+    tokens = [ask(client, grant_type="client_credentials").json()["access_token"] for _ in range(3)]
+    policy = fields(get_as(tokens[0]), "RateLimit-Policy")
+    assert policy == {"client": {"q": 20, "w": 60}}
+    turn = iter(range(10**6))
+    # Two minutes' worth, whichever token is shown: one of them is used up.
+    [refused] = wait_for(lambda: [a] if (a := get_as(tokens[next(turn) % 3])).status_code == 429 else None, 20, "429", every=0)
+    assert refused.json()["violated-policies"] == ["client"] and 1 <= int(refused.headers["Retry-After"]) <= 60
+
+
+def test_AU06_exactly_the_clients_quota_is_let_through_and_told(cms, machine, receiver, endpoint):
+    client, sink = machine(quota_monthly=100), receiver()
+    endpoint(sink.url, ["client.quota_warning", "client.quota_exceeded"])
+    tokens = [ask(client, grant_type="client_credentials").json()["access_token"] for _ in range(2)]
+    counts = [hammer(200, "/api/v2/posts/999999999", token) for token in tokens]
+    assert sum(c.get(404, 0) for c in counts) == 100, counts
+    assert get_as(tokens[0]).json()["type"].endswith("/problems/quota_exceeded")
+    wait_for(lambda: sink.of("client.quota_warning", client["id"]) and sink.of("client.quota_exceeded", client["id"]), 30, "both events")
+    # What is used stands in the list, the nearest to its end first.
+    def shown():
+        rows = cms.get("/api/v2/auth/quotas").json()["data"]
+        return [(i, r) for i, r in enumerate(rows) if r["holder"] == "client" and r["id"] == client["id"] and r["used"] == 100]
+    [(_, row)] = wait_for(shown, 30, "the use to be shown")
+    assert row["quota_monthly"] == 100 and row["name"] == client["name"] and row["resets_at"].endswith("-01T00:00:00.000000Z")
+    # A new quota takes hold with the next token; those of before end with the change.
+    assert cms.patch(f"/api/v2/auth/clients/{client['id']}", json={"quota_monthly": 200}).status_code == 200
+    wait_for(lambda: get_as(tokens[0]).status_code == 401, 20, "the old tokens to end")
+    more = ask(client, grant_type="client_credentials").json()["access_token"]
+    assert fields(get_as(more))["client-month"]["r"] <= 100
+
+
+def test_AU06_only_administrators_raise_a_clients_limit(cms, key):
+    user = cms.make("/api/v2/users", **SAMPLES["users"]())
+    theirs = key(["clients:read", "clients:write", "posts:read", "keys:read"], user=user["id"])
+    wait_for(lambda: theirs.get("/api/v2/auth/clients").status_code == 200, 20, "the key to work")
+    made = theirs.post("/api/v2/auth/clients", json={"name": "c", "scopes": ["posts:read"], "redirect_uris": ["https://app.example.com/cb"], "rate_limit": 500, "quota_monthly": 900})
+    assert made.status_code == 201 and (made.json()["data"]["rate_limit"], made.json()["data"]["quota_monthly"]) == (500, 900), made.text
+    one = f"/api/v2/auth/clients/{made.json()['data']['id']}"
+    for change in ({"rate_limit": 501}, {"quota_monthly": 901}, {"quota_monthly": None}, {"rate_limit": 0}, {"quota_monthly": "x"}):
+        assert theirs.patch(one, json=change).status_code in (403, 422), change
+    assert theirs.patch(one, json={"rate_limit": 400}).json()["data"]["rate_limit"] == 400
+    assert cms.patch(one, json={"rate_limit": None, "quota_monthly": None}).status_code == 200
+    # The list shows one's own only.
+    assert {row["user"]["id"] for row in theirs.get("/api/v2/auth/quotas").json()["data"]} == {user["id"]}
+    cms.delete(one)
+
+
+# --- classes
+
+
+CLASSES = dict(re.findall(r"^\| `(\w+ [^`]+)` \|.*\| (\w+) \|$", (ROOT / "docs/reference/routes.md").read_text(), re.M))
+
+
+@pytest.mark.parametrize("route", ["POST /oauth/login", "POST /oauth/login/second", "POST /oauth/login/enrol", "POST /oauth/forgot", "POST /oauth/password",
+                                   "POST /api/v2/auth/password/forgot", "POST /api/v2/auth/password/reset"])
+def test_AU11_what_takes_a_password_a_code_or_a_link_is_of_the_narrow_class(route):
+    assert CLASSES[route] == "login"
+
+
+def test_N04_documents_do_not_eat_the_anonymous_limit():
+    docs = {r: c for r, c in CLASSES.items() if re.match(r"GET /(openapi\.|api-docs/|schemas/|contexts/|\.well-known/|problems/)", r)}
+    assert len(docs) > 10 and set(docs.values()) <= {"docs", "none"}, docs

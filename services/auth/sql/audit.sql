@@ -34,11 +34,20 @@ select count(*), min(a.id) filter (where extract(epoch from a.created_at) < $1::
 from audit a where not exists (select from audit_chain c where c.audit_id = a.id)
 
 -- name: audit_seen_put write
--- The rows that are the first of their key, network and hour, with whose key it is.
-with fresh as (insert into audit_seen (key_id, network, hour)
-    select k, n, date_trunc('hour', t) from unnest($1::bigint[], $2::text[], $3::timestamptz[]) as u(k, n, t)
-    on conflict do nothing returning key_id, network)
-select distinct f.key_id, f.network, k.user_id from fresh f join api_keys k on k.id = abs(f.key_id)
+-- The rows that are the first of their credential, network and hour, with whose it is; of refusals $5 an hour at most.
+with u as (select distinct s, n, d, date_trunc('hour', t) as hour
+        from unnest($1::text[], $2::text[], $3::timestamptz[], $4::boolean[]) as u(s, n, t, d)),
+new as (select *, row_number() over (partition by s, d, hour order by n) as k from u
+        where not exists (select from audit_seen a where a.hour = u.hour and a.subject = u.s and a.denied = u.d and a.network = u.n)),
+fresh as (insert into audit_seen (subject, network, hour, denied)
+    select s, n, hour, d from new where not d
+        or k + (select count(*) from audit_seen a where a.hour = new.hour and a.subject = new.s and a.denied) <= $5
+    on conflict do nothing returning subject, network, denied),
+named as (select *, split_part(subject, ':', 1) as kind, split_part(subject, ':', 2)::bigint as id from fresh)
+select distinct f.subject, f.network, f.denied, p.user_id from named f
+left join api_keys k on f.kind = 'key' and k.id = f.id
+left join oauth_clients c on f.kind = 'client' and c.id = f.id
+join people p on p.user_id = coalesce(k.user_id, c.user_id, case when f.kind = 'user' then f.id end)
 
 -- name: audit_seen_forget write
 delete from audit_seen where hour < now() - interval '2 days'

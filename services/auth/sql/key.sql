@@ -93,7 +93,7 @@ select json_build_object('id', id, 'name', name, 'device', device, 'user', json_
 from api_keys where id = $1
 
 -- name: key_used write
--- A negative id is of a use that was denied.  Neither version nor updated_at: nobody changed the key.  Batches of several programs overtake each other.
+-- Id 0: somebody was refused.  Neither version nor updated_at: nobody changed the key.  Batches of several programs overtake each other.
 update api_keys k set last_used_at = u.at, last_used_address = nullif(u.address, ''), last_used_agent = nullif(u.agent, '')
 from (select distinct on (id) id, at, address, agent
       from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[]) as n(id, at, address, agent)

@@ -8,6 +8,7 @@
 #include "common/base/json.h"
 #include "common/kit/key_use.h"
 #include "proto/entity.h"
+#include "services/auth/policy.h"
 
 #include "auth/sql.h"
 
@@ -343,6 +344,67 @@ static void newest_use_of_a_key_is_kept(void **state)
     assert_int_equal(number("select count(*) from outbox"), waiting);
 }
 
+/* proves: AU-03, AU-13: a right credential in a wrong place is told of, once an hour and network,
+ * and never so often that it would fill the log */
+static void refusals_are_entries_and_events(void **state)
+{
+    (void)state;
+    ok(consume("user.created", user(53, "author", "active", 1)), NULL);
+    int64_t id = make_key(53);
+    const char *entries = arena_printf(a,
+                                       "select count(*) from audit where type = 'key.denied' and "
+                                       "subject = 'key:%lld' and user_id = 53",
+                                       (long long)id);
+#define DENIED(what, whose, from)                                                                  \
+    arena_printf(a,                                                                                \
+                 "{\"uses\":[{\"" what                                                             \
+                 "\":%lld,\"at\":\"2026-02-19T08:00:00Z\",\"address\":\"%s\","                     \
+                 "\"agent\":\"\",\"denied\":true}]}",                                              \
+                 (long long)(whose), from)
+    for (int i = 0; i < 3; i++)
+        ok(consume("key.used", DENIED("key_id", id, "192.0.2.1")), NULL);
+    assert_int_equal(number(entries), 1);
+    assert_null(used(id));
+    assert_int_equal(number(arena_printf(a,
+                                         "select count(*) from outbox where type = 'key.denied' "
+                                         "and payload like '%%\"subject\": \"key:%lld\"%%' or "
+                                         "payload like '%%\"subject\":\"key:%lld\"%%'",
+                                         (long long)id, (long long)id)),
+                     1);
+    for (int i = 2; i < 60; i++) /* somebody has many networks */
+        ok(consume("key.used", DENIED("key_id", id, arena_printf(a, "192.0.2.%d", i))), NULL);
+    assert_int_equal(number(entries), 32);
+    ok(consume("key.used", DENIED("user_id", 53, "192.0.2.1")), NULL);
+    assert_int_equal(
+        number("select count(*) from audit where type = 'session.denied' and subject = "
+               "'user:53'"),
+        1);
+    ok(consume("key.used", DENIED("client_id", 999999, "192.0.2.1")), NULL); /* nobody's */
+    assert_int_equal(number("select count(*) from audit where type = 'client.denied'"), 0);
+#undef DENIED
+}
+
+/* proves: AU-03: who shut themselves out all the same is let in again by hand, and it is told */
+static void networks_are_cleared_by_hand(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    query("update policy set allowed_networks = '{192.0.2.0/24}', totp_roles = '{editor}'");
+    ok(policy_clear_networks(&svc, NULL, &err), &err);
+    assert_int_equal(
+        number("select count(*) from policy where allowed_networks = '{}' and totp_roles = "
+               "'{editor}' and version = 2"),
+        1);
+    assert_int_equal(
+        number("select count(*) from outbox where type = 'policy.state' and key = 'policy' "
+               "and topic = 'auth.keys' and payload like '%\"allowed_networks\":\"\"%'"),
+        1);
+    assert_int_equal(number("select count(*) from audit where type = 'policy.changed' and actor = "
+                            "'operator'"),
+                     1);
+    query("update policy set totp_roles = '{}'");
+}
+
 static void what_is_no_use_is_refused_without_effect(void **state)
 {
     (void)state;
@@ -379,7 +441,7 @@ static void noted_uses_travel_by_the_outbox(void **state)
     ok(consume("user.created", user(52, "author", "active", 1)), NULL);
     int64_t id = make_key(52);
     svc.key_uses = key_uses_new(60000);
-    key_use_note(svc.key_uses, id, "192.0.2.7", "a \"quoted\" agent");
+    key_use_note(svc.key_uses, USE_KEY, id, "192.0.2.7", "a \"quoted\" agent");
     ok(key_uses_flush(&svc, a, &err), &err);
     ok(key_uses_flush(&svc, a, &err), &err);
     assert_int_equal(number("select count(*) from outbox where type = 'key.used' and topic = "
@@ -411,7 +473,7 @@ static void uses_survive_a_graceful_stop(void **state)
     svc.key_uses = key_uses_new(3600000);
     own_conf.svc.key_use_ms = 3600000;
     assert_int_equal(pthread_create(&job, NULL, run_job, &svc), 0);
-    key_use_note(svc.key_uses, 1, "192.0.2.7", "x");
+    key_use_note(svc.key_uses, USE_KEY, 1, "192.0.2.7", "x");
     assert_int_equal(number("select count(*) from outbox"), 0);
     halt_set(&priv.halt);
     pthread_join(job, NULL);
@@ -442,6 +504,8 @@ int main(void)
         cmocka_unit_test(expired_keys_are_marked_once),
         cmocka_unit_test(first_administrator_is_made_once),
         cmocka_unit_test(newest_use_of_a_key_is_kept),
+        cmocka_unit_test(refusals_are_entries_and_events),
+        cmocka_unit_test(networks_are_cleared_by_hand),
         cmocka_unit_test(what_is_no_use_is_refused_without_effect),
         cmocka_unit_test(noted_uses_travel_by_the_outbox),
         cmocka_unit_test(uses_survive_a_graceful_stop),
