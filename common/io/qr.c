@@ -23,9 +23,7 @@ static void put_row(struct buf *b, const QRcode *q, int y)
 const char *qr_svg(struct arena *a, const char *text, const char *label)
 {
     struct buf b;
-    QRcode *q = strlen(text) > qr_text_max
-                    ? NULL
-                    : QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
+    QRcode *q = strlen(text) > qr_text_max ? NULL : QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
     if (!q)
         return "";
     int side = q->width + 2 * quiet;

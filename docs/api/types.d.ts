@@ -913,6 +913,10 @@ export interface OauthClient {
   dpop_bound: boolean;
   /** Networks (CIDR) that its secrets and its own tokens are accepted from; empty: any. */
   allowed_networks: string[];
+  /** Units a minute that all its tokens may use (docs/limits.md); null: the platform's default. */
+  rate_limit: number | null;
+  /** Units a calendar month (UTC) that all its tokens may use; null: no quota. */
+  quota_monthly: number | null;
   /** A revoked client and its tokens are refused, for good. */
   status: "active" | "revoked";
   /** Until when the secret before the present one is accepted. */
@@ -956,6 +960,10 @@ export interface OauthClientInput {
   dpop_bound?: boolean | null;
   /** Networks (CIDR) that its secrets and its own tokens are accepted from; empty: any. */
   allowed_networks?: string[] | null;
+  /** Units a minute that all its tokens may use (docs/limits.md); null: the platform's default. */
+  rate_limit?: number | null;
+  /** Units a calendar month (UTC) that all its tokens may use; null: no quota. */
+  quota_monthly?: number | null;
 }
 
 export interface OauthClientPatch {
@@ -981,6 +989,10 @@ export interface OauthClientPatch {
   dpop_bound?: boolean | null;
   /** Networks (CIDR) that its secrets and its own tokens are accepted from; empty: any. */
   allowed_networks?: string[] | null;
+  /** Units a minute that all its tokens may use (docs/limits.md); null: the platform's default. */
+  rate_limit?: number | null;
+  /** Units a calendar month (UTC) that all its tokens may use; null: no quota. */
+  quota_monthly?: number | null;
 }
 
 /** A person's consent that a client acts for them. */
@@ -1582,9 +1594,15 @@ export type WebhookEvent =
   | Delivery<"key.expiring", ApiKey>
   | Delivery<"key.revoked", ApiKey>
   | Delivery<"key.expired", ApiKey>
+  | Delivery<"key.denied", AuditEntry>
+  | Delivery<"client.denied", AuditEntry>
+  | Delivery<"session.denied", AuditEntry>
+  | Delivery<"policy.changed", AuditEntry>
   | Delivery<"client.created", OauthClient>
   | Delivery<"client.updated", OauthClient>
   | Delivery<"client.revoked", OauthClient>
+  | Delivery<"client.quota_warning", OauthClient>
+  | Delivery<"client.quota_exceeded", OauthClient>
   | Delivery<"grant.created", OauthGrant>
   | Delivery<"grant.updated", OauthGrant>
   | Delivery<"grant.revoked", OauthGrant>
@@ -1652,6 +1670,8 @@ export type Scope =
   | "grants:write"
   | "sessions:read"
   | "sessions:write"
+  | "settings:read"
+  | "settings:write"
   | "audit:read"
   | "analytics:read"
   | "analytics:write"

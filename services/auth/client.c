@@ -6,7 +6,6 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/kit/crud.h"
-#include "common/kit/idem.h"
 #include "common/kit/outbox.h"
 #include "common/kit/shape.h"
 
@@ -44,9 +43,9 @@ static void check_grants(const struct req *req, struct shape_row *row, bool publ
         for (size_t k = 0; k < ARRAY_LEN(grants) && !known; k++)
             known = str_eq(s, grants[k]);
         if (!known)
-            body_fault(req, row, "grant_types", i, "choice", "There is no such grant.");
+            body_fault(req, row, "grant_types", i, "format", "There is no such grant.");
         if (public && str_eq(s, "client_credentials"))
-            body_fault(req, row, "grant_types", i, "not_allowed",
+            body_fault(req, row, "grant_types", i, "format",
                        "A public client cannot act for itself.");
     }
 }
@@ -166,7 +165,7 @@ static int insert(struct db_tx *tx, const struct make *m, int64_t *ret_id, struc
     return client_event(tx, m->req->arena, *ret_id, "client.created", "[]", &why, err);
 }
 
-static int make_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
+static int make_tx(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
@@ -228,7 +227,7 @@ int auth_client_create(struct req *req, struct res *res, struct err *err)
         rc = check_create(&m, res, err);
     if (rc)
         return rc;
-    return idem_run(req, res, IDEM_SEALED, make_tx, &m, err);
+    return effect_once(req, res, make_tx, &m, err);
 }
 
 /* --- change -------------------------------------------------------------------------------------
@@ -423,7 +422,7 @@ int auth_client_delete(struct req *req, struct res *res, struct err *err)
 /* --- secrets ------------------------------------------------------------------------------------
  */
 
-static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
+static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct change *c = ctx;
     struct arena *a = c->req->arena;
@@ -444,6 +443,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struc
     rc = db_exec(tx, a, &sql_client_rotate, v, ARRAY_LEN(v), &r, err);
     if (!rc)
         rc = client_event(tx, a, c->id, "client.updated", "[\"previous_expires_at\"]", &why, err);
+    ret->status = 200;
     return rc ? rc : with_secret(tx, a, c->id, secret, &ret->body, err);
 }
 
@@ -459,7 +459,7 @@ int auth_client_rotate(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     c.overlap_s = shape_i64(&c.row, "overlap_seconds");
-    return idem_run(req, res, IDEM_SEALED, rotate_tx, &c, err);
+    return effect_once(req, res, rotate_tx, &c, err);
 }
 
 static int forget_tx(struct db_tx *tx, void *ctx, struct err *err)

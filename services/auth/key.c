@@ -4,7 +4,6 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/kit/crud.h"
-#include "common/kit/idem.h"
 #include "common/kit/outbox.h"
 #include "common/kit/shape.h"
 #include "services/auth/quota.h"
@@ -88,7 +87,7 @@ int key_shown(struct db_tx *tx, struct arena *a, int64_t id, const char *text,
     return 0;
 }
 
-static int make_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
+static int make_tx(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct make *m = ctx;
     struct arena *a = m->req->arena;
@@ -143,7 +142,7 @@ int auth_key_create(struct req *req, struct res *res, struct err *err)
         rc = check_create(&m, res, err);
     if (rc)
         return rc;
-    return idem_run(req, res, IDEM_SEALED, make_tx, &m, err);
+    return effect_once(req, res, make_tx, &m, err);
 }
 
 /* --- change -------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/io/cache.h"
-#include "common/kit/idem.h"
 #include "common/kit/outbox.h"
 #include "common/kit/shape.h"
 #include "common/kit/vis.h"
@@ -48,7 +47,7 @@ static int lock(struct db_tx *tx, struct rotation *t, struct err *err)
 /* --- rotating -----------------------------------------------------------------------------------
  */
 
-static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struct err *err)
+static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct rotation *t = ctx;
     struct arena *a = t->req->arena;
@@ -70,6 +69,7 @@ static int rotate_tx(struct db_tx *tx, void *ctx, struct idem_answer *ret, struc
     if (!rc)
         rc = auth_publish_event(tx, a, t->id, "key.rotated",
                                 "[\"rotated_at\",\"previous_expires_at\"]", &why, err);
+    ret->status = 200;
     return rc ? rc : key_shown(tx, a, t->id, text, &ret->body, err);
 }
 
@@ -99,7 +99,7 @@ static int rotate(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     t.overlap_s = shape_i64(&row, "overlap_seconds");
-    rc = idem_run(req, res, IDEM_SEALED, rotate_tx, &t, err);
+    rc = effect_once(req, res, rotate_tx, &t, err);
     /* Not a failure: the new key must reach the caller, and the state travels by Kafka too. */
     if (!rc && t.changed_ms && make_live(&t, &late))
         log_warn("auth.rotation_by_kafka_only", kv_i("key", t.id), kv_s("why", late.detail));

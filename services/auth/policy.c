@@ -231,10 +231,10 @@ const struct route auth_policy_routes[] = {
      .flags = ROUTE_ETAG | ROUTE_NO_BODY, .cost = 1, .op_id = "get_policy",
      .doc = "Read the organisation's policy." },
     { PATCH, POLICY, patch, .scope = "settings:write", .in = &policy_shape, .out = &policy_shape,
-     .flags = ROUTE_MERGE | ROUTE_ETAG, .errors = patch_errors, .cost = 5,
-     .op_id = "patch_policy",
-     .doc = "Change it.  Networks hold everywhere within a second; a list without your own address "
-             "is refused." },
+     .flags = ROUTE_MERGE | ROUTE_ETAG, .errors = patch_errors, .cost = 5, .op_id = "patch_policy",
+     .doc =
+          "Change it.  Networks hold everywhere within a second; a list without your own address "
+          "is refused." },
     { GET, "/internal/auth/policy", get_internal, .flags = ROUTE_INTERNAL,
      .op_id = "internal_policy", .doc = "The networks as programs keep them." },
     { .path = NULL },

@@ -1,6 +1,7 @@
 #include "services/auth/rights.h"
 
 #include "common/base/str.h"
+#include "common/kit/outbox.h"
 
 #include "auth/sql.h"
 
@@ -43,6 +44,18 @@ int rights_owner(struct db_tx *tx, struct arena *a, struct shape_row *row, int64
     if (!rc && (!db_nrows(r) || !str_eq(db_str(r, 0, 1), "active")))
         shape_fault(row, "user", "reference", "There is no active user with this id.");
     return rc ? rc : shape_check(row, err);
+}
+
+int effect_once(struct req *req, struct res *res,
+                int (*effect)(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err),
+                void *ctx, struct err *err)
+{
+    const struct idem_work work = { .effect = effect, .ctx = ctx, .flags = IDEM_SEALED };
+    bool fresh = false;
+    int rc = idem_run(req, res, &work, &fresh, err);
+    if (!rc && fresh)
+        outbox_wake(req->svc->outbox);
+    return rc;
 }
 
 /* --- bodies -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  * What whoever makes or changes a credential must have themselves (rulings.md 14): no credential
  * makes, or gets at, one with more than it has.  And the fields that keys and clients share.
  */
+#include "common/kit/idem.h"
 #include "common/kit/shape.h"
 #include "services/auth/auth.h"
 
@@ -18,6 +19,11 @@ int rights_give(const struct req *req, scope_set had, struct err *err) MUST_CHEC
 /* A fault at /user unless it is somebody who is active. */
 int rights_owner(struct db_tx *tx, struct arena *a, struct shape_row *row, int64_t user,
                  struct err *err) MUST_CHECK;
+
+/* An effect whose answer has a secret, done once (common/kit/idem.h). */
+int effect_once(struct req *req, struct res *res,
+                int (*effect)(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err),
+                void *ctx, struct err *err) MUST_CHECK;
 
 int body_object(const struct req *req, struct err *err) MUST_CHECK; /* E_invalid_json */
 /* An array of the body that shape_read has checked; NULL: there is none. */
