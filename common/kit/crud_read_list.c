@@ -7,7 +7,11 @@
 
 #include <assert.h>
 
-enum { link_bytes_max = 32 * 1024 };
+enum {
+    link_bytes_max = 32 * 1024,
+    link_rel_bytes = sizeof(", <>; rel=\"first\""),
+    link_header_bytes_max = 6 * 1024, /* what does not fit is in the body only */
+};
 
 struct list {
     struct req *req;
@@ -291,7 +295,7 @@ static void put_tail(const struct list *l, struct res *res)
 {
     const char *links[LINKS_MAX_] = { 0 };
     struct buf header, *b = &res->body;
-    buf_init(&header, l->req->arena, 512, 4 * link_bytes_max);
+    buf_init(&header, l->req->arena, 512, link_header_bytes_max + 1);
     if (l->q.paging == PAGING_CURSOR) {
         links[LINK_SELF] = cursor_link(l, l->q.cursor);
         links[LINK_NEXT] = cursor_link(l, l->next);
@@ -301,10 +305,10 @@ static void put_tail(const struct list *l, struct res *res)
         offset_links(l, links);
     }
     for (size_t i = LINK_NEXT; i < LINKS_MAX_; i++)
-        if (links[i])
+        if (links[i] && header.len + strlen(links[i]) + link_rel_bytes <= link_header_bytes_max)
             buf_printf(&header, "%s<%s>; rel=\"%s\"", header.len ? ", " : "", links[i],
                        link_names[i]);
-    res->link = header.data;
+    res->link = header.len ? header.data : NULL;
     if (l->q.bare) {
         if (l->total >= 0)
             res_header(res, "X-Total-Count",

@@ -460,6 +460,25 @@ def test_R02_forged_cursors_are_refused(cms):
     assert cms.get(f"/api/v2/experts?limit=1&sort=name&cursor={cursor}").status_code == 400
 
 
+@pytest.mark.parametrize("length", [10, 400, 700, 1000])
+def test_R03_links_of_long_queries_are_whole_and_the_header_has_what_fits(cms, length):
+    """Through the gateway, which takes so much header of an answer and no more."""
+    author = cms.make("/api/v2/users", **SAMPLES["users"]())["id"]
+    for _ in range(3):
+        cms.make("/api/v2/posts", title="x", status="draft", author=author)
+    params = {f"filter[or][{i}][title][ne]": "y" * length for i in range(7)} | {"filter[author]": author, "per_page": 1, "page": 2}
+    answer = cms.get("/api/v2/posts", params=params)
+    assert answer.status_code == 200, answer.text
+    links, header = answer.json()["links"], answer.headers.get("Link", "")
+    assert len(header) <= 6 * 1024 and all(f"<{url}>" in [p.split(";")[0] for p in header.split(", ")] for url in
+                                           re.findall("<([^>]+)>", header))
+    told = dict((rel, url) for url, rel in re.findall(r'<([^>]+)>; rel="(\w+)"', header))
+    assert all(links[rel] == url for rel, url in told.items())
+    assert set(told) == ({"next", "prev", "first", "last"} if length == 10 else {"next"} if length == 700 else set(told))
+    following = cms.get(links["next"])
+    assert following.status_code == 200 and following.json()["meta"]["page"] == 3, following.text
+
+
 def test_R16_without_the_envelope(cms):
     made = cms.make("/api/v2/companies", name=unique("bare"))
     one = cms.get(f"/api/v2/companies/{made['id']}?envelope=false")
