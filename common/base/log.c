@@ -12,7 +12,7 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 static _Atomic int min_level = LOG_INFO;
 static char program_name[64] = "cms365";
 
-/* A line on the stack.  Pieces go in whole or not at all, so that a cut line is still JSON. */
+/* A line being made.  Pieces go in whole or not at all, so that a cut line is still JSON. */
 struct line {
     size_t len;
     bool full;
@@ -63,30 +63,63 @@ static size_t utf8_span(const unsigned char *s)
     return want;
 }
 
+/* How many bytes at the front go in as they are: most lines are nothing else. */
+static size_t plain_span(const char *s)
+{
+    size_t n = 0;
+
+    while ((unsigned char)s[n] >= 0x20 && (unsigned char)s[n] < 0x7F && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 /* Values come from anywhere: what is not UTF-8 is shown as '?'. */
-static void put_string(struct line *l, const char *s)
+static bool put_special(struct line *l, const char *s, size_t *ret_n)
 {
     static const char hex[] = "0123456789abcdef";
+    unsigned char c = (unsigned char)*s;
+    size_t n = utf8_span((const unsigned char *)s);
+
+    *ret_n = n ? n : 1;
+    if (c == '"' || c == '\\')
+        return put(l, (const char[]){ '\\', (char)c }, 2);
+    if (c == '\n')
+        return put(l, "\\n", 2);
+    if (c < 0x20 || c == 0x7F)
+        return put(l, (const char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
+    return n == 0 ? put(l, "?", 1) : put(l, s, n);
+}
+
+static void put_string(struct line *l, const char *s)
+{
     bool ok = put(l, "\"", 1);
 
     while (ok && *s) {
-        unsigned char c = (unsigned char)*s;
-        size_t n = utf8_span((const unsigned char *)s);
+        size_t n = plain_span(s), room = sizeof(l->text) - tail_bytes - l->len;
 
-        if (c == '"' || c == '\\')
-            ok = put(l, (const char[]){ '\\', (char)c }, 2);
-        else if (c == '\n')
-            ok = put(l, "\\n", 2);
-        else if (c < 0x20 || c == 0x7F)
-            ok = put(l, (const char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
-        else if (n == 0)
-            ok = put(l, "?", 1);
-        else
-            ok = put(l, s, n);
-        s += n ? n : 1;
+        if (n > room) { /* as much as fits */
+            (void)put(l, s, room);
+            l->full = true;
+            break;
+        }
+        ok = n ? put(l, s, n) : put_special(l, s, &n);
+        s += n;
     }
     if (!put(l, "\"", 1))
         l->text[l->len++] = '"'; /* tail_bytes leaves room */
+}
+
+static void put_number(struct line *l, int64_t v)
+{
+    char digits[24], *p = digits + sizeof(digits);
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do
+        *--p = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        *--p = '-';
+    (void)put(l, p, (size_t)(digits + sizeof(digits) - p));
 }
 
 static void put_key(struct line *l, const char *key)
@@ -100,8 +133,6 @@ static void put_key(struct line *l, const char *key)
  */
 static void put_pair(struct line *l, const struct kv *kv)
 {
-    char digits[24];
-
     if (l->full)
         return;
     if (strlen(kv->key) * 6 + 32 > sizeof(l->text) - tail_bytes - l->len) {
@@ -109,11 +140,10 @@ static void put_pair(struct line *l, const struct kv *kv)
         return;
     }
     put_key(l, kv->key);
-    if (kv->str) {
+    if (kv->str)
         put_string(l, kv->str);
-        return;
-    }
-    (void)put(l, digits, (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)kv->num));
+    else
+        put_number(l, kv->num);
 }
 
 /* What a loop's thread has logged in this round.  One write for all of it: a call a line is felt
@@ -167,9 +197,10 @@ static void write_line(const struct line *l, enum log_level level)
 
 void log_write(enum log_level level, const char *event, const struct kv *kv, size_t n)
 {
+    /* Of the thread: nothing parks here, and on the stack the compiler would clear all of it. */
+    static _Thread_local struct line l;
     const struct log_context *ctx;
     char ts[rfc3339_len + 1];
-    struct line l;
 
     if (level < log_level())
         return;

@@ -19,7 +19,7 @@
 #include "common/base/loop.h"
 
 enum {
-    header_bytes_max = 32 * 1024,
+    header_bytes_max = 16 * 1024, /* all fields together, of a request or an answer */
     target_bytes_max = 8 * 1024,
     httpd_headers_max = 100,
     response_headers_max = 40

@@ -12,7 +12,12 @@
 #include <pthread.h>
 
 enum {
-    httpd_pool_bytes = header_bytes_max + 8 * 1024, /* libmicrohttpd's memory of one connection */
+    /* libmicrohttpd's memory of one connection.  It clears all of it, and half of it once more,
+     * for each request: that is felt in a short one. */
+    httpd_pool_bytes = 24 * 1024,
+    httpd_answer_bytes = 7 * 1024, /* of it, kept for the answer's header */
+    httpd_field_bytes = 64,        /* of it, for a field of the request beside its text */
+    httpd_line_bytes = 512,        /* of it, for the status line and what is added to an answer */
     httpd_spare_arenas_max = 64,
     httpd_body_first_bytes = 16 * 1024,
     httpd_discard_bytes_max = 64 * 1024,       /* read and dropped to keep a refused connection */
@@ -22,6 +27,10 @@ enum {
     httpd_lingers_max = 32,
 };
 
+struct httpd_field {
+    const char *name, *value;
+    size_t name_n, value_n;
+};
 struct httpd_loop {
     struct httpd *h;
     struct loop *loop;
@@ -36,7 +45,8 @@ struct httpd_loop {
     bool in_run, again, stopping, gave_up;
     struct arena *spare[httpd_spare_arenas_max];
     size_t nspare, nlinger;
-    struct httpd_conn *live; /* requests between first line and release */
+    struct httpd_field fields[httpd_headers_max]; /* of the header being read */
+    struct httpd_conn *live;                      /* requests between first line and release */
     /* Written by the loop, read by httpd_stats. */
     uint64_t requests, suspended, refused;
     size_t connections, in_flight;
@@ -65,6 +75,7 @@ struct httpd_conn {
     struct MHD_Connection *mhd;
     char *target;
     struct http_header *headers;
+    uint16_t *name_n; /* lengths of their names */
     size_t nheaders;
     enum req_state state;
     bool seen;      /* head or refuse was called: done is owed */
@@ -75,6 +86,7 @@ struct httpd_conn {
     bool linger;    /* answered under an unread body */
     char *body;     /* malloc'd: realloc moves large ones by page table */
     size_t body_cap, overrun;
+    size_t head_bytes;      /* of the request, in libmicrohttpd's memory */
     uint64_t body_expected; /* Content-Length; 0 with chunked */
     struct httpd_conn *next, **link;
 };

@@ -9,12 +9,19 @@
 /* --- what the server sees of a request -----------------------------------------------------------
  */
 
+/* Most are told apart by their length. */
+static bool named(const struct httpd_conn *c, size_t i, const char *name, size_t n)
+{
+    return c->name_n[i] == n && str_ieq(c->headers[i].name, name);
+}
+
 const char *http_header(const struct http_req *req, const char *name)
 {
     const struct httpd_conn *c = req->conn;
     const char *found = NULL;
+    size_t n = strlen(name);
     for (size_t i = 0; i < c->nheaders; i++) {
-        if (!str_ieq(c->headers[i].name, name))
+        if (!named(c, i, name, n))
             continue;
         found = found ? arena_printf(req->arena, "%s, %s", found, c->headers[i].value)
                       : c->headers[i].value;
@@ -30,9 +37,9 @@ size_t http_headers(const struct http_req *req, const struct http_header **ret)
 
 size_t http_header_count(const struct http_req *req, const char *name)
 {
-    size_t n = 0;
+    size_t n = 0, len = strlen(name);
     for (size_t i = 0; i < req->conn->nheaders; i++)
-        n += str_ieq(req->conn->headers[i].name, name);
+        n += named(req->conn, i, name, len);
     return n;
 }
 
@@ -170,38 +177,6 @@ static struct MHD_Response *response_of(const char *body, size_t n, int status)
                                            MHD_RESPMEM_PERSISTENT);
 }
 
-static enum MHD_Result queue(struct httpd_conn *c)
-{
-    static const struct http_header abandoned_headers[] = {
-        { "Content-Type",  "application/problem+json" },
-        { "Cache-Control", "no-store"                 },
-        { "Retry-After",   "1"                        },
-    };
-    const struct http_res *res = &c->res;
-    const struct http_header *headers = res->headers;
-    size_t nheaders = res->nheaders, body_n = res->body_n;
-    const char *body = res->body;
-    if (c->abandoned) { /* res is still the fiber's */
-        headers = abandoned_headers;
-        nheaders = ARRAY_LEN(abandoned_headers);
-        body = abandoned_body;
-        body_n = sizeof abandoned_body - 1;
-    }
-    struct MHD_Response *r = response_of(body, body_n, res->status);
-    if (!r)
-        return MHD_NO;
-    for (size_t i = 0; i < nheaders; i++)
-        MHD_add_response_header(r, headers[i].name, headers[i].value);
-    if (c->abandoned || c->linger || (!c->serving && res->close) ||
-        __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED))
-        MHD_add_response_header(r, "Connection", "close");
-    c->state = REQ_SENDING;
-    enum MHD_Result rc = MHD_queue_response(
-        c->mhd, c->abandoned ? 503U : (unsigned)(res->status ? res->status : 500), r);
-    MHD_destroy_response(r);
-    return rc;
-}
-
 static void minimal_problem(struct httpd_conn *c, const struct err *why)
 {
     struct http_res *res = &c->res;
@@ -228,6 +203,52 @@ static void refuse(struct httpd_conn *c, const struct err *why)
     } else {
         minimal_problem(c, why);
     }
+}
+
+/* libmicrohttpd closes the connection without a word if an answer's header does not fit. */
+static bool fits(const struct httpd_conn *c)
+{
+    size_t n = c->head_bytes;
+    for (size_t i = 0; i < c->res.nheaders; i++)
+        n += strlen(c->res.headers[i].name) + strlen(c->res.headers[i].value) + sizeof(": \r\n");
+    return n <= httpd_pool_bytes - httpd_line_bytes;
+}
+
+static enum MHD_Result queue(struct httpd_conn *c)
+{
+    static const struct http_header abandoned_headers[] = {
+        { "Content-Type",  "application/problem+json" },
+        { "Cache-Control", "no-store"                 },
+        { "Retry-After",   "1"                        },
+    };
+    if (!c->abandoned && !c->refused && !fits(c)) {
+        struct err why;
+        err_set(&why, E_headers_too_large, "The answer's header would be too large; ask for less.");
+        refuse(c, &why);
+    }
+    const struct http_res *res = &c->res;
+    const struct http_header *headers = res->headers;
+    size_t nheaders = res->nheaders, body_n = res->body_n;
+    const char *body = res->body;
+    if (c->abandoned) { /* res is still the fiber's */
+        headers = abandoned_headers;
+        nheaders = ARRAY_LEN(abandoned_headers);
+        body = abandoned_body;
+        body_n = sizeof abandoned_body - 1;
+    }
+    struct MHD_Response *r = response_of(body, body_n, res->status);
+    if (!r)
+        return MHD_NO;
+    for (size_t i = 0; i < nheaders; i++)
+        MHD_add_response_header(r, headers[i].name, headers[i].value);
+    if (c->abandoned || c->linger || (!c->serving && res->close) ||
+        __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED))
+        MHD_add_response_header(r, "Connection", "close");
+    c->state = REQ_SENDING;
+    enum MHD_Result rc = MHD_queue_response(
+        c->mhd, c->abandoned ? 503U : (unsigned)(res->status ? res->status : 500), r);
+    MHD_destroy_response(r);
+    return rc;
 }
 
 static void fiber_main(void *p)
@@ -283,9 +304,8 @@ void httpd_abandon(struct httpd_conn *c)
  */
 
 struct header_walk {
-    struct httpd_conn *c;
+    struct httpd_field *fields; /* libmicrohttpd's */
     size_t n, bytes;
-    char *out; /* NULL: the counting pass */
     bool bad;
 };
 
@@ -294,19 +314,18 @@ static bool is_token(const char *s, size_t n)
     for (size_t i = 0; i < n; i++) {
         unsigned char ch = (unsigned char)s[i];
         bool alnum = (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z');
-        if (!alnum && (!ch || !strchr("!#$%&'*+-.^_`|~", ch)))
+        if (!alnum && ch != '-' && (!ch || !strchr("!#$%&'*+-.^_`|~", ch)))
             return false;
     }
     return n > 0;
 }
 
-static char *copy_out(struct header_walk *w, const char *s, size_t n)
+static bool is_value(const char *s, size_t n)
 {
-    char *at = w->out;
-    memcpy(at, s, n);
-    at[n] = '\0';
-    w->out += n + 1;
-    return at;
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) /* no way out in between: they are nearly all good */
+        ok &= ((unsigned char)s[i] >= 32 || s[i] == '\t') && s[i] != 127;
+    return ok;
 }
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_n,
@@ -316,35 +335,48 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     (void)kind;
     if (!value)
         value = "", value_n = 0;
-    if (!w->out) {
-        w->n++;
-        w->bytes += key_n + value_n + 2;
-        w->bad |= !is_token(key, key_n) || strlen(value) != value_n;
-        for (size_t i = 0; i < value_n && !w->bad; i++)
-            w->bad = ((unsigned char)value[i] < 32 && value[i] != '\t') || value[i] == 127;
-        return MHD_YES;
-    }
-    struct http_header *h = &w->c->headers[w->c->nheaders++];
-    h->name = copy_out(w, key, key_n);
-    h->value = copy_out(w, value, value_n);
+    if (w->n < httpd_headers_max)
+        w->fields[w->n] = (struct httpd_field){ key, value, key_n, value_n };
+    w->n++;
+    w->bytes += key_n + value_n + 2;
+    w->bad |= !is_token(key, key_n) || !is_value(value, value_n);
     return MHD_YES;
+}
+
+static char *copy_out(char **out, const char *s, size_t n)
+{
+    char *at = *out;
+    memcpy(at, s, n);
+    at[n] = '\0';
+    *out += n + 1;
+    return at;
 }
 
 /* Copies the header: its strings outlive MHD's when a client leaves while the fiber is parked. */
 static int take_headers(struct httpd_conn *c, struct err *err)
 {
-    struct header_walk w = { .c = c };
+    struct header_walk w = { .fields = c->l->fields };
     MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, &w);
     if (w.bad)
         return err_set(err, E_invalid, "A header field is malformed.");
-    if (w.n > httpd_headers_max || w.bytes > header_bytes_max)
-        return err_set(err, E_headers_too_large, "At most %d header fields and %d bytes are taken.",
+    c->head_bytes = strlen(c->target) + w.bytes + w.n * httpd_field_bytes;
+    if (w.n > httpd_headers_max || w.bytes > header_bytes_max ||
+        c->head_bytes > httpd_pool_bytes - httpd_answer_bytes)
+        return err_set(err, E_headers_too_large,
+                       "At most %d header fields and %d bytes of them and the target are taken.",
                        httpd_headers_max, header_bytes_max);
     if (!w.n)
         return 0;
-    c->headers = arena_alloc(c->req.arena, w.n * sizeof *c->headers);
-    w.out = arena_raw(c->req.arena, w.bytes);
-    MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, &w);
+    char *out = arena_raw(c->req.arena, w.bytes);
+    c->headers = arena_raw(c->req.arena, w.n * sizeof *c->headers);
+    c->name_n = arena_raw(c->req.arena, w.n * sizeof *c->name_n);
+    for (size_t i = 0; i < w.n; i++) {
+        const struct httpd_field *f = &w.fields[i];
+        c->name_n[i] = (uint16_t)f->name_n;
+        c->headers[i].name = copy_out(&out, f->name, f->name_n);
+        c->headers[i].value = copy_out(&out, f->value, f->value_n);
+    }
+    c->nheaders = w.n;
     return 0;
 }
 

@@ -132,7 +132,7 @@ static struct rcache_shard *shard_of(struct rcache *c, uint64_t hash)
     return &c->shards[hash % rcache_shards];
 }
 
-static enum rcache_result find_one(struct rcache *c, const struct rcache_key *key,
+static enum rcache_result find_one(struct rcache *c, const struct rcache_key *key, int64_t now_us,
                                    struct rcache_entry **ret, bool *ret_wanted)
 {
     uint64_t hash = hash_of(c, key);
@@ -140,7 +140,7 @@ static enum rcache_result find_one(struct rcache *c, const struct rcache_key *ke
     enum rcache_result result = RCACHE_HIT;
     pthread_mutex_lock(&s->mu);
     struct rcache_entry *e = *place_of(s, hash, key);
-    if (e && rcache_stamp_ok(&c->gens, &e->stamp, clock_mono_us())) {
+    if (e && rcache_stamp_ok(&c->gens, &e->stamp, now_us)) {
         unlink_use(s, e);
         link_newest(s, e);
         __atomic_fetch_add(&e->uses, 1, __ATOMIC_RELAXED);
@@ -168,12 +168,13 @@ enum rcache_result rcache_find(struct rcache *c, const struct rcache_key *keys, 
     enum rcache_result worst = RCACHE_MISS;
     *ret = NULL;
     *ret_wanted = false;
-    if (!rcache_is_fresh(c)) {
+    int64_t now = clock_mono_us();
+    if (now >= __atomic_load_n(&c->fresh_until_us, __ATOMIC_ACQUIRE)) {
         count(c, RCACHE_BYPASS, 0);
         return RCACHE_BYPASS;
     }
     for (size_t i = 0; i < n; i++) {
-        enum rcache_result r = find_one(c, &keys[i], ret, ret_wanted);
+        enum rcache_result r = find_one(c, &keys[i], now, ret, ret_wanted);
         if (r == RCACHE_HIT) {
             count(c, r, (*ret)->hash);
             return r;

@@ -204,19 +204,20 @@ static void put_head(struct call *c, struct http_res *out)
                         res->content_type ? res->content_type : "application/json");
     http_res_header(out, "Cache-Control", cache_control(c));
     http_res_header(out, "X-Request-Id", c->req.request_id);
-    http_res_header(out, "X-Content-Type-Options", "nosniff");
+    if (res->status != 304) /* what is known of the body came with it (RFC 9110 §15.4.5) */
+        http_res_header(out, "X-Content-Type-Options", "nosniff");
     if (read && c->leaf && !(c->leaf->route->flags & ROUTE_INTERNAL))
         http_res_header(out, "Vary", "Accept, Accept-Encoding, Authorization, X-API-Key");
     if (res->etag)
         http_res_header(out, "ETag", res->etag);
-    if (res->modified_s) {
+    if (res->modified_s && (res->status != 304 || !res->etag)) {
         char *date = arena_raw(a, http_date_len + 1);
         http_date_format(res->modified_s, date);
         http_res_header(out, "Last-Modified", date);
     }
     if (res->location)
         http_res_header(out, "Location", res->location);
-    const char *link = route_deprecate(c, out, res->link);
+    const char *link = route_deprecate(c, out, res->status == 304 ? NULL : res->link);
     if (link)
         http_res_header(out, "Link", link);
     if (read && c->version_asked && !c->failed) /* what the path without a version stood for */

@@ -170,7 +170,10 @@ void route_identify(struct call *c)
     req->request_id = id;
     req->traceparent = own;
     req->client_addr = client_addr(c);
-    snprintf(c->log.request_id, sizeof c->log.request_id, "%s", id);
+    size_t n = strlen(id);
+    n = n < sizeof c->log.request_id ? n : sizeof c->log.request_id - 1;
+    memcpy(c->log.request_id, id, n);
+    c->log.request_id[n] = '\0';
     memcpy(c->log.trace_id, own + 3, 32);
     c->log.trace_id[32] = '\0';
 }

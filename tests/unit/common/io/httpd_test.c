@@ -63,6 +63,13 @@ static void on_serve(struct http_req *req, struct http_res *res, void *ctx)
         res->body =
             arena_printf(req->arena, "%s|%s|%s", req->peer, req->query, accept ? accept : "-");
     }
+    if (str_eq(req->path, "/wide")) { /* as many bytes of header as the query says */
+        int64_t n = 0;
+        (void)str_to_i64(req->query, 0, 65536, &n);
+        char *text = arena_alloc(req->arena, (size_t)n + 1);
+        memset(text, 'w', (size_t)n);
+        http_res_header(res, "Link", text);
+    }
     res->body_n = strlen(res->body);
     http_res_header(res, "Content-Type", "text/plain");
 }
@@ -248,6 +255,40 @@ static void too_much_is_refused(void **state)
     memcpy(request + n, "\r\n", 3);
     assert_int_equal(ask(httpd_port(h), request, &r), 431);
     assert_int_equal(serves, 0);
+    httpd_stop(h, 1000);
+}
+
+/* What libmicrohttpd has no room for is said, not dropped with the connection; what the limits take
+ * is answered. */
+static void headers_up_to_the_limits_are_answered(void **state)
+{
+    (void)state;
+    static char request[64 * 1024];
+    static const struct {
+        int field, target, answer, status;
+    } cases[] = {
+        { 1,     1,    1,     200 },
+        { 16000, 1,    6000,  200 },
+        { 1,     8000, 12000, 200 },
+        { 8000,  8000, 6000,  200 },
+        { 1,     1,    20000, 200 },
+        { 1,     1,    30000, 431 },
+        { 8000,  8000, 9000,  431 },
+        { 12000, 6000, 1,     431 },
+    };
+    struct httpd *h = start(1);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        static struct reply r;
+        int n =
+            snprintf(request, sizeof request,
+                     "GET /wide?%0*d HTTP/1.1\r\nHost: t\r\nX: ", cases[i].target, cases[i].answer);
+        memset(request + n, 'a', (size_t)cases[i].field);
+        memcpy(request + n + cases[i].field, "\r\n\r\n", 5);
+        int status = ask(httpd_port(h), request, &r);
+        if (status != cases[i].status)
+            fail_msg("case %zu: %d", i, status);
+    }
+    assert_int_equal(heads, ARRAY_LEN(cases) - 1);
     httpd_stop(h, 1000);
 }
 
@@ -492,6 +533,7 @@ int main(void)
         cmocka_unit_test(parked_requests_resume_promptly),
         cmocka_unit_test(bodies_arrive_whole),
         cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(headers_up_to_the_limits_are_answered),
         cmocka_unit_test(ambiguous_framing_is_refused),
         cmocka_unit_test(request_reaches_the_server_as_sent),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),

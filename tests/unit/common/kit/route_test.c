@@ -373,8 +373,8 @@ static void preconditions_hold(void **state)
 #define OLDER "Tue, 14 Nov 2023 22:13:19 GMT\r\n"
     static const struct exchange list[] = {
         { "GET /t/items/7", "If-None-Match: \"3.abc\"\r\n", NULL, 304,
-         HAS("ETag: \"3.abc\"", "Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT", "Cache-Control",
-         "\r\nVary", "!\"data\"", "!\nContent-Type:") },
+         HAS("ETag: \"3.abc\"", "!\nLast-Modified:", "Cache-Control", "\r\nVary", "!\"data\"",
+         "!\nContent-Type:") },
         { "GET /t/items/7", "If-None-Match: W/\"3.abc\"\r\n", NULL, 304, HAS(NULL) },
         { "GET /t/items/7", "If-None-Match: \"x\", \"3.abc\"\r\n", NULL, 304, HAS(NULL) },
         { "GET /t/items/7", "If-None-Match: *\r\n", NULL, 304, HAS(NULL) },
