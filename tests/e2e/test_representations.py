@@ -29,7 +29,7 @@ RELATIONS = {"users": "avatar,posts", "posts": "author,featured_media", "pages":
              "media": "uploaded_by", "experts": "company,user,photo,events", "companies": "logo,experts,events",
              "events": "organizer,image,speakers,author"}
 ODD = {"title": "<a href=\"x\">&amp;</a> ]]> 'q' Ünï😀", "long": "=1+1\r\n\tcell \\ \"\u2028\ufffe\uffff end"}
-META = {"a b": [1, 1.5, -3, True, False, None, "x<&>\"'"], "<&\"\n\t": {"": {}}, "\u0001\\": "\u0002", "big": 9007199254740993}
+META = {"a b": [1, 1.5, -3, True, False, None, "x<&>\"'"], "<&\"\n\t": {"": {}}, "\u0001\\": "\u0002", "big": 9007199254740991, "bigger": "9007199254740993"}
 
 
 @pytest.fixture(scope="module")
