@@ -1,6 +1,16 @@
 """The feed of changes over HTTP."""
+import subprocess
+
 from support.samples import SAMPLES
-from support.stack import unique, wait_for
+from support.stack import ROOT, unique, wait_for
+
+
+def the_feed():
+    """What a feed that does not come waits for: transactions that are under way hold its horizon."""
+    under_way = ("select pid, application_name, state, wait_event, xact_start, clock_timestamp(), left(query, 300) from pg_stat_activity "
+                 "where xact_start is not null and datname = current_database()")
+    done = subprocess.run(["./dev", "psql", "-Atc", under_way], cwd=ROOT, text=True, capture_output=True)
+    return "the feed; under way:\n" + done.stdout + done.stderr
 
 
 def follow(cms, url, copy, plural="companies"):
@@ -29,7 +39,7 @@ def test_R18_a_copy_follows(cms, anonymous):
             nonlocal url
             url = follow(cms, url, copy)
             return holds()
-        wait_for(look, what="the feed")
+        wait_for(look, what=the_feed)
 
     until(lambda: {kept, gone, purged} <= copy.keys())
     assert cms.delete(f"/api/v2/companies/{gone}").status_code == 204
@@ -58,7 +68,7 @@ def test_R18_what_is_seen_no_more_is_gone_from_a_readers_copy(cms, anonymous):
             for plural, copy in (("posts", posts), ("media", media)):
                 at[plural] = follow(anonymous, at.get(plural, f"/api/v2/{plural}/changes?limit=100"), copy, plural)
             return holds()
-        wait_for(look, what="the feed")
+        wait_for(look, what=the_feed)
 
     until(lambda: shown in posts and picture in media)
     assert posts[shown] == anonymous.get(f"/api/v2/posts/{shown}").json()["data"] and secret not in posts

@@ -86,14 +86,14 @@ def unique(prefix="t"):
 
 
 def wait_for(condition, seconds=20, what="condition", every=0.02):
-    """Polls until condition() is truthy and returns it; bounded, and says what did not come."""
+    """Polls until condition() is truthy and returns it; bounded, and says what did not come (`what`, or what it returns)."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
+            raise AssertionError(f"waited {seconds} s in vain for {what() if callable(what) else what}")
         threading.Event().wait(every)
 
 
