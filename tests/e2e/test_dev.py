@@ -1,4 +1,5 @@
 """The developer's command, on the stack under test: ./dev up again, scale, restart, and what it says when it cannot."""
+import json
 import os
 import socket
 import subprocess
@@ -76,6 +77,38 @@ def test_X09_rolling_restart_and_scaling_fail_no_request(replicas, cms):
     good = sum(thread.good for thread in load)
     assert not bad, f"{len(bad)} of {good + len(bad)} requests failed: {bad[:3]}"
     assert good > 200
+
+
+def test_X09_a_restart_of_the_others_fails_no_request_and_delivers_each_event_once(replicas, cms, source, receiver, endpoint):
+    """What is in flight is finished, what was consumed is stored: nothing is refused, lost or sent again."""
+    names = ("auth", "webhooks-in", "webhooks-out")
+    for name in names:
+        replicas(name, 2)
+    mark, stop = unique("rolling"), threading.Event()
+    slow = receiver(delay=0.05)
+    endpoint(slow.url, ["company.created"], filter={"industry": mark})
+    hook = source("none", reason="test", mapping={"actions": [{"do": "emit"}]})
+    key = cms.headers["Authorization"].split()[1]
+    load = [Load("GET", "/api/v2/auth/keys?per_page=1", 200, stop, key), Load("GET", "/api/v2/webhooks/endpoints?per_page=1", 200, stop, key),
+            Load("POST", hook["path"], 202, stop, None), Load("GET", f"/api/v2/webhook-sources/{hook['id']}", 200, stop, key)]
+    for thread in load:
+        thread.start()
+    made = set()
+    try:
+        for name in names:
+            made |= {cms.make("/api/v2/companies", name=unique(), industry=mark)["id"] for _ in range(20)}
+            done = dev("restart", name)
+            assert done.returncode == 0, (name, done.stdout, done.stderr)
+    finally:
+        stop.set()
+        for thread in load:
+            thread.join(40)
+    bad = [b for thread in load for b in thread.bad]
+    assert not bad, f"{len(bad)} requests failed: {bad[:3]}"
+    assert all(thread.good > 10 for thread in load)
+    wait_for(lambda: len(slow.requests) >= len(made), 60, "the deliveries")
+    assert sorted(json.loads(r["body"])["data"]["id"] for r in slow.requests) == sorted(made)
+    assert len({r["headers"]["webhook-id"] for r in slow.requests}) == len(made)
 
 
 def test_status_tells_every_process_ready():
