@@ -403,6 +403,21 @@ static int lock_row(struct db_tx *tx, struct change *c, struct err *err)
     return req_precondition(c->req, db_get_i64(c->old, 0, 2), err);
 }
 
+/* A statement that does step_rows at most, until it has done all: each by itself is short, however
+ * much a source holds. */
+static int in_steps(struct db_tx *tx, struct arena *a, const struct db_stmt *s, int64_t id,
+                    struct err *err)
+{
+    enum { step_rows = 5000 };
+    const struct db_val v = db_i64(id);
+    struct db_rows *r;
+    int rc;
+    do
+        rc = db_exec(tx, a, s, &v, 1, &r, err);
+    while (!rc && db_affected(r) == step_rows);
+    return rc;
+}
+
 /* What waits follows the source's status; no message is stored meanwhile. */
 static int follow_status(struct db_tx *tx, struct change *c, const char *now, struct err *err)
 {
@@ -414,11 +429,10 @@ static int follow_status(struct db_tx *tx, struct change *c, const char *now, st
     if (!now || str_eq(now, db_str(c->old, 0, OLD_STATUS)))
         return 0;
     int rc = db_exec(tx, c->req->arena, &lock, at, ARRAY_LEN(at), &r, err);
-    if (rc)
-        return rc;
-    return db_exec(tx, c->req->arena,
-                   str_eq(now, "paused") ? &sql_messages_hold : &sql_messages_release, &id, 1, &r,
-                   err);
+    return rc ? rc
+              : in_steps(tx, c->req->arena,
+                         str_eq(now, "paused") ? &sql_messages_hold : &sql_messages_release, id.i64,
+                         err);
 }
 
 static int check_change(struct change *c, struct err *err)
@@ -505,7 +519,7 @@ static int delete_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (!rc)
         rc = db_exec(tx, a, &sql_source_remove, &v, 1, &r, err);
     if (!rc)
-        rc = db_exec(tx, a, &sql_messages_orphan, &v, 1, &r, err);
+        rc = in_steps(tx, a, &sql_messages_orphan, c->id, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_actions_orphan, &v, 1, &r, err);
     return rc;

@@ -208,9 +208,10 @@ static int retain(struct svc *svc, struct arena *a, bool *ret_more, struct err *
         rc = db_query(svc->db, a, &sql_secrets_wipe, NULL, 0, &r, err);
     if (!rc)
         rc = db_query(svc->db, a, &sql_deliveries_orphaned, NULL, 0, &r, err);
+    *ret_more = !rc && db_affected(r) == cancel_rows;
     if (!rc)
         rc = db_query(svc->db, a, &sql_deliveries_drop, v, ARRAY_LEN(v), &r, err);
-    *ret_more = !rc && db_affected(r) == drop_rows;
+    *ret_more |= !rc && db_affected(r) == drop_rows;
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* Who listens to what: making, changing and removing endpoints.  Reading them is crud's. */
 #include "services/webhooks-out/endpoint.h"
 
+#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/kit/crud.h"
 #include "common/kit/idem.h"
@@ -248,9 +249,22 @@ static int delete_tx(struct db_tx *tx, void *ctx, struct err *err)
         rc = db_exec(tx, a, &sql_endpoint_remove, &v, 1, &r, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_secrets_end, &v, 1, &r, err);
-    if (!rc)
-        rc = db_exec(tx, a, &sql_endpoint_cancel, &v, 1, &r, err);
     return rc ? rc : tell_event(tx, c->req, c->id, "webhook.endpoint.deleted", NULL, NULL, err);
+}
+
+/* What waited is canceled in pieces, so that a million of them do not make a deletion impossible;
+ * what does not fit into the request's time the retention job does.  It is deleted already: that
+ * this fails is nobody's error. */
+static void cancel_some(struct svc *svc, struct arena *a, int64_t id)
+{
+    enum { spend_us = 2000000 };
+    int64_t until_us = clock_mono_us() + spend_us;
+    const struct db_val v = db_i64(id);
+    struct db_rows *r;
+    struct err ignored;
+    while (!db_query(svc->db, a, &sql_endpoint_cancel, &v, 1, &r, &ignored) &&
+           db_affected(r) == cancel_rows && clock_mono_us() < until_us)
+        ;
 }
 
 int endpoint_delete(struct req *req, struct res *res, struct err *err)
@@ -262,6 +276,7 @@ int endpoint_delete(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     dispatch_wake(req->svc);
+    cancel_some(req->svc, req->arena, c.id);
     events_wake(req->svc);
     res->status = 204;
     return 0;

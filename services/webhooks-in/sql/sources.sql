@@ -71,23 +71,32 @@ WHERE id = $1::bigint
 -- name: source_remove write
 DELETE FROM sources WHERE id = $1::bigint
 
--- A paused source holds what it takes; what was under way is left to end.
+-- A paused source holds what it takes; what was under way is left to end.  This and the next two do as many at a time as
+-- `step_rows`, in order.
 -- name: messages_hold write
-UPDATE messages SET status = 'held', next_attempt_at = NULL, updated_at = now()
-WHERE source_id = $1::bigint AND status IN ('accepted', 'failed')
+UPDATE messages m SET status = 'held', next_attempt_at = NULL, updated_at = now()
+FROM (SELECT id, retention_days, created_at FROM messages WHERE source_id = $1::bigint AND status IN ('accepted', 'failed')
+    ORDER BY seq LIMIT 5000 FOR UPDATE) o
+WHERE m.id = o.id AND m.retention_days = o.retention_days AND m.created_at = o.created_at
 
 -- name: messages_release write
-UPDATE messages SET status = 'accepted', next_attempt_at = now(), updated_at = now()
-WHERE source_id = $1::bigint AND status = 'held'
+UPDATE messages m SET status = 'accepted', next_attempt_at = now(), updated_at = now()
+FROM (SELECT id, retention_days, created_at FROM messages WHERE source_id = $1::bigint AND status = 'held'
+    ORDER BY seq LIMIT 5000 FOR UPDATE) o
+WHERE m.id = o.id AND m.retention_days = o.retention_days AND m.created_at = o.created_at
 
 -- What is left of a source that is gone is not worked on.
 -- name: messages_orphan write
-UPDATE messages SET status = 'dead', next_attempt_at = NULL, error = 'The source was deleted.', updated_at = now()
-WHERE source_id = $1::bigint AND status IN ('accepted', 'held', 'failed', 'working')
+UPDATE messages m SET status = 'dead', next_attempt_at = NULL, error = 'The source was deleted.', updated_at = now()
+FROM (SELECT id, retention_days, created_at FROM messages WHERE source_id = $1::bigint
+    AND status IN ('accepted', 'held', 'failed', 'working') ORDER BY seq LIMIT 5000 FOR UPDATE) o
+WHERE m.id = o.id AND m.retention_days = o.retention_days AND m.created_at = o.created_at
 
+-- By the actions that are open, of all sources: they are fewer than the messages that a source ever had.
 -- name: actions_orphan write
 UPDATE actions a SET status = 'dead', next_attempt_at = NULL, error = 'The source was deleted.', updated_at = now()
-FROM messages m WHERE m.source_id = $1::bigint AND a.message_id = m.id AND a.status IN ('waiting', 'sent')
+FROM messages m WHERE m.id = a.message_id AND m.retention_days = a.retention_days AND m.created_at = a.created_at
+    AND m.source_id = $1::bigint AND a.status IN ('waiting', 'sent')
 
 -- name: partitions_keep
 SELECT keep_partitions(current_date)

@@ -136,10 +136,16 @@ WITH old AS (
 ), gone AS (DELETE FROM attempts_rest a USING old WHERE a.delivery_id = old.id)
 DELETE FROM deliveries_rest d USING old WHERE d.id = old.id
 
--- Written by a fan-out that had begun before its endpoint was deleted.
+-- Of endpoints that are gone: what was too much for their deletion, and what a fan-out wrote that had begun before it.
 -- name: deliveries_orphaned write
-UPDATE deliveries SET status = 'canceled', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
-WHERE status IN ('pending', 'failed', 'batched') AND endpoint_id IN (SELECT id FROM endpoints WHERE deleted_at > now() - interval '1 hour')
+WITH open AS (
+    SELECT o.id FROM endpoints e CROSS JOIN LATERAL (
+        SELECT id FROM deliveries WHERE endpoint_id = e.id AND status IN ('pending', 'failed')
+        UNION ALL SELECT id FROM deliveries WHERE endpoint_id = e.id AND status = 'batched') o
+    WHERE e.deleted_at > now() - interval '1 day' LIMIT 5000
+)
+UPDATE deliveries d SET status = 'canceled', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
+FROM open WHERE d.id = open.id AND d.status IN ('pending', 'failed', 'batched')
 
 -- Which of these endpoints have something due.
 -- name: deliveries_any

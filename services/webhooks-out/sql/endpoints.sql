@@ -70,10 +70,15 @@ UPDATE endpoints SET deleted_at = now(), auth_sealed = NULL, headers = '{}', sta
     updated_at = now()
 WHERE id = $1::bigint AND deleted_at IS NULL
 
--- What was still to go has nowhere to go.
+-- What was still to go has nowhere to go; as many at a time as `cancel_rows`.
 -- name: endpoint_cancel write
-UPDATE deliveries SET status = 'canceled', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
-WHERE endpoint_id = $1::bigint AND status IN ('pending', 'failed', 'batched')
+WITH open AS (
+    (SELECT id FROM deliveries WHERE endpoint_id = $1::bigint AND status IN ('pending', 'failed') LIMIT 5000)
+    UNION ALL (SELECT id FROM deliveries WHERE endpoint_id = $1::bigint AND status = 'batched' LIMIT 5000)
+    LIMIT 5000
+)
+UPDATE deliveries d SET status = 'canceled', next_attempt_at = NULL, last_error = 'The endpoint was deleted.', updated_at = now()
+FROM open WHERE d.id = open.id AND d.status IN ('pending', 'failed', 'batched')
 
 -- Those of this dispatcher's shards.
 -- name: endpoints_mine
