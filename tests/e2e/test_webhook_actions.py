@@ -61,6 +61,33 @@ def test_W05_W07_recover_gives_exactly_what_was_missed(cms, receiver, endpoint):
     assert cms.post(f"{one}/recover", json={}).status_code == 422
 
 
+def test_W07_recover_since_a_time_gives_exactly_what_was_missed_since(cms, receiver, endpoint):
+    state, mark = {"status": 500}, unique("since")
+    sink = receiver(lambda r: state["status"])
+    made = endpoint(sink.url, ["company.created"], retry_schedule=[0], **mine(mark))
+    one = f"{ENDPOINTS}/{made['id']}"
+    ids = []
+    for n in range(1, 6):
+        ids.append(change(cms, industry=mark)["id"])
+        wait_for(lambda n=n: len(rows(cms, made, status="dead")) == n, 30, f"{n} dead deliveries")
+    when = {r["entity"]: r["created_at"] for r in rows(cms, made, status="dead")}
+    times = [when[f"company:{i}"] for i in ids]
+    state["status"] = 200
+
+    def recovered(**body):
+        counted = cms.post(f"{one}/recover", json={**body, "dry_run": True}).json()["data"]
+        before, sent = len(sink.requests), cms.post(f"{one}/recover", json=body).json()["data"]
+        assert counted["matched"] == sent["matched"] == sent["sent"] and not counted["sent"]
+        wait_for(lambda: len(sink.requests) == before + sent["sent"], 30, "what was missed")
+        wait_for(lambda: not rows(cms, made, status="pending"), 30, "it to be written down")
+        return sorted(json.loads(r["body"])["data"]["id"] for r in sink.requests[before:])
+
+    assert recovered(since=times[4]) == [ids[4]], "that very moment is among them"
+    assert recovered(since=times[1], until=times[3]) == ids[1:3], "the end is not"
+    assert recovered(since=times[2]) == [ids[3]], "what came through is not sent again"
+    assert recovered(since=LONG_AGO) == [ids[0]] and recovered(since=LONG_AGO) == []
+
+
 def test_W07_replay_by_filter(cms, receiver, endpoint):
     mark = unique("replay")
     sink = receiver()

@@ -11,6 +11,7 @@ import uuid
 
 import pytest
 import standardwebhooks
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from support.hooks import Authority, Hook, token_endpoint
@@ -241,6 +242,50 @@ def test_W01_W02_W10_official_verifiers_take_all_that_is_sent(cms, hook, endpoin
     v1a = [s for s in both["headers"]["webhook-signature"].split() if s.startswith("v1a,")]
     signed = f"{both['headers']['webhook-id']}.{both['headers']['webhook-timestamp']}.".encode() + both["body"]
     public.verify(base64.b64decode(v1a[0][4:]), signed)
+
+
+def v1a_by(public_key, request):
+    """How many of the request's v1a signatures are by this whpk_."""
+    key, found = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_"))), 0
+    signed = f"{request['headers']['webhook-id']}.{request['headers']['webhook-timestamp']}.".encode() + request["body"]
+    for signature in request["headers"]["webhook-signature"].split():
+        if signature.startswith("v1a,"):
+            try:
+                key.verify(base64.b64decode(signature[4:]), signed)
+                found += 1
+            except InvalidSignature:
+                pass
+    return found
+
+
+def test_W01_W02_v1a_signs_every_attempt_and_both_pairs_while_they_rotate(cms, hook, endpoint, tmp_path):
+    """The published verifiers know v1 only: they must take what has v1a beside it; Ed25519 is judged by another library."""
+    sink = hook(lambda r: (500 if r["n"] < 2 else 200, {}, b""))
+    made = endpoint(sink.url, ["company.created"], ed25519=True, retry_schedule=[1, 0])
+    one, old = f"{ENDPOINTS}/{made['id']}", made["public_key"]
+    change(cms)
+    attempts = arrived(sink, 3)[:3]
+    assert len({r["headers"]["webhook-id"] for r in attempts}) == 1 and len({r["headers"]["webhook-timestamp"] for r in attempts}) >= 2
+    assert [v1a_by(old, r) for r in attempts] == [1, 1, 1]
+    assert v1a_by(old, {**attempts[0], "body": attempts[0]["body"] + b" "}) == 0
+    assert v1a_by(old, {**attempts[0], "headers": attempts[1]["headers"]}) or attempts[0]["body"] == attempts[1]["body"]
+    new = cms.post(f"{one}/rotate-secret", json={"kind": "ed25519", "overlap_seconds": 3600}).json()["data"]["public_key"]
+    assert new != old
+
+    def sent(signatures):
+        def look():
+            change(cms)
+            return [r for r in sink.of() if r["headers"]["webhook-signature"].count("v1a,") == signatures and v1a_by(new, r) == 1]
+        return wait_for(look, 20, f"{signatures} v1a signatures", every=0.3)[-1]
+
+    both = sent(2)
+    assert v1a_by(old, both) == 1
+    for secret, request in [(made["secret"], r) for r in [*attempts, both]]:
+        standardwebhooks.Webhook(secret).verify(request["body"], request["headers"])
+    verified_by_npm([(made["secret"], attempts[-1]), (made["secret"], both)], tmp_path)
+    before = next(s for s in cms.get(f"{one}/secrets").json()["data"] if s["kind"] == "ed25519" and s["state"] == "overlapping")
+    assert cms.delete(f"{one}/secrets/{before['id']}").status_code == 204
+    assert v1a_by(old, sent(1)) == 0
 
 
 def test_W02_secrets_overlap_are_revoked_and_remembered(cms, hook, endpoint):
