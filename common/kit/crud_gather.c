@@ -21,7 +21,7 @@
 enum {
     gather_entities_max = 16,
     gather_rows_max = 32,
-    gather_start_rows = 8,          /* so many that wait go, whatever is under way, */
+    gather_start_rows = 16,         /* so many that wait go, whatever is under way, */
     gather_running_max = 4,         /* unless it is this many statements */
     gather_bytes_max = 1024 * 1024, /* of bodies, beyond the first */
     gather_lock_ms = 100,           /* that a statement of many waits for anybody's lock */

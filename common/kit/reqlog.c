@@ -338,17 +338,19 @@ static void put_back(struct reqlog *l, struct chunk *c)
     pthread_mutex_unlock(&l->mu);
 }
 
-static void send_all(struct reqlog *l, struct bus_producer *bus)
+/* False: the producer takes no more for now. */
+static bool send_all(struct reqlog *l, struct bus_producer *bus)
 {
     struct chunk *c;
     struct err err;
     while ((c = take(l))) {
         if (produce(l, bus, c, &err)) {
             put_back(l, c);
-            return;
+            return false;
         }
         give_back(l, c);
     }
+    return true;
 }
 
 /* --- the key of networks -------------------------------------------------------------------------
@@ -396,8 +398,8 @@ static void refresh_key(struct reqlog *l)
 /* --- the thread ----------------------------------------------------------------------------------
  */
 
-/* Until a chunk is full, reqlog_every_ms have passed, or it is to end. */
-static bool wait_for_more(struct reqlog *l)
+/* Until a chunk is full (and can be sent), reqlog_every_ms have passed, or it is to end. */
+static bool wait_for_more(struct reqlog *l, bool can_send)
 {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
@@ -407,7 +409,7 @@ static bool wait_for_more(struct reqlog *l)
         end.tv_nsec -= 1000000000L;
     }
     pthread_mutex_lock(&l->mu);
-    if (!l->stopping && (!l->first || l->under_way >= reqlog_in_flight_max))
+    if (!l->stopping && (!can_send || !l->first || l->under_way >= reqlog_in_flight_max))
         pthread_cond_timedwait(&l->cv, &l->mu, &end);
     bool more = !l->stopping;
     pthread_mutex_unlock(&l->mu);
@@ -419,7 +421,7 @@ static void finish(struct reqlog *l, struct bus_producer *bus)
     int64_t until = clock_mono_us() + reqlog_close_ms * INT64_C(1000);
     bool left = true;
     while (left && clock_mono_us() < until) {
-        send_all(l, bus);
+        (void)send_all(l, bus);
         bus_poll(bus, 20);
         pthread_mutex_lock(&l->mu);
         left = l->first || l->under_way || (l->filling && l->filling->rows);
@@ -442,17 +444,18 @@ static void *run(void *p)
 {
     struct reqlog *l = p;
     struct bus_producer *bus = open_bus(l);
+    bool can_send = bus;
     refresh_key(l);
-    while (wait_for_more(l)) {
+    while (wait_for_more(l, can_send)) {
         if (bus && bus_fatal(bus)) { /* what was under way is reported as unsent, and is lost */
             bus_producer_free(bus);
             bus = NULL;
         }
         if (!bus)
             bus = open_bus(l);
+        can_send = bus && send_all(l, bus);
         if (!bus)
             continue;
-        send_all(l, bus);
         bus_poll(bus, 0);
         refresh_key(l);
     }
