@@ -5,6 +5,7 @@
 #include "common/kit/migrate.h"
 #include "common/kit/outbox.h"
 #include "services/analytics/analytics.h"
+#include "services/analytics/anomaly.h"
 #include "services/analytics/answers.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long */
@@ -71,6 +72,22 @@ static const struct field_def consumer_fields[] = {
 };
 static const struct shape consumer_row = { .name = "AnalyticsConsumer", .doc = "A credential in a window.", .fields = consumer_fields };
 
+static const struct field_def mute_fields[] = {
+    { .name = "minutes", .type = F_INT, .flags = FF_NONNULL, .min = 1, .max = 43200, .fallback = "1440", .example = "1440",
+      .doc = "For how long." },
+    { .name = NULL },
+};
+static const struct shape mute = { .name = "AnomalyMute", .doc = "Do not tell of this signal of this subject.", .fields = mute_fields };
+static const char *const verdicts[] = { "useful", "false_alarm", NULL };
+static const struct field_def feedback_fields[] = {
+    { .name = "verdict", .type = F_ENUM, .flags = FF_REQUIRED, .choices = verdicts, .example = "\"useful\"",
+      .doc = "false_alarm: the next one takes half as much more; useful: that is taken back." },
+    { .name = NULL },
+};
+static const struct shape feedback = { .name = "AnomalyFeedback", .doc = "What you think of it.", .fields = feedback_fields };
+
+static const int say_errors[] = { 404, 412, 415, 422, 0 };
+static const int unmute_errors[] = { 404, 412, 0 };
 static const int ask_errors[] = { 400, 0 };
 static const int read_errors[] = { 400, 404, 0 };
 
@@ -93,6 +110,17 @@ const struct route analytics_routes[] = {
     { GET, BASE "/requests/{id}", crud_get, .scope = "analytics:read", .entity = &entity_api_request,
       .query = crud_flat_get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY, .errors = read_errors, .cost = 1,
       .op_id = "get_api_request", .doc = "Read one request of the log." },
+    { GET, BASE "/anomalies", crud_list, .scope = "analytics:read", .entity = &entity_anomaly, .query = crud_flat_list_params,
+      .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY, .errors = ask_errors, .cost = 2, .op_id = "list_anomalies",
+      .doc = "What is and was unusual, newest first; of your credentials, with api:admin of all." },
+    { GET, BASE "/anomalies/{id}", crud_get, .scope = "analytics:read", .entity = &entity_anomaly, .query = crud_flat_get_params,
+      .flags = ROUTE_ETAG | ROUTE_NO_BODY, .errors = read_errors, .cost = 1, .op_id = "get_anomaly", .doc = "Read one anomaly." },
+    { POST, BASE "/anomalies/{id}/mute", anomaly_mute, .scope = "analytics:write", .entity = &entity_anomaly, .in = &mute,
+      .errors = say_errors, .cost = 5, .op_id = "mute_anomaly", .doc = "Tell nobody of this signal of this subject for some time." },
+    { POST, BASE "/anomalies/{id}/unmute", anomaly_unmute, .scope = "analytics:write", .entity = &entity_anomaly,
+      .flags = ROUTE_NO_BODY, .errors = unmute_errors, .cost = 5, .op_id = "unmute_anomaly", .doc = "Tell of it again." },
+    { POST, BASE "/anomalies/{id}/feedback", anomaly_feedback, .scope = "analytics:write", .entity = &entity_anomaly, .in = &feedback,
+      .errors = say_errors, .cost = 5, .op_id = "rate_anomaly", .doc = "Say whether it was useful to be told: the bounds follow." },
     { .path = NULL },
 };
 /* clang-format on */
@@ -102,6 +130,7 @@ const struct route analytics_routes[] = {
 static const struct route *const routes[] = { analytics_routes, NULL };
 static const struct job_def jobs[] = {
     { "roll", "Adds new requests to the sums of minutes, hours and days.", roll_job },
+    { "anomalies", "Looks at each five minutes for what is unusual.", anomaly_job },
     { "retention", "Makes partitions ahead and drops those past their time.", retention_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { .name = NULL },

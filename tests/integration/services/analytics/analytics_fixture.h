@@ -188,7 +188,7 @@ static void store_many(const struct made *m, size_t n, int partition, int64_t of
     store(&msg, 1);
 }
 
-static size_t roll(void)
+__attribute__((unused)) static size_t roll(void)
 {
     struct err err = { 0 };
     size_t n, all = 0;
@@ -239,7 +239,7 @@ static int ask_rc(int (*fn)(struct req *, struct res *, struct err *), const str
     return rc;
 }
 
-static const json_t *ask(int (*fn)(struct req *, struct res *, struct err *),
+__attribute__((unused)) static const json_t *ask(int (*fn)(struct req *, struct res *, struct err *),
                          const struct asking *by, const char *const args[][2])
 {
     struct err err = { 0 };
@@ -248,7 +248,7 @@ static const json_t *ask(int (*fn)(struct req *, struct res *, struct err *),
     return json_object_get(tree, "data");
 }
 
-static int64_t field(const json_t *o, const char *name)
+__attribute__((unused)) static int64_t field(const json_t *o, const char *name)
 {
     const json_t *v = json_object_get(o, name);
     if (!json_is_integer(v))
