@@ -151,6 +151,10 @@ static void begin_stop(void *p)
     for (unsigned i = 0; i < listen_backlog && poll(&waiting, 1, 0) == 1; i++)
         run_mhd(l);
     l->stopping = true;
+    for (struct httpd_conn *c = l->live, *next; c; c = next) {
+        next = c->next;
+        httpd_end_stream(c);
+    }
     MHD_quiesce_daemon(l->mhd);
     close(l->listen_fd);
     l->listen_fd = -1;

@@ -18,6 +18,8 @@
 #include "common/base/err.h"
 #include "common/base/loop.h"
 
+#include <sys/types.h>
+
 enum {
     header_bytes_max = 16 * 1024, /* all fields together, of a request or an answer */
     target_bytes_max = 8 * 1024,
@@ -40,6 +42,19 @@ struct http_req {
     void *user;       /* the server's own, per request */
     struct httpd_conn *conn;
 };
+/*
+ * A body that has no end yet, such as server-sent events; embedded in what the server keeps of it.
+ * All three run on the request's loop.  `read` writes up to `max` bytes and answers how many; 0:
+ * there is nothing now, it is asked again after http_wake; negative: that was all.  `gone` is
+ * called once, when the client has left or the listener stops; then http_wake must not be called
+ * any more. A stopping listener ends every stream.
+ */
+struct http_stream {
+    ssize_t (*read)(struct http_stream *s, char *out, size_t max);
+    void (*gone)(struct http_stream *s);
+    struct httpd_conn *conn; /* httpd's own */
+};
+void http_wake(struct http_stream *s); /* also before the answer has begun */
 struct http_res {
     int status;
     struct http_header headers[response_headers_max];
@@ -48,6 +63,7 @@ struct http_res {
         *body; /* in the request's arena, or static; NULL with a 304: only its length is known */
     size_t body_n;
     bool close;
+    struct http_stream *stream; /* in place of a body, or NULL */
 };
 const char *http_header(const struct http_req *req,
                         const char *name); /* NULL; several are joined by ", " */

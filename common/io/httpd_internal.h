@@ -25,6 +25,7 @@ enum {
     httpd_linger_bytes_max = 16 * 1024 * 1024,
     httpd_linger_ms = 2000,
     httpd_lingers_max = 32,
+    httpd_stream_block_bytes = 16 * 1024,
 };
 
 struct httpd_field {
@@ -84,6 +85,8 @@ struct httpd_conn {
     bool mhd_done;  /* MHD has completed the request */
     bool abandoned; /* stopping lost patience with the fiber */
     bool linger;    /* answered under an unread body */
+    bool idle;      /* its stream has nothing to send: suspended in MHD */
+    bool over;      /* its stream ends with what has been sent */
     char *body;     /* malloc'd: realloc moves large ones by page table */
     size_t body_cap, overrun;
     size_t head_bytes;      /* of the request, in libmicrohttpd's memory */
@@ -110,6 +113,8 @@ void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 void httpd_kick(struct httpd_loop *l);
 /* Answers a parked request 503 though its fiber goes on. */
 void httpd_abandon(struct httpd_conn *c);
+/* Ends a stream, for a listener that stops. */
+void httpd_end_stream(struct httpd_conn *c);
 /* A request was released; stopping may be over. */
 void httpd_released(struct httpd_loop *l);
 /* Takes a duplicate of the socket and reads what the client still sends, so that closing does not

@@ -71,6 +71,8 @@ static void arena_give(struct httpd_loop *l, struct arena *a)
 static void release(struct httpd_conn *c)
 {
     struct httpd_loop *l = c->l;
+    if (c->res.stream)
+        c->res.stream->gone(c->res.stream);
     if (c->seen && l->h->conf.ops->done)
         l->h->conf.ops->done(&c->req, &c->res, l->h->conf.ctx);
     *c->link = c->next;
@@ -167,6 +169,39 @@ static ssize_t no_body(void *cls, uint64_t pos, char *out, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+/* libmicrohttpd may suspend in here; what is resumed is asked again. */
+static ssize_t read_stream(void *cls, uint64_t pos, char *out, size_t max)
+{
+    struct httpd_conn *c = cls;
+    (void)pos;
+    ssize_t n = c->over ? -1 : c->res.stream->read(c->res.stream, out, max);
+    if (n < 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n == 0) {
+        c->idle = true;
+        MHD_suspend_connection(c->mhd);
+    }
+    return n;
+}
+
+void http_wake(struct http_stream *s)
+{
+    struct httpd_conn *c = s->conn;
+    if (!c || !c->idle)
+        return;
+    c->idle = false;
+    MHD_resume_connection(c->mhd);
+    httpd_kick(c->l);
+}
+
+void httpd_end_stream(struct httpd_conn *c)
+{
+    if (!c->res.stream)
+        return;
+    c->over = true;
+    http_wake(c->res.stream);
+}
+
 /* MHD says Content-Length with a 304 too, so it has to be told the 200's (RFC 9110 §8.6), even if
  * that is not at hand. */
 static struct MHD_Response *response_of(const char *body, size_t n, int status)
@@ -196,6 +231,8 @@ static void refuse(struct httpd_conn *c, const struct err *why)
     const struct httpd_conf *conf = &c->l->h->conf;
     httpd_count(&c->l->refused);
     c->refused = true;
+    if (c->res.stream)
+        c->res.stream->gone(c->res.stream);
     c->res = (struct http_res){ .close = true };
     if (conf->ops->refuse) {
         c->seen = true;
@@ -236,7 +273,11 @@ static enum MHD_Result queue(struct httpd_conn *c)
         body = abandoned_body;
         body_n = sizeof abandoned_body - 1;
     }
-    struct MHD_Response *r = response_of(body, body_n, res->status);
+    bool endless = res->stream && !c->abandoned;
+    struct MHD_Response *r =
+        endless ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, httpd_stream_block_bytes,
+                                                    read_stream, c, NULL)
+                : response_of(body, body_n, res->status);
     if (!r)
         return MHD_NO;
     for (size_t i = 0; i < nheaders; i++)
@@ -245,6 +286,10 @@ static enum MHD_Result queue(struct httpd_conn *c)
         __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED))
         MHD_add_response_header(r, "Connection", "close");
     c->state = REQ_SENDING;
+    if (endless) {
+        res->stream->conn = c;
+        c->over = c->l->stopping;
+    }
     enum MHD_Result rc = MHD_queue_response(
         c->mhd, c->abandoned ? 503U : (unsigned)(res->status ? res->status : 500), r);
     MHD_destroy_response(r);

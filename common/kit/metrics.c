@@ -193,14 +193,26 @@ static void put_histogram(struct buf *out, enum metric m, const struct metric_ce
     buf_printf(out, " %llu\n", (unsigned long long)sum);
 }
 
-void metrics_write(struct buf *out)
+static void put_family(struct buf *out, const struct metric_def *d, bool open)
 {
     static const char *const kinds[] = { "counter", "gauge", "histogram" };
+    size_t n = strlen(d->name);
+    if (open && d->kind == METRIC_COUNTER && str_ends(d->name, "_total"))
+        n -= strlen("_total");
+    if (open) /* §3.2: TYPE before HELP, by convention of its examples */
+        buf_printf(out, "# TYPE %.*s %s\n# HELP %.*s %s\n", (int)n, d->name, kinds[d->kind], (int)n,
+                   d->name, d->doc);
+    else
+        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", d->name, d->doc, d->name, kinds[d->kind]);
+}
+
+static void write_all(struct buf *out, bool open)
+{
     for (enum metric m = 0; m < M_MAX_; m++) {
         const struct metric_def *d = &metrics[m];
         if (!*d->labels)
             plain(m); /* a counter that never moved is 0, not absent */
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", d->name, d->doc, d->name, kinds[d->kind]);
+        put_family(out, d, open);
         pthread_mutex_lock(&lock);
         struct metric_cell *c = families[m].first;
         pthread_mutex_unlock(&lock);
@@ -216,4 +228,15 @@ void metrics_write(struct buf *out)
             buf_putc(out, '\n');
         }
     }
+}
+
+void metrics_write(struct buf *out)
+{
+    write_all(out, false);
+}
+
+void metrics_write_open(struct buf *out)
+{
+    write_all(out, true);
+    buf_puts(out, "# EOF\n");
 }

@@ -16,6 +16,8 @@ void metric_add(struct metric_cell *c, int64_t n);
 void metric_set(struct metric_cell *c, int64_t v);
 void metric_observe_us(struct metric_cell *c, int64_t us); /* histogram, in seconds on the wire */
 void metrics_write(struct buf *out);
+/* The same as OpenMetrics 1.0 (a counter's family is named without _total; ends with # EOF). */
+void metrics_write_open(struct buf *out);
 /* Shorthands for metrics without labels. */
 void metric_inc(enum metric m);
 void metric_gauge(enum metric m, int64_t v);

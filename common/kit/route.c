@@ -199,7 +199,7 @@ static void put_head(struct call *c, struct http_res *out)
     struct res *res = &c->res;
     struct arena *a = c->req.arena;
     bool read = c->req.method == GET || c->req.method == HEAD;
-    if (res->body.len && res->status != 304)
+    if ((res->body.len || res->stream) && res->status != 304)
         http_res_header(out, "Content-Type",
                         res->content_type ? res->content_type : "application/json");
     http_res_header(out, "Cache-Control", cache_control(c));
@@ -237,6 +237,7 @@ static void put_answer(struct call *c, struct http_res *out)
 {
     put_head(c, out);
     out->status = c->res.status;
+    out->stream = c->res.stream;
     out->body = c->unsent ? NULL : c->res.body.data;
     out->body_n = c->unsent ? c->unsent : c->res.body.len;
     c->end_us = clock_mono_us();

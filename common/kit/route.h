@@ -21,6 +21,7 @@ struct req;
 struct res;
 struct db_tx;
 struct rcache_made;
+struct http_stream;
 
 enum method { GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, METHODS_MAX_ };
 const char *method_name(enum method m);
@@ -150,6 +151,7 @@ struct res {
     } extra[8];
     size_t nextra;
     const struct err_list *faults; /* E_validation: problem `errors` */
+    struct http_stream *stream;    /* in place of the body (common/io/httpd.h), or NULL */
 };
 void res_header(struct res *res, const char *name, const char *value);
 /* {"data":<tree>} for cold paths. */

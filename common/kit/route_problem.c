@@ -199,6 +199,8 @@ void route_problem(struct call *c, const struct err *err)
         c->coding = CODING_IDENTITY;
         etag = route_tag(c, etag);
     }
+    if (res->stream)
+        res->stream->gone(res->stream);
     *res = (struct res){ .arena = a, .status = status, .faults = faults, .etag = etag };
     buf_init(&res->body, a, 512, 256 * 1024);
     if (c->version && c->version->plain_errors)

@@ -149,7 +149,7 @@ int route_represent(struct call *c, struct err *err)
 {
     struct res *res = &c->res;
     struct work w = { .c = c, .err = err, .coding = (enum coding)c->coding };
-    if (c->repr == REPR_JSON && w.coding == CODING_IDENTITY)
+    if (res->stream || (c->repr == REPR_JSON && w.coding == CODING_IDENTITY))
         return 0;
     tell_total(c);
     if (res->status == 304 && res->etag && !c->kept.wanted && length_known(c, &c->unsent))

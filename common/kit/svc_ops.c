@@ -1,5 +1,6 @@
 #include "common/kit/svc_internal.h"
 
+#include "common/base/str.h"
 #include "common/io/httpd.h"
 #include "common/kit/metrics.h"
 #include "common/kit/migrate.h"
@@ -142,6 +143,13 @@ static int get_metrics(struct req *req, struct res *res, struct err *err)
     (void)err;
     copy_stats(req->svc);
     res->cache_control = "no-store";
+    static const char *const types[] = { "text/plain", "application/openmetrics-text", NULL };
+    const char *type = req->http ? req_accept(req, types) : NULL;
+    if (str_eq(type, types[1])) {
+        res->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        metrics_write_open(&res->body);
+        return 0;
+    }
     res->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_write(&res->body);
     return 0;

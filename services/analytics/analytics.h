@@ -50,7 +50,6 @@ int32_t names_consumer(const struct names *n, const struct record *r);
 void roll_job(struct svc *svc);
 void retention_job(struct svc *svc);
 void anomaly_job(struct svc *svc);
-void tail_job(struct svc *svc);
 /* One round of each, for tests and the jobs; ret_n: what there was to do. */
 int roll_once(struct svc *svc, struct arena *a, size_t *ret_n, struct err *err) MUST_CHECK;
 int retain_once(struct svc *svc, struct arena *a, struct err *err) MUST_CHECK;

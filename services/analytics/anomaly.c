@@ -162,9 +162,9 @@ static int read_watched(struct looking *l, struct err *err)
             continue;
         struct subject *s = subject_at(l, (int)db_get_i64(r, i, DIM), db_get_i64(r, i, REF));
         s->watch[k] = (struct watching){ .hot = (int)db_get_i64(r, i, HOT),
-                                      .calm = (int)db_get_i64(r, i, CALM),
-                                      .open = !db_is_null(r, i, ANOMALY),
-                                      .factor = real(r, i, FACTOR) };
+                                         .calm = (int)db_get_i64(r, i, CALM),
+                                         .open = !db_is_null(r, i, ANOMALY),
+                                         .factor = real(r, i, FACTOR) };
         s->anomaly[k] = db_get_i64(r, i, ANOMALY);
         s->muted_until[k] = db_get_i64(r, i, MUTED);
         s->stored[k] = true;
@@ -223,8 +223,8 @@ static int decide(struct looking *l, struct err *err)
             struct finding f;
             if (!s->measured[m] && !s->watch[k].open)
                 continue;
-            enum verdict what = detect(k, l->min_requests, &s->sample[m], &s->base[m][0],
-                                       &s->base[m][1], &s->watch[k], &f);
+            enum verdict what =
+                detect(k, l->min_requests, &s->sample[m], s->base[m], &s->watch[k], &f);
             rc = act(l, s, k, what, &f, err);
         }
         for (size_t m = 0; m < MEASURES_MAX_; m++) {
@@ -247,7 +247,8 @@ static int store_baselines(struct looking *l, struct err *err)
     size_t max = l->n * MEASURES_MAX_ * 2 + 1, n = 0;
     int64_t *dim = arena_raw(l->a, max * 8), *ref = arena_raw(l->a, max * 8),
             *slot = arena_raw(l->a, max * 8), *weight = arena_raw(l->a, max * 8);
-    const char **name = arena_raw(l->a, max * sizeof *name), **mean = arena_raw(l->a, max * sizeof *mean),
+    const char **name = arena_raw(l->a, max * sizeof *name),
+               **mean = arena_raw(l->a, max * sizeof *mean),
                **dev = arena_raw(l->a, max * sizeof *dev);
     for (size_t i = 0; i < l->n; i++) {
         for (size_t m = 0; m < MEASURES_MAX_; m++) {
@@ -265,8 +266,9 @@ static int store_baselines(struct looking *l, struct err *err)
             }
         }
     }
-    const struct db_val v[] = { db_i64s(dim, n),   db_i64s(ref, n),  db_texts(name, n), db_i64s(slot, n),
-                                db_texts(mean, n), db_texts(dev, n), db_i64s(weight, n) };
+    const struct db_val v[] = { db_i64s(dim, n),   db_i64s(ref, n),   db_texts(name, n),
+                                db_i64s(slot, n),  db_texts(mean, n), db_texts(dev, n),
+                                db_i64s(weight, n) };
     struct db_rows *r;
     return n ? db_exec(l->tx, l->a, &sql_baselines_store, v, ARRAY_LEN(v), &r, err) : 0;
 }
@@ -317,7 +319,8 @@ static int look_at_news(struct looking *l, struct err *err)
         if (known && db_get_i64(r, i, N) < news_min)
             continue; /* a few are no news, and are not yet usual either */
         if (known) {
-            const struct anomaly_facts facts = { .signal = country ? SIGNAL_NEW_COUNTRY : SIGNAL_NEW_AGENT,
+            const struct anomaly_facts facts = { .signal = country ? SIGNAL_NEW_COUNTRY
+                                                                   : SIGNAL_NEW_AGENT,
                                                  .dim = DIM_CONSUMER,
                                                  .ref = (int32_t)db_get_i64(r, i, CONSUMER),
                                                  .observed = (double)db_get_i64(r, i, N),
@@ -370,8 +373,8 @@ static int look_tx(struct db_tx *tx, void *ctx, struct err *err)
     if (rc || !there)
         return rc;
     static int (*const steps[])(struct looking *, struct err *) = {
-        read_cells,      read_networks, read_baselines, read_watched,
-        decide,          store_baselines, store_watched, look_at_news,
+        read_cells, read_networks,   read_baselines, read_watched,
+        decide,     store_baselines, store_watched,  look_at_news,
     };
     for (size_t i = 0; i < ARRAY_LEN(steps) && !rc; i++)
         rc = steps[i](l, err);
@@ -385,7 +388,9 @@ static int look_tx(struct db_tx *tx, void *ctx, struct err *err)
 
 int look_once(struct svc *svc, struct arena *a, bool *ret_done, struct err *err)
 {
-    struct looking l = { .svc = svc, .a = a, .min_requests = (double)analytics_conf(svc)->anomaly_min };
+    struct looking l = { .svc = svc,
+                         .a = a,
+                         .min_requests = (double)analytics_conf(svc)->anomaly_min };
     int rc = db_tx(svc->db, a, look_tx, &l, err);
     *ret_done = !rc && l.done;
     if (*ret_done && svc->outbox)

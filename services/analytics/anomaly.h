@@ -33,7 +33,8 @@ int anomaly_go_on(const struct anomaly_db *db, int64_t id, const struct anomaly_
 int anomaly_end(const struct anomaly_db *db, int64_t id, int64_t at, struct err *err) MUST_CHECK;
 int anomaly_end_news(const struct anomaly_db *db, int64_t at, struct err *err) MUST_CHECK;
 /* Puts the row into the outbox as an event of that type. */
-int anomaly_event(const struct anomaly_db *db, const char *type, int64_t id, struct err *err) MUST_CHECK;
+int anomaly_event(const struct anomaly_db *db, const char *type, int64_t id,
+                  struct err *err) MUST_CHECK;
 
 /* One window, if there is one to look at. */
 int look_once(struct svc *svc, struct arena *a, bool *ret_done, struct err *err) MUST_CHECK;

@@ -48,8 +48,8 @@ static int find_about(const struct anomaly_db *db, const struct anomaly_facts *f
     *ret = (struct about){ .subject = "all", .label = "All requests" };
     if (f->dim == DIM_ALL)
         return 0;
-    int rc = db_exec(db->tx, db->a, f->dim == DIM_ROUTE ? &sql_route_names : &sql_consumer_names, &v, 1,
-                     &r, err);
+    int rc = db_exec(db->tx, db->a, f->dim == DIM_ROUTE ? &sql_route_names : &sql_consumer_names,
+                     &v, 1, &r, err);
     if (rc || !db_nrows(r))
         return rc;
     if (f->dim == DIM_CONSUMER) {
@@ -79,15 +79,16 @@ static const char *explain(struct arena *a, const struct about *s, const struct 
     switch (f->signal) {
     case SIGNAL_RATE_HIGH:
         return arena_printf(a, "%s: %s × its usual %s rate (%s requests in 5 minutes, usually %s).",
-                            s->label, figure(a, f->observed / fmax(f->usual, 1)), hour, seen, usual);
-    case SIGNAL_RATE_LOW:
-        return arena_printf(a, "%s: %s %% of its usual %s rate (%s requests in 5 minutes, usually %s).",
-                            s->label, figure(a, 100 * f->observed / fmax(f->usual, 1)), hour, seen,
+                            s->label, figure(a, f->observed / fmax(f->usual, 1)), hour, seen,
                             usual);
+    case SIGNAL_RATE_LOW:
+        return arena_printf(
+            a, "%s: %s %% of its usual %s rate (%s requests in 5 minutes, usually %s).", s->label,
+            figure(a, 100 * f->observed / fmax(f->usual, 1)), hour, seen, usual);
     case SIGNAL_ERRORS:
-        return arena_printf(a, "%s: %s %% of requests fail, usually %s %% at %s (of %.0f in 5 minutes).",
-                            s->label, figure(a, f->observed / 10), figure(a, f->usual / 10), hour,
-                            f->n);
+        return arena_printf(
+            a, "%s: %s %% of requests fail, usually %s %% at %s (of %.0f in 5 minutes).", s->label,
+            figure(a, f->observed / 10), figure(a, f->usual / 10), hour, f->n);
     case SIGNAL_LATENCY:
         return arena_printf(a, "%s: 95 %% are answered within %s ms, usually within %s ms at %s.",
                             s->label, seen, usual, hour);
@@ -95,10 +96,13 @@ static const char *explain(struct arena *a, const struct about *s, const struct 
         return arena_printf(a, "%s was used from %s networks within an hour, usually from %s.",
                             s->label, seen, usual);
     case SIGNAL_NEW_COUNTRY:
-        return arena_printf(a, "%s was used from a country for the first time: %s (%s requests in 5 minutes).",
-                            s->label, f->what, seen);
+        return arena_printf(
+            a, "%s was used from a country for the first time: %s (%s requests in 5 minutes).",
+            s->label, f->what, seen);
     case SIGNAL_NEW_AGENT:
-        return arena_printf(a, "%s was used by another kind of client for the first time: %s (%s requests in 5 minutes).",
+        return arena_printf(a,
+                            "%s was used by another kind of client for the first time: %s (%s "
+                            "requests in 5 minutes).",
                             s->label, f->what, seen);
     case SIGNALS_MAX_:
         break;
@@ -182,8 +186,8 @@ int anomaly_go_on(const struct anomaly_db *db, int64_t id, const struct anomaly_
     int rc = find_about(db, f, &s, err);
     if (rc)
         return rc;
-    const struct db_val v[] = { db_i64(id), db_i64((int64_t)(f->observed + 0.5)), db_i64(percent(f)),
-                                db_text(explain(db->a, &s, f)) };
+    const struct db_val v[] = { db_i64(id), db_i64((int64_t)(f->observed + 0.5)),
+                                db_i64(percent(f)), db_text(explain(db->a, &s, f)) };
     return db_exec(db->tx, db->a, &sql_anomaly_higher, v, ARRAY_LEN(v), &r, err);
 }
 

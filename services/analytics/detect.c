@@ -3,16 +3,17 @@
 #include <math.h>
 
 /* How slowly is forgotten: some twenty windows of an hour of the week are two weeks. */
-#define forget      0.05
-#define dev_floor   0.1 /* of the mean: what is even by chance is not even by nature */
-#define far_out     3.0 /* bounds away: one window is enough */
-#define half_way    0.5
-#define learn_edge  3.0 /* deviations at which what is learned ends */
+#define forget     0.05
+#define dev_floor  0.1 /* of the mean: what is even by chance is not even by nature */
+#define far_out    3.0 /* bounds away: one window is enough */
+#define half_way   0.5
+#define learn_edge 3.0 /* deviations at which what is learned ends */
 
 const char *const measure_names[MEASURES_MAX_] = { "rate", "errors", "latency", "networks" };
 const struct signal_def signal_defs[SIGNALS_MAX_] = {
     [SIGNAL_RATE_HIGH] = { "rate_high", "requests", MEASURE_RATE, 6, 1.5, 0, .windows = true },
-    [SIGNAL_RATE_LOW] = { "rate_low", "requests", MEASURE_RATE, 6, 0.8, 0, .falls = true, .windows = true },
+    [SIGNAL_RATE_LOW] = { "rate_low", "requests", MEASURE_RATE, 6, 0.8, 0, .falls = true,
+                          .windows = true },
     [SIGNAL_ERRORS] = { "errors", "permille", MEASURE_ERRORS, 6, 1, 100, .windows = true },
     [SIGNAL_LATENCY] = { "latency", "ms", MEASURE_LATENCY, 6, 1, 50, .windows = true },
     [SIGNAL_KEY_SHARING] = { "key_sharing", "networks", MEASURE_NETWORKS, 6, 2, 4 },
@@ -68,8 +69,8 @@ static bool enough(const struct signal_def *d, double min_requests, const struct
 }
 
 /* How many bounds away from the mean; 1 is the bound. */
-static double distance(const struct signal_def *d, const struct sample *in, const struct baseline *b,
-                       double factor)
+static double distance(const struct signal_def *d, const struct sample *in,
+                       const struct baseline *b, double factor)
 {
     if (d->falls) { /* there is no less than nothing: wider bounds ask for less than a fifth */
         double edge = fmin(bound(d, in, b, 1), b->mean * (1 - (1 - d->ratio) / factor));
@@ -98,9 +99,9 @@ static void step(const struct signal_def *d, double away, bool volume, struct wa
 }
 
 enum verdict detect(enum signal_kind s, double min_requests, const struct sample *in,
-                    const struct baseline *week, const struct baseline *day, struct watching *w,
-                    struct finding *ret)
+                    const struct baseline base[2], struct watching *w, struct finding *ret)
 {
+    const struct baseline *week = &base[0], *day = &base[1];
     const struct signal_def *d = &signal_defs[s];
     bool by_week = week->weight >= detect_week_weight;
     const struct baseline *b = by_week ? week : day;
@@ -130,7 +131,7 @@ int detect_hour(int64_t s)
 
 const char *detect_hour_name(int hour, char out[16])
 {
-    static const char *const days[] = { "Monday", "Tuesday", "Wednesday", "Thursday",
+    static const char *const days[] = { "Monday", "Tuesday",  "Wednesday", "Thursday",
                                         "Friday", "Saturday", "Sunday" };
     if (hour < detect_hours)
         snprintf(out, 16, "%s-%02dh", days[hour / 24 % 7], hour % 24);

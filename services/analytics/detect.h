@@ -14,10 +14,10 @@
 
 enum {
     detect_window_s = 300,
-    detect_hours = 168,             /* slots 0 … 167: hour of the week, Monday 00h UTC first */
+    detect_hours = 168,               /* slots 0 … 167: hour of the week, Monday 00h UTC first */
     detect_slots = detect_hours + 24, /* 168 …: hour of the day */
-    detect_week_weight = 12,        /* windows after which an hour of the week is known */
-    detect_day_weight = 36,         /* of an hour of the day */
+    detect_week_weight = 12,          /* windows after which an hour of the week is known */
+    detect_day_weight = 36,           /* of an hour of the day */
     detect_hot_windows = 2,
     detect_calm_windows = 3,
 };
@@ -36,11 +36,11 @@ enum signal_kind {
 struct signal_def {
     const char *name, *unit;
     enum measure measure;
-    double spread;  /* deviations that are usual, at least */
-    double ratio;   /* of the mean that is usual, at least */
-    double least;   /* in the measure's unit, at least */
-    bool falls;     /* out of bounds is below */
-    bool windows;   /* needs so many windows in a row; else one is enough */
+    double spread; /* deviations that are usual, at least */
+    double ratio;  /* of the mean that is usual, at least */
+    double least;  /* in the measure's unit, at least */
+    bool falls;    /* out of bounds is below */
+    bool windows;  /* needs so many windows in a row; else one is enough */
 };
 extern const struct signal_def signal_defs[SIGNALS_MAX_];
 extern const char *const measure_names[MEASURES_MAX_];
@@ -65,10 +65,10 @@ struct finding {
     double usual;
     bool by_week; /* compared with that hour of the week, else of the day */
 };
-/* Decides on one signal of one subject in a window.  `min_requests`: below that nothing opens. */
+/* Decides on one signal of one subject in a window; base: of the hour of the week, of the day.
+ * `min_requests`: below that nothing opens. */
 enum verdict detect(enum signal_kind s, double min_requests, const struct sample *in,
-                    const struct baseline *week, const struct baseline *day, struct watching *w,
-                    struct finding *ret);
-int detect_hour(int64_t s);              /* hour of the week, of Unix seconds */
+                    const struct baseline base[2], struct watching *w, struct finding *ret);
+int detect_hour(int64_t s);                           /* hour of the week, of Unix seconds */
 const char *detect_hour_name(int hour, char out[16]); /* "Monday-09h" */
 #endif

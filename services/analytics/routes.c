@@ -7,6 +7,7 @@
 #include "services/analytics/analytics.h"
 #include "services/analytics/anomaly.h"
 #include "services/analytics/answers.h"
+#include "services/analytics/tail.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long */
 #include "analytics/migrations.h"
@@ -86,6 +87,16 @@ static const struct field_def feedback_fields[] = {
 };
 static const struct shape feedback = { .name = "AnomalyFeedback", .doc = "What you think of it.", .fields = feedback_fields };
 
+static const struct param_def tail_params[] = {
+    { "program", "string", 0, 200, "Only what this program answers." },
+    { "method", "string", 0, 200, "Only this HTTP method." },
+    { "route", "string", 0, 200, "Only this template of paths." },
+    { "key", "integer", 1, (INT64_C(1) << 53) - 1, "Only this API key." },
+    { "min_status", "integer", 100, 999, "Only answers with this status or a higher one." },
+    { "min_us", "integer", 1, INT32_MAX, "Only what took so many microseconds or more." },
+    { .name = NULL },
+};
+static const int tail_errors[] = { 400, 0 };
 static const int say_errors[] = { 404, 412, 415, 422, 0 };
 static const int unmute_errors[] = { 404, 412, 0 };
 static const int ask_errors[] = { 400, 0 };
@@ -110,6 +121,9 @@ const struct route analytics_routes[] = {
     { GET, BASE "/requests/{id}", crud_get, .scope = "analytics:read", .entity = &entity_api_request,
       .query = crud_flat_get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY, .errors = read_errors, .cost = 1,
       .op_id = "get_api_request", .doc = "Read one request of the log." },
+    { GET, BASE "/tail", get_tail, .scope = "analytics:read", .query = tail_params, .flags = ROUTE_NO_BODY,
+      .produces = "text/event-stream", .errors = tail_errors, .cost = 10, .op_id = "tail_api_requests",
+      .doc = "Requests as they come in, as server-sent events: `ready`, then `request` for each, `dropped` if you read too slowly.  Ends after five minutes: connect again." },
     { GET, BASE "/anomalies", crud_list, .scope = "analytics:read", .entity = &entity_anomaly, .query = crud_flat_list_params,
       .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY, .errors = ask_errors, .cost = 2, .op_id = "list_anomalies",
       .doc = "What is and was unusual, newest first; of your credentials, with api:admin of all." },
@@ -131,6 +145,7 @@ static const struct route *const routes[] = { analytics_routes, NULL };
 static const struct job_def jobs[] = {
     { "roll", "Adds new requests to the sums of minutes, hours and days.", roll_job },
     { "anomalies", "Looks at each five minutes for what is unusual.", anomaly_job },
+    { "tail", "Follows the topic for those who read the live log.", tail_job },
     { "retention", "Makes partitions ahead and drops those past their time.", retention_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { .name = NULL },
@@ -153,6 +168,7 @@ static int init(struct svc *svc, struct err *err)
     struct analytics *state = arena_alloc(svc->arena, sizeof *state);
     (void)err;
     state->names = names_new();
+    state->tail = tail_new();
     svc->state = state;
     return 0;
 }
@@ -160,8 +176,10 @@ static int init(struct svc *svc, struct err *err)
 static void done(struct svc *svc)
 {
     struct analytics *state = svc->state;
-    if (state)
+    if (state) {
         names_free(state->names);
+        tail_free(state->tail);
+    }
     svc->state = NULL;
 }
 

@@ -239,8 +239,9 @@ static int ask_rc(int (*fn)(struct req *, struct res *, struct err *), const str
     return rc;
 }
 
-__attribute__((unused)) static const json_t *ask(int (*fn)(struct req *, struct res *, struct err *),
-                         const struct asking *by, const char *const args[][2])
+__attribute__((unused)) static const json_t *
+ask(int (*fn)(struct req *, struct res *, struct err *), const struct asking *by,
+    const char *const args[][2])
 {
     struct err err = { 0 };
     json_t *tree = NULL;

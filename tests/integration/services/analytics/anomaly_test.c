@@ -11,7 +11,8 @@ static int64_t window; /* begin of the one that is looked at next */
 
 static void clean(void)
 {
-    sql("TRUNCATE requests, fresh, facets, sums, losses, taken, baselines, watched, seen, anomalies,"
+    sql("TRUNCATE requests, fresh, facets, sums, losses, taken, baselines, watched, seen, "
+        "anomalies,"
         " outbox, consumers, routes RESTART IDENTITY",
         NULL, 0);
     names_free(fx.state.names); /* their numbers are gone */
@@ -45,7 +46,8 @@ static void look(void)
 static void usual(const char *measure, double mean, double dev)
 {
     sql(arena_printf(fx.a,
-                     "INSERT INTO baselines (dim, ref, signal, slot, mean, dev, weight) SELECT d, r, '%s', s,"
+                     "INSERT INTO baselines (dim, ref, signal, slot, mean, dev, weight) SELECT d, "
+                     "r, '%s', s,"
                      " %g, %g, 48 FROM (SELECT 2 d, id r FROM consumers WHERE kind = 'key') x,"
                      " generate_series(0, 167) s ON CONFLICT DO NOTHING",
                      measure, mean, dev),
@@ -72,25 +74,33 @@ static void a_key_far_above_its_usual_rate_is_told_of_and_ends(void **state)
     look();
     happen(&ordinary, 840);
     look();
-    assert_int_equal(number("SELECT count(*) FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'"), 1);
-    const char *told = text("SELECT explanation FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'");
+    assert_int_equal(
+        number("SELECT count(*) FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'"), 1);
+    const char *told =
+        text("SELECT explanation FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'");
     char hour[16];
     detect_hour_name(detect_hour(window - 300), hour);
     assert_non_null(strstr(told, "API key 7: 14 × its usual "));
     assert_non_null(strstr(told, hour));
-    assert_int_equal(number("SELECT user_id FROM anomalies WHERE subject = 'key' AND signal = 'rate_high'"), 3);
-    assert_int_equal(number("SELECT count(*) FROM outbox WHERE type = 'anomaly.detected' AND"
-                            " payload::json->'data'->'key'->>'id' = '7' AND payload::json->>'owner_id' = '3'"),
-                     1);
+    assert_int_equal(
+        number("SELECT user_id FROM anomalies WHERE subject = 'key' AND signal = 'rate_high'"), 3);
+    assert_int_equal(
+        number("SELECT count(*) FROM outbox WHERE type = 'anomaly.detected' AND"
+               " payload::json->'data'->'key'->>'id' = '7' AND payload::json->>'owner_id' = '3'"),
+        1);
     happen(&ordinary, 1200);
     look(); /* higher still: the same anomaly */
-    assert_int_equal(number("SELECT count(*) FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'"), 1);
-    assert_int_equal(number("SELECT observed FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'"), 1200);
+    assert_int_equal(
+        number("SELECT count(*) FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'"), 1);
+    assert_int_equal(
+        number("SELECT observed FROM anomalies WHERE signal = 'rate_high' AND subject = 'key'"),
+        1200);
     for (int i = 0; i < 3; i++) {
         happen(&ordinary, 60);
         look();
     }
-    assert_int_equal(number("SELECT count(*) FROM anomalies WHERE status = 'open' AND subject = 'key'"), 0);
+    assert_int_equal(
+        number("SELECT count(*) FROM anomalies WHERE status = 'open' AND subject = 'key'"), 0);
     assert_true(number("SELECT count(*) FROM outbox WHERE type = 'anomaly.resolved'") >= 1);
 }
 
@@ -112,16 +122,19 @@ static void errors_latency_and_silence_are_told_of(void **state)
         happen(&failing, 100);
         look();
     }
-    assert_int_equal(number("SELECT observed FROM anomalies WHERE signal = 'errors' AND subject = 'key'"), 333);
+    assert_int_equal(
+        number("SELECT observed FROM anomalies WHERE signal = 'errors' AND subject = 'key'"), 333);
     for (int i = 0; i < 2; i++) {
         happen(&slow, 300);
         look();
     }
-    int64_t ms = number("SELECT observed FROM anomalies WHERE signal = 'latency' AND subject = 'key'");
+    int64_t ms =
+        number("SELECT observed FROM anomalies WHERE signal = 'latency' AND subject = 'key'");
     assert_true(ms >= 891 && ms <= 909);
     for (int i = 0; i < 2; i++)
         look(); /* nobody asks */
-    assert_int_equal(number("SELECT observed FROM anomalies WHERE signal = 'rate_low' AND subject = 'key'"), 0);
+    assert_int_equal(
+        number("SELECT observed FROM anomalies WHERE signal = 'rate_low' AND subject = 'key'"), 0);
 }
 
 static void a_new_country_and_many_networks_of_a_key_are_told_of(void **state)
@@ -145,7 +158,8 @@ static void a_new_country_and_many_networks_of_a_key_are_told_of(void **state)
     look();
     assert_int_equal(number("SELECT count(*) FROM anomalies WHERE signal = 'new_country'"), 1);
     assert_int_equal(number("SELECT count(*) FROM anomalies WHERE signal = 'new_agent'"), 1);
-    assert_non_null(strstr(text("SELECT explanation FROM anomalies WHERE signal = 'new_country'"), "BR"));
+    assert_non_null(
+        strstr(text("SELECT explanation FROM anomalies WHERE signal = 'new_country'"), "BR"));
     happen(&abroad, 30);
     look(); /* known by now */
     assert_int_equal(number("SELECT count(*) FROM anomalies WHERE signal LIKE 'new%'"), 2);
@@ -168,19 +182,21 @@ static int say(int (*fn)(struct req *, struct res *, struct err *), const struct
     const struct route row = { .path = "/api/v2/analytics/x", .in = in };
     struct httpd_conn bare = { 0 }; /* a request without headers */
     bare.req.conn = &bare;
-    struct req req = { .svc = &fx.svc,
-                       .arena = fx.a,
-                       .route = &row,
-                       .path = row.path,
-                       .raw_query = "",
-                       .params = { id },
-                       .body = body ? json_in(fx.a, json_loads(body, 0, NULL)) : NULL,
-                       .now_us = clock_us(),
-                       .http = &bare.req,
-                       .who = { .user_id = by->user,
-                                .role = by->admin ? ROLE_ADMIN : ROLE_AUTHOR,
-                                .scopes = by->admin ? scope_expand((scope_set)1 << S_api_admin)
-                                                    : (scope_set)1 << S_analytics_write } };
+    struct req req = {
+        .svc = &fx.svc,
+        .arena = fx.a,
+        .route = &row,
+        .path = row.path,
+        .raw_query = "",
+        .params = { id },
+        .body = body ? json_in(fx.a, json_loads(body, 0, NULL)) : NULL,
+        .now_us = clock_us(),
+        .http = &bare.req,
+        .who = { .user_id = by->user,
+                   .role = by->admin ? ROLE_ADMIN : ROLE_AUTHOR,
+                   .scopes = by->admin ? scope_expand((scope_set)1 << S_api_admin)
+                                     : (scope_set)1 << S_analytics_write }
+    };
     struct res res = { .arena = fx.a };
     buf_init(&res.body, fx.a, 4096, 1024 * 1024);
     return fn(&req, &res, &err);
@@ -218,13 +234,16 @@ static void what_is_muted_is_written_down_and_not_told(void **state)
         happen(&ordinary, 60);
         look();
     }
-    int64_t told = number("SELECT count(*) FROM outbox WHERE payload::json->'data'->>'subject' = 'key'");
+    int64_t told =
+        number("SELECT count(*) FROM outbox WHERE payload::json->'data'->>'subject' = 'key'");
     for (int i = 0; i < 2; i++) {
         happen(&ordinary, 900);
         look();
     }
     assert_int_equal(number("SELECT count(*) FROM anomalies WHERE subject = 'key'"), 2);
-    assert_int_equal(number("SELECT count(*) FROM outbox WHERE payload::json->'data'->>'subject' = 'key'"), told);
+    assert_int_equal(
+        number("SELECT count(*) FROM outbox WHERE payload::json->'data'->>'subject' = 'key'"),
+        told);
     assert_int_equal(say(anomaly_unmute, &owner, NULL, id, NULL), 0);
     assert_int_equal(number("SELECT count(*) FROM watched WHERE muted_until IS NOT NULL"), 0);
 }
@@ -235,13 +254,18 @@ static void feedback_moves_the_bounds_once(void **state)
     const struct shape *in = row_of("rate_anomaly")->in;
     (void)state;
     const char *id = text("SELECT id FROM anomalies WHERE subject = 'key'");
-    assert_int_equal(say(anomaly_feedback, &owner, in, id, "{\"verdict\":\"boring\"}"), -E_validation);
+    assert_int_equal(say(anomaly_feedback, &owner, in, id, "{\"verdict\":\"boring\"}"),
+                     -E_validation);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(say(anomaly_feedback, &owner, in, id, "{\"verdict\":\"false_alarm\"}"), 0);
-        assert_int_equal(number("SELECT (10 * factor)::int FROM watched WHERE signal = 'rate_high' AND dim = 2"), 15);
+        assert_int_equal(
+            number("SELECT (10 * factor)::int FROM watched WHERE signal = 'rate_high' AND dim = 2"),
+            15);
     }
     assert_int_equal(say(anomaly_feedback, &owner, in, id, "{\"verdict\":\"useful\"}"), 0);
-    assert_int_equal(number("SELECT (10 * factor)::int FROM watched WHERE signal = 'rate_high' AND dim = 2"), 10);
+    assert_int_equal(
+        number("SELECT (10 * factor)::int FROM watched WHERE signal = 'rate_high' AND dim = 2"),
+        10);
 }
 
 static void a_window_is_looked_at_once(void **state)

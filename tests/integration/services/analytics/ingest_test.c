@@ -336,6 +336,27 @@ static void answers_do_not_need_the_log(void **state)
     sql("ALTER TABLE requests_hidden RENAME TO requests", NULL, 0);
 }
 
+/* Counters live in memory: a scrape sends no statement, whatever lies in the tables. */
+static void a_scrape_of_metrics_asks_no_table(void **state)
+{
+    const struct route *scrape = NULL;
+    struct db_stats before, after;
+    struct err err = { 0 };
+    (void)state;
+    for (const struct route *r = svc_ops_routes; r->path; r++)
+        scrape = str_eq(r->path, "/metrics") ? r : scrape;
+    assert_non_null(scrape);
+    struct req req = { .svc = &fx.svc, .arena = fx.a, .route = scrape };
+    struct res res = { .arena = fx.a };
+    buf_init(&res.body, fx.a, 4096, 4 * 1024 * 1024);
+    pthread_mutex_init(&fx.priv.pub_mu, NULL);
+    db_stats(fx.svc.db, &before);
+    check(scrape->fn(&req, &res, &err), &err);
+    db_stats(fx.svc.db, &after);
+    assert_non_null(strstr(res.body.data, "cms365_analytics_records_total"));
+    assert_true(before.statements > 0 && after.statements == before.statements);
+}
+
 /* --- time goes by ----------------------------------------------------------------------------- */
 
 static void old_days_are_dropped_as_partitions(void **state)
@@ -387,6 +408,7 @@ int main(void)
         cmocka_unit_test(an_owner_sees_the_traffic_of_own_keys_only),
         cmocka_unit_test(bad_windows_are_refused),
         cmocka_unit_test(answers_do_not_need_the_log),
+        cmocka_unit_test(a_scrape_of_metrics_asks_no_table),
         cmocka_unit_test(old_days_are_dropped_as_partitions),
     };
     set_up("ingest");

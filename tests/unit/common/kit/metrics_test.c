@@ -1,4 +1,7 @@
+/* proves: X-08, N-07 */
 #include "common/kit/metrics.h"
+
+#include "common/base/str.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -62,6 +65,22 @@ static void text_is_prometheus(void **state)
     arena_free(a);
 }
 
+static void text_is_openmetrics_for_who_asks(void **state)
+{
+    struct arena *a = arena_new();
+    struct buf b;
+    (void)state;
+    metric_inc(M_db_reconnects);
+    buf_init(&b, a, 4096, 4 * 1024 * 1024);
+    metrics_write_open(&b);
+    assert_non_null(strstr(b.data, "# TYPE cms365_db_reconnects counter\n"));
+    assert_non_null(strstr(b.data, "\ncms365_db_reconnects_total "));
+    assert_null(strstr(b.data, "# TYPE cms365_db_reconnects_total"));
+    assert_true(str_ends(b.data, "\n# EOF\n"));
+    assert_null(strstr(b.data, "\n\n"));
+    arena_free(a);
+}
+
 static void labels_cannot_grow_without_bound(void **state)
 {
     struct metric_cell *last = NULL, *before = NULL;
@@ -107,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_labels_are_one_cell),
         cmocka_unit_test(text_is_prometheus),
+        cmocka_unit_test(text_is_openmetrics_for_who_asks),
         cmocka_unit_test(labels_cannot_grow_without_bound),
         cmocka_unit_test(threads_lose_no_count),
     };

@@ -54,10 +54,10 @@ static void seed_incidents(void)
                                               SIGNAL_LATENCY, SIGNAL_KEY_SHARING };
     for (int i = 0; i < incidents; i++) {
         int span = (days - learn_days) * 288 / incidents; /* apart from each other */
-        seeded[i] = (struct incident){ .key = (int)(uniform() * keys),
-                                       .at = learn_days * 288 + i * span +
-                                             (int)(uniform() * (span - 40)),
-                                       .signal = kinds[i % (int)ARRAY_LEN(kinds)] };
+        seeded[i] =
+            (struct incident){ .key = (int)(uniform() * keys),
+                               .at = learn_days * 288 + i * span + (int)(uniform() * (span - 40)),
+                               .signal = kinds[i % (int)ARRAY_LEN(kinds)] };
         /* A failure is looked for when there is something to fail. */
         int hour = seeded[i].at / 12 % 24;
         if (seeded[i].signal == SIGNAL_RATE_LOW && (hour < 8 || hour > 18))
@@ -155,7 +155,8 @@ static void play(uint64_t seed)
                 for (enum signal_kind s = 0; s < SIGNALS_WATCHED_; s++) {
                     struct finding f;
                     if (signal_defs[s].measure == m &&
-                        detect(s, 50, &in, week, day, &watched[k][s], &f) == VERDICT_OPENS)
+                        detect(s, 50, &in, (struct baseline[]){ *week, *day }, &watched[k][s],
+                               &f) == VERDICT_OPENS)
                         judge(k, w, s);
                 }
                 baseline_learn(week, in.value);
@@ -185,39 +186,54 @@ static void a_month_of_traffic_recall_and_false_alarms(void **state)
 
 static void below_the_volume_nothing_opens(void **state)
 {
-    struct baseline week = { 2, 0.1, 100 }, day = { 2, 0.1, 100 };
+    const struct baseline base[2] = {
+        { 2, 0.1, 100 },
+        { 2, 0.1, 100 }
+    };
     struct watching w = { 0 };
     struct finding f;
     (void)state;
     for (int i = 0; i < 10; i++) {
-        assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &(struct sample){ 49, 49 }, &week, &day, &w, &f),
+        assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &(struct sample){ 49, 49 }, base, &w, &f),
                          VERDICT_NONE);
-        assert_int_equal(detect(SIGNAL_ERRORS, 50, &(struct sample){ 1000, 49 }, &week, &day, &w, &f),
+        assert_int_equal(detect(SIGNAL_ERRORS, 50, &(struct sample){ 1000, 49 }, base, &w, &f),
                          VERDICT_NONE);
     }
-    assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &(struct sample){ 50, 50 }, &week, &day, &w, &f),
+    assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &(struct sample){ 50, 50 }, base, &w, &f),
                      VERDICT_OPENS);
 }
 
 static void it_takes_two_windows_to_open_and_three_to_end(void **state)
 {
-    struct baseline week = { 100, 10, 100 }, day = week;
+    const struct baseline base[2] = {
+        { 100, 10, 100 },
+        { 100, 10, 100 }
+    };
     struct watching w = { 0 };
     struct finding f;
     static const struct {
         double value;
         enum verdict want;
     } steps[] = {
-        { 300, VERDICT_NONE },     { 100, VERDICT_NONE },    { 300, VERDICT_NONE },
-        { 300, VERDICT_OPENS },    { 300, VERDICT_GOES_ON }, { 200, VERDICT_GOES_ON }, /* between */
-        { 100, VERDICT_GOES_ON },  { 100, VERDICT_GOES_ON }, { 300, VERDICT_GOES_ON },
-        { 100, VERDICT_GOES_ON },  { 100, VERDICT_GOES_ON }, { 100, VERDICT_ENDS },
-        { 100, VERDICT_NONE },     { 1000, VERDICT_OPENS },
+        { 300,  VERDICT_NONE    },
+        { 100,  VERDICT_NONE    },
+        { 300,  VERDICT_NONE    },
+        { 300,  VERDICT_OPENS   },
+        { 300,  VERDICT_GOES_ON },
+        { 200,  VERDICT_GOES_ON }, /* between */
+        { 100,  VERDICT_GOES_ON },
+        { 100,  VERDICT_GOES_ON },
+        { 300,  VERDICT_GOES_ON },
+        { 100,  VERDICT_GOES_ON },
+        { 100,  VERDICT_GOES_ON },
+        { 100,  VERDICT_ENDS    },
+        { 100,  VERDICT_NONE    },
+        { 1000, VERDICT_OPENS   },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        enum verdict got = detect(SIGNAL_RATE_HIGH, 50, &(struct sample){ steps[i].value, steps[i].value },
-                                  &week, &day, &w, &f);
+        enum verdict got = detect(SIGNAL_RATE_HIGH, 50,
+                                  &(struct sample){ steps[i].value, steps[i].value }, base, &w, &f);
         if (got != steps[i].want)
             fail_msg("step %zu: %d instead of %d", i, (int)got, (int)steps[i].want);
     }
@@ -225,15 +241,18 @@ static void it_takes_two_windows_to_open_and_three_to_end(void **state)
 
 static void a_false_alarm_widens_the_bounds_of_the_next(void **state)
 {
-    struct baseline week = { 100, 10, 100 }, day = week;
+    const struct baseline base[2] = {
+        { 100, 10, 100 },
+        { 100, 10, 100 }
+    };
     struct watching told = { .factor = 2 }, plain = { 0 };
     const struct sample in = { 300, 300 };
     struct finding f;
     (void)state;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &in, &week, &day, &told, &f), VERDICT_NONE);
-    (void)detect(SIGNAL_RATE_HIGH, 50, &in, &week, &day, &plain, &f);
-    assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &in, &week, &day, &plain, &f), VERDICT_OPENS);
+        assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &in, base, &told, &f), VERDICT_NONE);
+    (void)detect(SIGNAL_RATE_HIGH, 50, &in, base, &plain, &f);
+    assert_int_equal(detect(SIGNAL_RATE_HIGH, 50, &in, base, &plain, &f), VERDICT_OPENS);
 }
 
 static void an_incident_does_not_become_usual_and_a_new_level_does(void **state)
