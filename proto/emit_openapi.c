@@ -48,14 +48,14 @@ static void set_format(json_t *s, enum text_format f, bool read)
     static const struct {
         const char *key, *value;
     } rows[] = {
-        [FMT_EMAIL] = { "format",  "email"                               },
-        [FMT_URL] = { "format",  "uri"                                 },
-        [FMT_SLUG] = { "pattern", "^[a-z0-9]+(-[a-z0-9]+)*$"            },
-        [FMT_LANGUAGE] = { "pattern", "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$" },
-        [FMT_COUNTRY] = { "pattern", "^[A-Z]{2}$"                          },
-        [FMT_CURRENCY] = { "pattern", "^[A-Z]{3}$"                          },
-        [FMT_SHA256] = { "pattern", "^[0-9a-f]{64}$"                      },
-        [FMT_LONG] = { NULL,      NULL                                  },
+        [FMT_EMAIL] = { "format",  "email"                                           },
+        [FMT_URL] = { "format",  "uri"                                             },
+        [FMT_SLUG] = { "pattern", "^([0-9]*[a-z][a-z0-9]*|[a-z0-9]+(-[a-z0-9]+)+)$" },
+        [FMT_LANGUAGE] = { "pattern", "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"             },
+        [FMT_COUNTRY] = { "pattern", "^[A-Z]{2}$"                                      },
+        [FMT_CURRENCY] = { "pattern", "^[A-Z]{3}$"                                      },
+        [FMT_SHA256] = { "pattern", "^[0-9a-f]{64}$"                                  },
+        [FMT_LONG] = { NULL,      NULL                                              },
     };
     if (!read && (f == FMT_LINE || f == FMT_LONG)) /* no control characters but those of a text */
         set(s, "pattern",

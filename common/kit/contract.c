@@ -46,6 +46,25 @@ static json_t *media(const char *type, json_t *schema)
 /* --- parameters ----------------------------------------------------------------------------------
  */
 
+/* Query names mean the same everywhere; which fields there are is in x-query. */
+#define NAME "[a-z][a-z0-9_]*"
+#define PATH "(\\*|" NAME "(\\." NAME ")*(\\.\\*)?)"
+static const struct {
+    const char *name, *keyword, *value;
+} syntax[] = {
+    { "fields",        "pattern", "^" PATH "(," PATH ")*$"                             },
+    { "sort",          "pattern", "^-?" NAME "(,-?" NAME ")*$"                         },
+    { "include",       "pattern", "^" NAME "(\\." NAME ")*(," NAME "(\\." NAME ")*)*$" },
+    { "count",         "pattern", "^(exact|estimated|none)$"                           },
+    { "updated_since", "format",  "date-time"                                          },
+    { "deleted_since", "format",  "date-time"                                          },
+};
+/* One word, or a Structured Field string (route_auth.c). */
+#define IDEMPOTENCY_PATTERN                                                                        \
+    "^([!#-+.-:<-\\[\\]-~-]{1,255}|\"([ !#-\\[\\]-~]|\\\\[\"\\\\]){1,255}\")$"
+/* Lower-case letters and digits with single hyphens, not digits only. */
+#define SLUG_PATTERN "^([0-9]*[a-z][a-z0-9]*|[a-z0-9]+(-[a-z0-9]+)+)$"
+
 static json_t *header_param(const char *name, const char *doc)
 {
     return json_pack("{s:s,s:s,s:b,s:s,s:{s:s}}", "name", name, "in", "header", "required", 0,
@@ -61,6 +80,8 @@ static void path_params(const struct route *r, json_t *list)
         json_t *schema = json_pack("{s:s}", "type", number ? "integer" : "string");
         if (number)
             set(schema, "minimum", json_integer(1));
+        if (n == 4 && !memcmp(p, "slug", 4))
+            set(schema, "pattern", json_string(SLUG_PATTERN));
         json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:o}", "name", p, n, "in", "path",
                                               "required", 1, "schema", schema));
     }
@@ -78,6 +99,10 @@ static void query_params(const struct route *r, json_t *list)
             set(schema, "maximum", json_integer(d->max));
         } else if (!integer && d->max) {
             set(schema, "maxLength", json_integer(d->max));
+        }
+        for (size_t i = 0; i < ARRAY_LEN(syntax); i++) {
+            if (str_eq(d->name, syntax[i].name))
+                set(schema, syntax[i].keyword, json_string(syntax[i].value));
         }
         if (group)
             schema = json_pack("{s:s,s:o}", "type", "object", "additionalProperties", schema);
@@ -98,9 +123,12 @@ static json_t *parameters(const struct route *r)
     bool write = r->method != GET;
     path_params(r, list);
     query_params(r, list);
-    if (r->flags & ROUTE_IDEMPOTENT)
-        json_array_append_new(
-            list, header_param("Idempotency-Key", "Repeating with the same key has one effect."));
+    if (r->flags & ROUTE_IDEMPOTENT) {
+        json_t *key =
+            header_param("Idempotency-Key", "Repeating with the same key has one effect.");
+        set(json_object_get(key, "schema"), "pattern", json_string(IDEMPOTENCY_PATTERN));
+        json_array_append_new(list, key);
+    }
     if (r->flags & ROUTE_BULK)
         json_array_append_new(
             list, header_param("Prefer", "respond-async answers 202 and does it later; "
@@ -171,14 +199,24 @@ static json_t *request_schema(const struct route *r)
     return entity_ref(r->entity, r->flags & ROUTE_MERGE ? "Patch" : "Input");
 }
 
-/* RFC 6902 */
+/* RFC 6902: an operation of one of these names, which must have `also`. */
+static json_t *patch_op(json_t *names, const char *also)
+{
+    json_t *op = json_pack("{s:s,s:[ss],s:{s:{s:s,s:o},s:{s:s},s:{s:s},s:{}}}", "type", "object",
+                           "required", "op", "path", "properties", "op", "type", "string", "enum",
+                           names, "path", "type", "string", "from", "type", "string", "value");
+    if (also)
+        json_array_append_new(json_object_get(op, "required"), json_string(also));
+    return op;
+}
+
 static json_t *patch_schema(void)
 {
-    return json_pack("{s:s,s:i,s:{s:s,s:[ss],s:{s:{s:s,s:[ssssss]},s:{s:s},s:{s:s},s:{}}}}", "type",
-                     "array", "maxItems", json_patch_ops_max, "items", "type", "object", "required",
-                     "op", "path", "properties", "op", "type", "string", "enum", "add", "remove",
-                     "replace", "move", "copy", "test", "path", "type", "string", "from", "type",
-                     "string", "value");
+    return json_pack("{s:s,s:i,s:{s:[ooo]}}", "type", "array", "maxItems", json_patch_ops_max,
+                     "items", "oneOf",
+                     patch_op(json_pack("[sss]", "add", "replace", "test"), "value"),
+                     patch_op(json_pack("[ss]", "move", "copy"), "from"),
+                     patch_op(json_pack("[s]", "remove"), NULL));
 }
 
 static json_t *request_body(const struct route *r)
@@ -289,7 +327,7 @@ static json_t *success(const struct route *r, int status)
     if (status == 201)
         header(headers, "Location", "Where the new resource is.");
     set(answer, "headers", headers);
-    if (status == 204)
+    if (status == 204 || status / 100 == 3)
         return answer;
     if (str_eq(type, "*")) { /* whatever the other side waits for */
         set(answer, "content", media("*/*", json_object()));
@@ -356,8 +394,13 @@ static void add_problem(json_t *responses, const struct route *r, int status)
     if (json_object_get(responses, key))
         return;
     json_t *answer = status / 100 == 3 ? redirect() : problem(status);
-    if (r->version && r->version->plain_errors && status >= 400)
+    if (r->version && r->version->plain_errors && status >= 400) {
+        json_t *usual = json_incref(json_object_get(answer, "content"));
         (void)plain_error(answer);
+        if (status == 414 || status == 431) /* refused before the path is read */
+            (void)json_object_update_missing(json_object_get(answer, "content"), usual);
+        json_decref(usual);
+    }
     json_t *content = json_object_get(answer, "content");
     if (content && r->refusal)
         set(content, "application/json", json_pack("{s:o}", "schema", ref(r->refusal->name, "")));

@@ -104,12 +104,26 @@ static bool read_enum(struct reader *r, const char *ptr, const struct field_def 
     return false;
 }
 
+/* 7, or 7.0, which JSON Schema calls an integer too. */
+static bool whole(const json_t *v, int64_t *ret)
+{
+    double d = json_is_real(v) ? json_real_value(v) : 0.5;
+    if (json_is_integer(v)) {
+        *ret = json_integer_value(v);
+        return true;
+    }
+    if (!(d >= -0x1p53 && d <= 0x1p53) || d != (double)(int64_t)d)
+        return false;
+    *ret = (int64_t)d;
+    return true;
+}
+
 static bool read_int(struct reader *r, const char *ptr, const struct field_def *f, const json_t *v,
                      struct db_val *ret)
 {
-    if (!json_is_integer(v))
+    int64_t i;
+    if (!whole(v, &i))
         return type_fault(r, ptr, f);
-    int64_t i = json_integer_value(v);
     bool bounded = f->min || f->max;
     int64_t min = bounded ? f->min : -((INT64_C(1) << 53) - 1);
     int64_t max = bounded && f->max ? f->max : (INT64_C(1) << 53) - 1;
@@ -239,18 +253,14 @@ static bool ref_id(const json_t *v, int64_t *ret)
 {
     if (json_is_object(v) && json_object_size(v) == 1)
         v = json_object_get(v, "id");
-    if (!json_is_integer(v) || json_integer_value(v) < 1 ||
-        json_integer_value(v) > (INT64_C(1) << 53) - 1)
-        return false;
-    *ret = json_integer_value(v);
-    return true;
+    return whole(v, ret) && *ret >= 1 && *ret <= (INT64_C(1) << 53) - 1;
 }
 
 static bool read_ref(struct reader *r, const char *ptr, const struct field_def *f, const json_t *v,
                      struct db_val *ret)
 {
     int64_t id;
-    if (!json_is_integer(v) && !json_is_object(v))
+    if (!json_is_number(v) && !json_is_object(v))
         return type_fault(r, ptr, f);
     if (!ref_id(v, &id)) {
         FAULT_AT(r, ptr, "reference", "Must be the id of one of the %s.",
