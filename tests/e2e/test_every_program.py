@@ -154,19 +154,20 @@ def test_X07_nothing_of_anothers_is_there_for_a_stranger(cms, key, receiver):
         plural = next((p for p in ids if f"/{p}/{{id}}" in path), None)
         if not plural or not path.startswith(OWNED):
             continue
-        url = re.sub(r"\{\w+\}", "1", path.replace("{id}", str(ids[plural])))
+        there = str(ids[plural])
+        absent = there[:-4] + "0000" if "-" in there else "987654321"
+        url, other_url = (re.sub(r"\{\w+\}", "1", path.replace("{id}", i)) for i in (there, absent))
         assert owner.get(re.match(r".*/%s/[^/]+" % plural, url)[0]).status_code == 200, url
         for more in ({}, {"json": {}}) if method in ("POST", "PATCH", "PUT") else ({},):
             answer = stranger.request(method, url, **more)
             # A body that a route does not take, or lacks, may be said first: that tells nothing of the row.
-            other = stranger.request(method, url.replace(str(ids[plural]), "987654321" if "-" not in str(ids[plural]) else str(ids[plural])[:-4] + "0000"), **more)
+            other = stranger.request(method, other_url, **more)
             assert (answer.status_code, answer.json().get("type")) == (other.status_code, other.json().get("type")), (method, url, answer.text, other.text)
             assert answer.status_code in (400, 403, 404, 422), (method, url, answer.text)
             asked += answer.status_code == 404
     assert asked >= 10, asked
-    for listed in ("/api/v2/webhooks/endpoints", "/api/v2/webhooks/deliveries", "/api/v2/auth/keys"):
-        rows = stranger.get(listed).json()["data"]
-        assert not {str(r["id"]) for r in rows} & {str(i) for i in ids.values()}, listed
+    for what, listed in (("endpoints", "/api/v2/webhooks/endpoints"), ("deliveries", "/api/v2/webhooks/deliveries"), ("keys", "/api/v2/auth/keys")):
+        assert ids[what] not in [r["id"] for r in stranger.get(listed).json()["data"]], listed
     owner.delete(f"/api/v2/webhooks/endpoints/{ids['endpoints']}")
 
 
