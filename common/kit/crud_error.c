@@ -125,7 +125,7 @@ int write_explain(struct write *w, bool own_only, bool deleted, struct err *err)
 {
     const struct crud *c = w->c;
     struct req *req = w->req;
-    const char *id = w->id;
+    const char *id = w->id, *named = w->named ? w->named : w->id;
     const struct entity_def *e = c->e;
     struct db_rows *r;
     int rc = why_row(req, c, id, &r, err);
@@ -133,10 +133,10 @@ int write_explain(struct write *w, bool own_only, bool deleted, struct err *err)
         return rc;
     bool own = db_nrows(r) && db_get_bool(r, 0, WHY_OWN);
     if (!db_nrows(r) || (!db_get_bool(r, 0, WHY_VISIBLE) && !own))
-        return gone(e, id, err);
+        return gone(e, named, err);
     bool is_deleted = db_get_bool(r, 0, WHY_DELETED);
     if (is_deleted && !deleted)
-        return gone(e, id, err);
+        return gone(e, named, err);
     if (own_only && !own)
         return err_set(err, E_forbidden, "Only the owner or an editor may change this %s.",
                        e->name);

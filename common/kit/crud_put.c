@@ -88,6 +88,7 @@ int write_upsert(struct write *w, const char *key, struct err *err)
 {
     bool other;
     int rc = with_key(w, key, &other, err);
+    w->named = key;
     for (int i = 0; rc >= 0; i++) {
         rc = find_key(w, key, err);
         if (rc < 0)

@@ -213,7 +213,8 @@ int write_check(struct write *w, struct err *err)
             return rc;
     }
     w->res->faults = w->row.faults;
-    return shape_check(&w->row, err);
+    int rc = shape_check(&w->row, err);
+    return rc < 0 ? rc : write_check_refs(w, err);
 }
 
 /* --- create --- */

@@ -23,7 +23,8 @@ struct write {
     struct res *res;
     const struct crud *c;
     const struct entity_def *e;
-    const char *id; /* NULL: create */
+    const char *id;    /* NULL: create */
+    const char *named; /* what the client calls the row, if not by its id: that is not told */
     enum vis_right right;
     struct shape_row row;
     uint64_t mask;
@@ -53,6 +54,8 @@ int write_need_cond(const struct write *w, struct err *err) MUST_CHECK;
 
 /* w->row is read; rules that the field table cannot say. */
 int write_check(struct write *w, struct err *err) MUST_CHECK;
+/* crud_refs.c: what w->row refers to is seen by its writer; a part of write_check. */
+int write_check_refs(struct write *w, struct err *err) MUST_CHECK;
 int write_create(struct write *w, struct err *err) MUST_CHECK; /* reads req->body */
 int write_insert(struct write *w, struct err *err) MUST_CHECK; /* w->row is read */
 /* The same in two steps: all up to the statement, and from there on.  *ret_base is what a slug of

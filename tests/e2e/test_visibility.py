@@ -228,3 +228,40 @@ def test_AU04_X07_what_is_not_seen_cannot_be_changed_nor_probed(world, reader):
             assert len(statuses) == 1 and statuses <= {403, 404}, (reader, row, result.text)
             none = bulk(client, row["plural"], {"filter": {"id": row["id"]}, "patch": {"meta": {}}}, query={"dry_run": "true"})
             assert none.status_code in (403,) or none.json()["data"] == [], (reader, row, none.text)
+
+
+def test_AU04_X07_ones_own_row_refers_only_to_what_one_sees(cms, key):
+    """A picture is seen by who sees a row with it: an author's own draft must not be the way to everybody's pictures, nor tell
+    what is there but hidden from what is not."""
+    me = cms.make("/api/v2/users", **SAMPLES["users"]())["id"]
+    author = key(["api:read", "api:write", "users:write"], user=me)
+    hidden = cms.make("/api/v2/media", filename="secret.png", mime_type="image/png")["id"]
+    shown, other = (cms.make("/api/v2/media", filename="a.png", mime_type="image/png")["id"] for _ in range(2))
+    cms.make("/api/v2/posts", title="x", status="published", featured_media=shown)
+    own = author.make("/api/v2/media", filename="own.png", mime_type="image/png")["id"]
+    page = cms.make("/api/v2/pages", title="draft", status="draft")["id"]
+    away = cms.make("/api/v2/experts", name="x", status="inactive")["id"]
+    there = cms.make("/api/v2/experts", name="x", status="active")["id"]
+    event = SAMPLES["events"]() | {"status": "draft"}
+    rows = [("/api/v2/posts", {"title": "x", "status": "draft"}, "featured_media", (hidden, 999999999), (shown, own)),
+            ("/api/v2/pages", {"title": "x", "status": "draft"}, "parent", (page, 999999999), ()),
+            ("/api/v2/events", event, "speakers", ([there, away], [999999999]), ([there],)),
+            ("/api/v2/events", event, "image", (other,), (own,))]
+    for path, body, field, refused, taken in rows:
+        made = author.make(path, **(body | ({"slug": unique()} if "slug" in body else {})))
+        for value in refused:
+            fresh = body | ({"slug": unique()} if "slug" in body else {}) | {field: value}
+            for answer in (author.post(path, json=fresh), author.patch(f"{path}/{made['id']}", json={field: value}), author.put(f"{path}/{made['id']}", json=fresh),
+                           author.patch(path, json=[{"op": "create", "data": fresh}]), author.patch(path, json={"ids": [made["id"]], "patch": {field: value}})):
+                assert answer.status_code == 422, (path, field, value, answer.text)
+                assert any(f"/{field}" in e["pointer"] for e in answer.json()["errors"]), answer.text
+        for value in taken:
+            answer = author.patch(f"{path}/{made['id']}", json={field: value})
+            assert answer.status_code == 200, (path, field, value, answer.text)
+        if field == "featured_media":  # what an editor put there stays, and may be sent back
+            assert cms.patch(f"{path}/{made['id']}", json={field: hidden}).status_code == 200
+            assert author.patch(f"{path}/{made['id']}", json={field: hidden, "title": "y"}).status_code == 200
+    assert author.get(f"/api/v2/media/{own}").status_code == 200
+    assert author.patch(f"/api/v2/users/{me}", json={"avatar": hidden}).status_code == 200, "it is seen by the draft that the editor gave it to"
+    assert author.patch(f"/api/v2/users/{me}", json={"avatar": other}).status_code == 422
+    assert author.get(f"/api/v2/media/{other}").status_code == 404

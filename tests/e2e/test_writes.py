@@ -194,3 +194,33 @@ def test_R20_prefer_return_and_handling(cms):
     problem = is_problem(cms.patch(one, json={"title": "x"}, headers={"Prefer": "handling=strict, bogus=1"}), 400)
     assert "bogus" in problem["detail"] and cms.get(one).json() == before
     assert cms.patch(one, json={"title": "y"}, headers={"Prefer": "handling=lenient, bogus=1"}).status_code == 200
+
+
+def test_R17_no_page_is_below_itself(cms):
+    """Directly, by a ring of three, and by two who close it at once."""
+    a, b, c = (cms.make("/api/v2/pages", title="p", status="draft")["id"] for _ in range(3))
+
+    def below(page, parent):
+        return cms.patch(f"/api/v2/pages/{page}", json={"parent": parent})
+    is_problem(below(a, a), 422)
+    assert below(b, a).status_code == below(c, b).status_code == 200
+    refused = below(a, c)
+    is_problem(refused, 422)
+    assert [e["pointer"] for e in refused.json()["errors"]] == ["/parent"]
+    bulk = cms.patch("/api/v2/pages?atomic=false", json=[{"op": "update", "id": a, "data": {"parent": b}}, {"op": "update", "id": b, "data": {"parent": None}}])
+    assert [r["status"] for r in bulk.json()["data"]] == [422, 200]
+    for _ in range(5):
+        one, two = (cms.make("/api/v2/pages", title="p", status="draft")["id"] for _ in range(2))
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            answers = [f.result().status_code for f in (pool.submit(below, one, two), pool.submit(below, two, one))]
+        assert answers.count(200) <= 1 and set(answers) <= {200, 422, 503}, answers  # 503: each held what the other wanted
+        assert not (cms.get(f"/api/v2/pages/{one}").json()["data"]["parent"] and cms.get(f"/api/v2/pages/{two}").json()["data"]["parent"])
+
+
+def test_R12_an_upsert_tells_no_id_of_a_row_that_is_not_seen(cms, key):
+    author, other = (key(["api:read", "api:write"], user=cms.make("/api/v2/users", **SAMPLES["users"]())["id"]) for _ in range(2))
+    hidden = author.make("/api/v2/posts", title="x", slug=unique("hidden"), status="draft")
+    body = {"title": "y", "slug": hidden["slug"], "status": "draft"}
+    for answer in (other.put(f"/api/v2/posts/slug:{hidden['slug']}", json=body), other.patch("/api/v2/posts", json=[{"op": "upsert", "data": body}])):
+        is_problem(answer, 404)
+        assert str(hidden["id"]) not in answer.text.replace(answer.json()["request_id"], ""), answer.text
