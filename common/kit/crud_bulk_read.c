@@ -261,6 +261,9 @@ static int flatten(struct flat *f, const char *name, const json_t *v, unsigned d
     if (json_is_object(v)) {
         json_object_foreach(members, key, item)
         {
+            if (rc == 0 && strpbrk(key, "[]"))
+                rc = err_at(f->err, E_invalid_parameter, "/filter",
+                            "A name in a filter has no brackets; nest objects instead.");
             if (rc == 0)
                 rc = flatten(f, arena_printf(a, "%s[%s]", name, key), item, depth + 1);
         }

@@ -1,6 +1,6 @@
-/* What a row of one's own may refer to: only what its writer sees.  A picture is seen by who sees a row
- * with it, so else one's own draft would show any picture there is; and a draft that somebody else
- * keeps would be told from one that is not there. */
+/* What a row of one's own may refer to: only what its writer sees.  A picture is seen by who sees a
+ * row with it, so else one's own draft would show any picture there is; and a draft that somebody
+ * else keeps would be told from one that is not there. */
 #include "common/kit/crud_write_int.h"
 
 #include "common/base/str.h"

@@ -172,22 +172,28 @@ static bool number_ok(struct reader *r, const char *ptr, const json_t *v, size_t
     return true;
 }
 
-static bool numbers_ok(struct reader *r, const char *ptr, const json_t *v, size_t *ret_more)
+/* Numbers and depth of free JSON.  What is around it in answers, events and bulks has to be read
+ * again within json_depth_max. */
+static bool tree_ok(struct reader *r, const char *ptr, const json_t *v, int depth, size_t *ret_more)
 {
     const char *key;
     json_t *item, *members = (json_t *)(uintptr_t)v; /* iterated, not changed */
     bool ok = true;
     if (json_is_number(v))
         return number_ok(r, ptr, v, ret_more);
+    if (depth > shape_json_depth_max) {
+        FAULT_AT(r, ptr, "depth", "Must be at most %d levels deep.", shape_json_depth_max);
+        return false;
+    }
     json_object_foreach(members, key, item)
     {
         if (json_is_number(item) || json_object_size(item) || json_array_size(item))
-            ok &= numbers_ok(r, json_pointer_add(r->a, ptr, key), item, ret_more);
+            ok &= tree_ok(r, json_pointer_add(r->a, ptr, key), item, depth + 1, ret_more);
     }
     for (size_t i = 0; i < json_array_size(v); i++) {
         item = json_array_get(v, i);
         if (json_is_number(item) || json_object_size(item) || json_array_size(item))
-            ok &= numbers_ok(r, arena_printf(r->a, "%s/%zu", ptr, i), item, ret_more);
+            ok &= tree_ok(r, arena_printf(r->a, "%s/%zu", ptr, i), item, depth + 1, ret_more);
     }
     return ok;
 }
@@ -204,7 +210,7 @@ static bool read_json(struct reader *r, const char *ptr, const struct field_def 
         FAULT_AT(r, ptr, "max_length", "Must be at most %lld bytes of JSON.", (long long)f->max);
         return false;
     }
-    if (!numbers_ok(r, ptr, v, &more))
+    if (!tree_ok(r, ptr, v, 1, &more))
         return false;
     if (f->max && len + more > (size_t)f->max) {
         FAULT_AT(r, ptr, "max_length", "Must be at most %lld bytes of JSON, without exponents.",

@@ -17,7 +17,11 @@
 #include "common/io/db.h"
 #include "proto/entity.h"
 
-enum { shape_fields_max = 62, shape_refs_max = 100 };
+enum {
+    shape_fields_max = 62,
+    shape_refs_max = 100,
+    shape_json_depth_max = 24 /* levels of free JSON */
+};
 enum shape_mode { SHAPE_CREATE, SHAPE_REPLACE, SHAPE_PATCH };
 
 struct shape_row {

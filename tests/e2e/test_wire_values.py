@@ -52,7 +52,7 @@ REFUSED = [('{"a":%d}' % (MOST + 1), 422, "/meta/a"), ('{"a":-%d}' % (MOST + 1),
            ('{"x":1,"a":[1,0.1234567890123456789]}', 400, "/meta/a/1"), ('{"a":{"b":1,"b":2}}', 400, "/meta/a/b"), (r'{"a":"\u0000"}', 400, "/meta/a"),
            (r'{"a":["x","\ud800"]}', 400, "/meta/a/1"), (r'{"a":"\udc00\ud800"}', 400, "/meta/a"), ('{"a":%s1%s}' % ("[" * 40, "]" * 40), 400, None),
            ('{"a":NaN}', 400, "/meta/a"), ('{"a":01}', 400, "/meta/a"), ('{"a":[%s]}' % ",".join(["1e-300"] * 5000), 422, "/meta"),
-           ('{"a":"%s"}' % ("x" * 70000), 422, "/meta")]
+           ('{"a":"%s"}' % ("x" * 70000), 422, "/meta"), ("{%s1}" % ('"a":{' * 24 + '"b":') + "}" * 24, 422, "/meta" + "/a" * 24)]
 
 
 @pytest.mark.parametrize("meta, status, pointer", REFUSED, ids=[r[0][:40] for r in REFUSED])
@@ -141,7 +141,7 @@ def test_R23_an_event_holds_what_the_answer_held(cms, receiver):
     """The consumers of events read what the API took: numbers at their limits do not make poison of a message."""
     got = receiver()
     endpoint = cms.make("/api/v2/webhooks/endpoints", url=got.url, events=["post.created"])
-    meta = '{"a":%d,"b":0.1,"c":[1e-15,-2.5],"d":"9007199254740993"}' % MOST
+    meta = '{"a":%d,"b":0.1,"c":[1e-15,-2.5],"d":"9007199254740993","e":%s}' % (MOST, '{"a":' * 22 + "[]" + "}" * 22)
     title = unique("numbers")
     made = cms.post(POSTS, data=('{"title":"%s","status":"draft","meta":%s}' % (title, meta)).encode(), headers=JSON)
     assert made.status_code == 201, made.text

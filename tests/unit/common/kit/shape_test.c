@@ -305,6 +305,17 @@ static void numbers_of_free_json(void **state)
         { "{\"a\":\"\\\\u0000\"}",                            NULL                  },
     };
     (void)state;
+    for (int depth = shape_json_depth_max; depth <= shape_json_depth_max + 1; depth++) {
+        struct field_def deep[2] = { one[0], { 0 } };
+        struct shape_row row;
+        json_t *tree = json_integer(1);
+        for (int i = 0; i < depth; i++)
+            tree = json_pack("{s:o}", "a", tree);
+        json_t *body = json_in(a, json_pack("{s:o}", "meta", tree));
+        deep[0].max = 1000;
+        shape_read(a, deep, SHAPE_PATCH, false, body, &row);
+        assert_int_equal(row.faults->n, depth > shape_json_depth_max);
+    }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct shape_row row;
         json_t *body = json_in(a, json_object());
