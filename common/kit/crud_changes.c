@@ -29,6 +29,10 @@ static const struct field_def change_fields[] = {
      .type = F_TIME,
      .doc = "When the row was deleted, or was seen by you no more; null: it is there." },
     { .name = "row", .type = F_JSON, .doc = "The row as it is now; null: it is gone." },
+    { .name = "title",
+     .type = F_TEXT,
+     .doc = "What a row that is gone was called, for readers who see all rows; null: it is there, or "
+            "cannot be restored any more." },
     { 0 },
 };
 static const struct shape shape_change = { .name = "Change",
@@ -188,13 +192,44 @@ static bool told(const struct changes *c, size_t i, bool gone)
     return false;
 }
 
+/* What those in the trash were called, by id: for who saw them whatever their status. */
+static int find_titles(const struct changes *c, const int64_t *ids, struct db_rows **ret,
+                       struct err *err)
+{
+    const struct entity_def *e = c->c->e;
+    const struct db_val v = db_i64s(ids, c->n);
+    const struct db_stmt s = { .flags = DB_ONCE,
+                               .sql = arena_printf(c->req->arena,
+                                                   "SELECT id, %s FROM %s WHERE id = ANY "
+                                                   "($1::bigint[]) AND deleted_at IS NOT NULL",
+                                                   e->title, e->table) };
+    *ret = NULL;
+    bool all = c->vc == VC_ALL || c->vc == VC_ADMIN, any = false;
+    for (size_t i = 0; i < c->n; i++)
+        any = any || db_get_bool(c->rows, i, COL_GONE);
+    return all && e->title && any ? crud_query(c->req, &s, &v, 1, ret, err) : 0;
+}
+
+static void put_title(struct buf *b, const struct db_rows *titles, int64_t id)
+{
+    size_t n = titles ? db_nrows(titles) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = db_get_i64(titles, i, 0) == id ? db_str(titles, i, 1) : NULL;
+        if (!text)
+            continue;
+        buf_put_json_string(b, text, strlen(text));
+        return;
+    }
+    buf_puts(b, "null");
+}
+
 /* What the reader sees of the candidates; one that he does not is gone, if he saw it. */
 static int put_rows(struct changes *c, struct res *res, struct err *err)
 {
     struct req *req = c->req;
     const struct crud_reads *reads = &c->c->reads[c->vc];
     struct db_val v[2];
-    struct db_rows *rows;
+    struct db_rows *rows, *titles;
     size_t nv = 0;
     int64_t *ids = arena_alloc(req->arena, (c->n + 1) * sizeof(*ids));
     for (size_t i = 0; i < c->n; i++)
@@ -203,6 +238,8 @@ static int put_rows(struct changes *c, struct res *res, struct err *err)
         v[nv++] = db_i64(req->who.user_id);
     v[nv++] = db_i64s(ids, c->n);
     int rc = crud_query(req, &reads->by_ids, v, nv, &rows, err);
+    if (rc >= 0)
+        rc = find_titles(c, ids, &titles, err);
     if (rc < 0)
         return rc;
     size_t there = db_nrows(rows);
@@ -225,6 +262,8 @@ static int put_rows(struct changes *c, struct res *res, struct err *err)
             buf_puts(&res->body, "null");
         else
             rowjson_put(&res->body, &reads->plan, rows, at, ~(uint64_t)0, NULL, 0);
+        buf_puts(&res->body, ",\"title\":");
+        put_title(&res->body, gone ? titles : NULL, ids[i]);
         buf_putc(&res->body, '}');
         sep = ",";
     }

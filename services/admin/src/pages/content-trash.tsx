@@ -17,34 +17,36 @@ import { ContentTabs, rowPath } from './content-list';
 interface Gone {
   id: number;
   deleted_at: string;
+  title: string | null; // null: it was removed for good
 }
+const nameOf = (of: ContentName, r: Gone): string => r.title || `${oneOf(of)} #${r.id}`;
 function Trash({ of }: { of: ContentName }) {
   const path = entity(of).path;
   const first = useGet<Gone[]>(`${path}/changes`, { deleted_since: '1970-01-01T00:00:00Z', limit: 100 });
   const [more, setMore] = useState<{ rows: Gone[]; cursor: string | null } | null>(null);
   const cursor = more ? more.cursor : first.answer?.meta.more ? (first.answer.meta.next_cursor ?? null) : null;
   // A row that was deleted twice is there once, by its last deletion.
-  const rows = [...new Map([...(first.data ?? []), ...(more?.rows ?? [])].map((r) => [r.id, r])).values()].sort((a, b) => b.deleted_at.localeCompare(a.deleted_at));
+  const rows = [...new Map([...(first.data ?? []), ...(more?.rows ?? [])].map((r) => [r.id, r])).values()].filter((r) => r.title !== null).sort((a, b) => b.deleted_at.localeCompare(a.deleted_at));
   // The feed is a moment behind what was just deleted.
   useInterval(first.poll, more ? null : 2000);
   const refresh = (): void => {
     setMore(null);
     first.reload();
   };
-  const restore = async (id: number): Promise<void> => {
+  const restore = async (row: Gone): Promise<void> => {
     try {
-      await call('POST', `${path}/${id}/restore`, { once: newKey() });
-      toast(t('trash.restored', { what: `${oneOf(of)} #${id}` }));
-      go(rowPath(of, id));
+      await call('POST', `${path}/${row.id}/restore`, { once: newKey() });
+      toast(t('trash.restored', { what: nameOf(of, row) }));
+      go(rowPath(of, row.id));
     } catch (e) {
       if (!(e instanceof Failure)) throw e;
       toast(e.message, 'bad');
     }
   };
-  const purge = (id: number): void => confirm({
-    title: t('trash.purge_title', { what: `${oneOf(of)} #${id}` }), text: t('trash.purge_about'), yes: t('trash.purge'), danger: true,
+  const purge = (row: Gone): void => confirm({
+    title: t('trash.purge_title', { what: nameOf(of, row) }), text: t('trash.purge_about'), yes: t('trash.purge'), danger: true,
     run: async () => {
-      await call('DELETE', `${path}/${id}`, { query: { purge: true } });
+      await call('DELETE', `${path}/${row.id}`, { query: { purge: true } });
       toast(t('trash.purged'));
       refresh();
     },
@@ -58,12 +60,13 @@ function Trash({ of }: { of: ContentName }) {
           <Table
             label={t('content.trash')} rows={rows}
             columns={[
-              { id: 'id', label: t('field.id'), main: true, show: (r) => <b>{oneOf(of)} #{r.id}</b> },
+              { id: 'title', label: t('trash.what'), main: true, show: (r) => <b>{nameOf(of, r)}</b> },
+              { id: 'id', label: t('field.id'), show: (r) => <span class="quiet">#{r.id}</span> },
               { id: 'deleted_at', label: t('trash.when'), show: (r) => <Time at={r.deleted_at} /> },
               { id: 'do', label: '', right: true, show: (r) => (
                 <span class="row">
-                  <Button small icon="undo" onClick={() => void restore(r.id)}>{t('trash.restore')}</Button>
-                  {may('api:admin') && <Button small kind="danger" onClick={() => purge(r.id)}>{t('trash.purge')}</Button>}
+                  <Button small icon="undo" onClick={() => void restore(r)}>{t('trash.restore')}</Button>
+                  {may('api:admin') && <Button small kind="danger" onClick={() => purge(r)}>{t('trash.purge')}</Button>}
                 </span>
               ) },
             ]}
