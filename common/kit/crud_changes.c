@@ -31,8 +31,9 @@ static const struct field_def change_fields[] = {
     { .name = "row", .type = F_JSON, .doc = "The row as it is now; null: it is gone." },
     { .name = "title",
      .type = F_TEXT,
-     .doc = "What a row that is gone was called, for readers who see all rows; null: it is there, or "
-            "cannot be restored any more." },
+     .doc =
+          "What a row that is gone was called, for readers who see all rows; null: it is there, or "
+          "cannot be restored any more." },
     { 0 },
 };
 static const struct shape shape_change = { .name = "Change",

@@ -174,12 +174,13 @@ def test_both_languages_have_every_text():
     assert not unknown, unknown
 
 
-def test_every_field_of_the_content_has_a_name_and_a_hint_in_german():
+def test_every_field_of_a_form_has_a_name_and_a_hint_in_german():
     doc = json.loads((ROOT / "docs/api/openapi.json").read_text())["components"]["schemas"]
     en, hints = table("en"), (SRC / "i18n/hints-de.ts").read_text()
-    for entity in ("User", "Post", "Page", "Media", "Expert", "Company", "Event"):
+    plural = {"ApiKey": "api_keys", "OauthClient": "oauth_clients", "WebhookEndpoint": "webhook_endpoints", "WebhookSource": "webhook_sources"}
+    for entity in ("User", "Post", "Page", "Media", "Expert", "Company", "Event", *plural):
         for name, field in doc[entity]["properties"].items():
-            assert f"field.{name}" in en, f"{entity}.{name} has no label in i18n/en.ts"
+            assert f"field.{name}" in en or f"field.{plural.get(entity)}.{name}" in en, f"{entity}.{name} has no label in i18n/en.ts"
         for name, field in doc[f"{entity}Input"]["properties"].items():
             text = field["description"]
             assert len(text) < 30 or text in hints or text.replace("'", "\\'") in hints, f"{entity}.{name} has no German hint: {text}"

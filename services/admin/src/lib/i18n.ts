@@ -46,6 +46,8 @@ export function tr(prefix: string, name: string): string {
 const locale = (): string => (language.value === 'de' ? 'de-DE' : 'en-GB');
 export const number = (n: number): string => n.toLocaleString(locale());
 export const dateTime = (iso: string): string => new Date(iso).toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' });
+export const dayMonth = (iso: string): string => new Date(iso).toLocaleDateString(locale(), { day: 'numeric', month: 'short' });
+export const day = (iso: string): string => new Date(iso).toLocaleDateString(locale(), { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 export const exact = (iso: string): string =>
   new Date(iso).toLocaleString(locale(), { dateStyle: 'full', timeStyle: 'long' });
 const units: Array<[Intl.RelativeTimeFormatUnit, number]> = [['year', 31536e6], ['month', 2592e6], ['day', 864e5], ['hour', 36e5], ['minute', 6e4], ['second', 1e3]];

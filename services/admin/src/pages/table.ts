@@ -41,6 +41,7 @@ export const pages: PageRow[] = [
   row('client-new', '/access/clients/new', 'clients:write', () => import('./client-new')),
   row('client-edit', '/access/clients/:id', 'clients:read', () => import('./client-edit')),
   row('grants', '/access/grants', 'grants:read', () => import('./grants'), { group: 'access', icon: 'shield', label: 'nav.grants' }),
+  row('policy', '/access/policy', 'settings:read', () => import('./policy'), { group: 'access', icon: 'lock', label: 'nav.policy' }),
   row('sessions', '/access/sessions', null, () => import('./sessions'), { group: 'access', icon: 'device', label: 'nav.sessions' }),
 
   row('endpoints', '/webhooks/endpoints', 'webhooks:read', () => import('./endpoints'), { group: 'webhooks', icon: 'out', label: 'nav.endpoints' }),
@@ -57,8 +58,9 @@ export const pages: PageRow[] = [
 
   row('requests', '/operations/requests', 'api:admin', () => import('./requests'), { group: 'operations', icon: 'pulse', label: 'nav.requests' }),
   row('quotas', '/operations/quotas', 'keys:read', () => import('./quotas'), { group: 'operations', icon: 'meter', label: 'nav.quotas' }),
-  row('audit', '/operations/audit', 'api:admin', () => import('./audit'), { group: 'operations', icon: 'lock', label: 'nav.audit' }),
+  row('audit', '/operations/audit', 'audit:read', () => import('./audit'), { group: 'operations', icon: 'lock', label: 'nav.audit' }),
 
+  row('security', '/security', null, () => import('./security'), { group: 'overview', icon: 'shield', label: 'nav.security' }),
   row('settings', '/settings', null, () => import('./settings'), { group: 'overview', icon: 'gear', label: 'nav.settings' }),
   row('signed-in', '/signed-in', null, () => import('./signed-in')),
 ];

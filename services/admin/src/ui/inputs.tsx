@@ -182,6 +182,7 @@ function useNamed(of: string, id: number | null): string {
   }, [of, id]);
   return row && row.id === id ? titleOf(of, row) : `#${id ?? ''}`;
 }
+export const Named = ({ of, id }: { of: string; id: number }) => <span>{useNamed(of, id)}</span>;
 /** The name of what a reference leads to, with a link there. */
 export function RefName({ of, id }: { of: string; id: number }) {
   const name = useNamed(of, id);
