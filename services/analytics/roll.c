@@ -13,7 +13,7 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "analytics/sql.h"
 
-enum { cells_a_round_max = 4000, sums_at_once_max = 5000 };
+enum { cells_a_round_max = 10000, sums_at_once_max = 5000 };
 
 struct roll {
     struct svc *svc;

@@ -4,7 +4,7 @@
 SELECT pg_try_advisory_xact_lock(hashtextextended('analytics_roll:' || current_schema(), 365))
 
 -- name: roll_take write
-DELETE FROM fresh WHERE id = ANY (ARRAY(SELECT id FROM fresh ORDER BY id LIMIT $1::int))
+DELETE FROM fresh WHERE ctid = ANY (ARRAY(SELECT ctid FROM fresh LIMIT $1::int))
 RETURNING extract(epoch FROM bucket)::bigint, route, consumer, class, n, limited, bytes_in, bytes_out, total_us, queue_us, db_us, max_us, sketch
 
 -- name: roll_known
