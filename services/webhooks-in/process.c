@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* gettid */
 /*
  * From stored messages to changes: the mapping says what to do, each action is a command to the
  * api, one after the other, and its result comes back on content.results.  A command leaves in the
@@ -12,6 +13,8 @@
 #include "services/webhooks-in/mapper.h"
 
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-in/sql.h"
@@ -38,6 +41,15 @@ struct work { /* a claimed message */
     struct err err;
 };
 #define KEY_OF(w) db_text((w)->id), db_i64((w)->days), db_text((w)->at)
+
+void background_thread(void)
+{
+    static _Thread_local bool done;
+    enum { nice_by = 10 };
+    if (!done && setpriority(PRIO_PROCESS, (id_t)gettid(), nice_by))
+        log_debug("hook.background", kv_s("error", "the thread's priority stays"));
+    done = true;
+}
 
 /* A condition would do; polling a flag keeps the committing threads free of any lock. */
 static atomic_bool woken;
@@ -468,6 +480,7 @@ static size_t retry_due(struct svc *svc)
 void process_job(struct svc *svc)
 {
     int64_t next_us = 0, retry_us = 0;
+    background_thread();
     while (!svc_stopping(svc)) {
         bool told = atomic_exchange(&woken, false);
         int64_t now = clock_mono_us();

@@ -59,6 +59,7 @@ int messages_store(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, 
     struct rows r;
     struct db_rows *none;
     (void)svc;
+    background_thread();
     rows_init(&r, a, n);
     for (size_t i = 0; i < n; i++) {
         int rc = read_one(m[i], &r, err);

@@ -116,6 +116,8 @@ void process_job(struct svc *svc);
 void partitions_job(struct svc *svc);
 int action_result(struct msg *m, struct db_tx *tx, struct err *err);
 void process_wake(struct svc *svc);
+/* The calling thread has work that nobody waits for: those that answer senders go first. */
+void background_thread(void);
 
 /* webhook.source.* in the open transaction. */
 int source_event(struct db_tx *tx, const struct req *req, const char *type, int64_t id,
