@@ -7,10 +7,12 @@
 #include "common/kit/rowjson.h"
 #include "services/webhooks-out/sending.h"
 
+#include <stdatomic.h>
+
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-out/sql.h"
 
-enum { keep_days = 30, drop_rows = 2000, drop_pause_ms = 60000 };
+enum { keep_days = 30, drop_rows = 2000, drop_pause_ms = 60000, look_ms = 1000 };
 
 static int missing(const struct req *req, struct err *err)
 {
@@ -215,6 +217,20 @@ static int retain(struct svc *svc, struct arena *a, bool *ret_more, struct err *
     return rc;
 }
 
+static atomic_bool asked;
+
+void retention_soon(void)
+{
+    atomic_store(&asked, true);
+}
+
+static void wait_for_more(struct svc *svc)
+{
+    for (unsigned ms = 0; ms < drop_pause_ms && !atomic_exchange(&asked, false); ms += look_ms)
+        if (svc_pause(svc, look_ms))
+            return;
+}
+
 void retention_job(struct svc *svc)
 {
     while (!svc_stopping(svc)) {
@@ -226,6 +242,6 @@ void retention_job(struct svc *svc)
             log_error("retention.failed", kv_s("error", err.msg), kv_s("detail", err.detail));
         arena_free(a);
         if (!more)
-            svc_pause(svc, drop_pause_ms);
+            wait_for_more(svc);
     }
 }

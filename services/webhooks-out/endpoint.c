@@ -262,9 +262,14 @@ static void cancel_some(struct svc *svc, struct arena *a, int64_t id)
     const struct db_val v = db_i64(id);
     struct db_rows *r;
     struct err ignored;
-    while (!db_query(svc->db, a, &sql_endpoint_cancel, &v, 1, &r, &ignored) &&
-           db_affected(r) == cancel_rows && clock_mono_us() < until_us)
-        ;
+    for (;;) {
+        int rc = db_query(svc->db, a, &sql_endpoint_cancel, &v, 1, &r, &ignored);
+        if (!rc && db_affected(r) < cancel_rows)
+            return;
+        if (rc || clock_mono_us() > until_us)
+            break;
+    }
+    retention_soon();
 }
 
 int endpoint_delete(struct req *req, struct res *res, struct err *err)

@@ -139,6 +139,7 @@ int delivery_list(struct req *req, struct res *res, struct err *err);
 int delivery_resend(struct req *req, struct res *res, struct err *err);
 int delivery_attempts(struct req *req, struct res *res, struct err *err);
 void retention_job(struct svc *svc);
+void retention_soon(void);   /* there is something to cancel; any thread */
 enum { cancel_rows = 5000 }; /* deliveries that a statement cancels at most */
 
 /* What the endpoint statements return, as a tree. */

@@ -2,7 +2,7 @@
 import uuid
 
 from support.samples import SAMPLES
-from support.stack import unique, wait_for
+from support.stack import psql, unique, wait_for
 
 ENDPOINTS = "/api/v2/webhooks/endpoints"
 DELIVERIES = "/api/v2/webhooks/deliveries"
@@ -85,6 +85,16 @@ def test_X07_what_is_not_there_is_404(cms):
     assert cms.post(f"{DELIVERIES}/{nowhere}/resend").status_code == 404
     assert cms.patch(f"{ENDPOINTS}/999999999", json={"description": "x"}).status_code == 404
     assert cms.delete(f"{ENDPOINTS}/999999999").status_code == 404
+
+
+def test_W05_W13_what_waits_for_a_deleted_endpoint_is_canceled_however_much_it_is(cms, receiver, endpoint):
+    made, many = endpoint(receiver().url, ["company.created"], status="paused"), 12000
+    psql(f"""insert into webhooks_out.deliveries (id, endpoint_id, user_id, event_id, event, entity, event_at, body, next_attempt_at)
+        select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex({made['id']}::bigint * 1000000 + n), 19, '0'))::uuid,
+        {made['id']}, 1, gen_random_uuid(), 'company.created', 'company:' || n, now(), '{{}}', now() from generate_series(1, {many}) n""")
+    assert cms.delete(f"{ENDPOINTS}/{made['id']}").status_code == 204
+    left = f"select count(*) from webhooks_out.deliveries where endpoint_id = {made['id']} and status <> 'canceled'"
+    wait_for(lambda: psql(left) == "0", 90, "all to be canceled", every=0.5)
 
 
 def test_W05_deleting_ends_what_was_still_to_go_and_keeps_the_log(cms, receiver, endpoint):

@@ -612,6 +612,25 @@ def test_I06_a_paused_source_holds_its_messages_in_order(cms, anonymous, source)
     assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["title"] == "T19"
 
 
+def test_I06_a_source_that_holds_very_much_is_resumed_and_removed(cms, source):
+    s, many = source("github", mapping={"actions": [{"do": "emit", "when": {"at": "/id", "is": "never"}}]}), 12000
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"status": "paused"}).status_code == 200
+    stack.psql(f"""insert into webhooks_in.messages (id, source_id, user_id, provider, dedupe_key, status, method, content_type, address, size_bytes, query,
+        headers, body, body_base64, retention_days, created_at) select gen_random_uuid(), {s['id']}, 1, 'github', n::text, 'held', 'POST', '', '', 2, '',
+        '{{}}', '{{}}', false, 7, now() from generate_series(1, {many}) n""")
+
+    def count(states):
+        return int(stack.psql(f"select count(*) from webhooks_in.messages where source_id = {s['id']} and status in ({states})"))
+
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"status": "active"}).status_code == 200
+    assert count("'held'") == 0
+    stack.wait_for(lambda: count("'ignored'") > 100, 60, "them to be worked on", every=0.2)
+    assert cms.patch(f"{SOURCES}/{s['id']}", json={"status": "paused"}).status_code == 200
+    assert count("'accepted'") == 0 and count("'held', 'ignored', 'working'") == many
+    assert cms.delete(f"{SOURCES}/{s['id']}").status_code == 204
+    assert count("'held', 'accepted'") == 0
+
+
 def test_I04_emit_tells_outgoing_webhooks(cms, anonymous, source, receiver, endpoint):
     got = receiver()
     endpoint(got.url, ["webhook.message.mapped"])

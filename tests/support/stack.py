@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 
+import pytest
 import requests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -95,6 +96,13 @@ def wait_for(condition, seconds=20, what="condition", every=0.02):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s in vain for {what() if callable(what) else what}")
         threading.Event().wait(every)
+
+
+def psql(statement):
+    """A statement as superuser; what has to be there in numbers that no client would make."""
+    if "CMS365_RUN_DIR" not in SETTINGS:
+        pytest.skip("the stack is not of ./dev")
+    return subprocess.run(["./dev", "psql", "-Atqc", statement], cwd=ROOT, text=True, capture_output=True, check=True).stdout.strip()
 
 
 def kafka_messages(topic):
