@@ -88,6 +88,9 @@ static void *thread_main(void *arg)
     struct arena *a = arena_new();
     int64_t next_lag_us = 0;
     unsigned max = t->row->batch_max ? t->row->batch_max : batch_default;
+    const struct inbox_conf *conf = &t->inbox->conf;
+    while (conf->ready && !halt_is_set(&t->inbox->halt) && !conf->ready(conf->svc))
+        halt_pause(&t->inbox->halt, inbox_ready_poll_ms);
     while (!halt_is_set(&t->inbox->halt)) {
         upkeep(t, a);
         size_t n = step(t, a);
@@ -151,9 +154,11 @@ int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct err *er
 
 int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret, struct err *err)
 {
-    struct inbox_conf conf = {
-        .svc = svc, .db = svc->db, .brokers = svc->conf->kafka_brokers, .rows = rows
-    };
+    struct inbox_conf conf = { .svc = svc,
+                               .db = svc->db,
+                               .brokers = svc->conf->kafka_brokers,
+                               .rows = rows,
+                               .ready = svc_schema_ok };
     return inbox_open(&conf, ret, err);
 }
 

@@ -21,6 +21,7 @@ enum {
     inbox_days_kept_more = 3,
     inbox_pause_first_ms = 50,
     inbox_pause_most_ms = 1000,
+    inbox_ready_poll_ms = 50,
 };
 
 struct inbox_conf {
@@ -28,6 +29,9 @@ struct inbox_conf {
     struct db *db;
     const char *brokers;
     const struct consumer *rows; /* ends at .name NULL */
+    /* NULL: at once.  Else nothing is taken before it says so: with a schema of another version
+     * each message would fail, and be dead for nothing that it is at fault for. */
+    bool (*ready)(const struct svc *svc);
 };
 int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct err *err) MUST_CHECK;
 

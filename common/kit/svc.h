@@ -98,6 +98,9 @@ struct svc {
 };
 int svc_main(const struct svc_def *def, int argc, char **argv);
 bool svc_stopping(const struct svc *svc);
+/* Were the migrations that the program was built with found in its database?  Once true, for good.
+ */
+bool svc_schema_ok(const struct svc *svc);
 /* Waits up to ms, returns early (true) when stopping: the sleep of jobs. */
 bool svc_pause(struct svc *svc, unsigned ms);
 const struct db_conf *svc_db_conf(const struct svc *svc); /* for db_session_open */

@@ -39,6 +39,12 @@ static bool schema_applied(struct svc *svc)
     return ok;
 }
 
+bool svc_schema_ok(const struct svc *svc)
+{
+    const struct svc_private *p = svc->priv;
+    return !svc->db || __atomic_load_n(&p->schema_ok, __ATOMIC_RELAXED);
+}
+
 /* A thread of its own, so that a probe never waits for what is away. */
 void svc_watch_database(struct svc *svc)
 {
@@ -69,7 +75,7 @@ static int get_readyz(struct req *req, struct res *res, struct err *err)
     buf_init(&missing, req->arena, 128, 1024);
     if (svc->db && !__atomic_load_n(&p->db_ok, __ATOMIC_RELAXED))
         put_missing(&missing, &any, "database");
-    else if (svc->db && !__atomic_load_n(&p->schema_ok, __ATOMIC_RELAXED))
+    else if (!svc_schema_ok(svc))
         put_missing(&missing, &any, "migrations");
     if (!svc->tokens || !tokens_ready(svc->tokens))
         put_missing(&missing, &any, "keys");

@@ -218,6 +218,41 @@ static void every_message_twice_has_its_effect_once(void **state)
     assert_true(number("select count(*) from inbox where tableoid = 'inbox_rest'::regclass") == 0);
 }
 
+static atomic_bool schema_there;
+static atomic_int schema_asked;
+
+static bool schema_ok(const struct svc *svc)
+{
+    (void)svc;
+    atomic_fetch_add(&schema_asked, 1);
+    return atomic_load(&schema_there);
+}
+
+/* proves: X-04: a program that was started before its migrations takes nothing, so that nothing is
+ * dead for what it is not at fault for */
+static void nothing_is_taken_before_the_schema_is_there(void **state)
+{
+    (void)state;
+    static const struct consumer rows[] = CONSUMER("t.early");
+    struct inbox *in;
+    struct err err;
+    make_topic("t.early", 1);
+    put("t.early", fresh_id(), "post:1", event(1, ""));
+    flush();
+    struct inbox_conf c = { .db = db, .brokers = brokers, .rows = rows, .ready = schema_ok };
+    assert_int_equal(inbox_open(&c, &in, &err), 0);
+    for (int i = 0; i < wait_ms / 10 && atomic_load(&schema_asked) < 5; i++)
+        usleep(10000);
+    assert_true(atomic_load(&schema_asked) >= 5);
+    assert_int_equal(atomic_load(&calls), 0);
+    atomic_store(&schema_there, true);
+    until("select count(*) from effects", 1);
+    inbox_stop(in);
+    atomic_store(&schema_there, false);
+    assert_int_equal(inbox_open(&c, &in, &err), 0);
+    inbox_stop(in); /* ends although it never began */
+}
+
 static atomic_int most_parts, rolled_back;
 
 /* The same effect on many at once; notes of how many partitions a call had messages. */
@@ -536,6 +571,7 @@ int main(void)
         cmocka_unit_test_setup(waiting_message_holds_its_key_only_and_order_is_kept, setup),
         cmocka_unit_test_setup(database_that_does_not_answer_loses_nothing, setup),
         cmocka_unit_test_setup(types_that_are_not_wanted_leave_no_trace, setup),
+        cmocka_unit_test_setup(nothing_is_taken_before_the_schema_is_there, setup),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
