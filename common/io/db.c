@@ -66,10 +66,16 @@ static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct
         if (rc < 0)
             return rc;
         rc = conn_run(c, s, p, &res, err);
+        /* Alone it is a transaction of its own, which the server has taken back (db_tx). */
+        bool rerun = rc < 0 && !c->broken && db_state_is_rerun(c->sqlstate);
         db_return(db, c);
         if (rc == 0) {
             *ret = db_rows_make(a, res);
             return 0;
+        }
+        if (rerun && sent < db_tx_tries_max) {
+            fiber_sleep_ms((unsigned)random_below((uint64_t)4 << sent) + 1);
+            continue;
         }
         /* In a plain thread a fast read is sent once more too. */
         if (!fast || rc != -E_unavailable || sent == 2)

@@ -94,6 +94,8 @@ struct db_conf {
 struct db *db_new(const struct db_conf *conf);
 void db_free(struct db *db); /* no call may be in flight, and the loops have ended */
 
+/* One statement, by itself: a deadlock (40P01, 40001) that it was chosen to end runs it again, as
+ * db_tx does. */
 int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const struct db_val *v,
              size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
 

@@ -209,11 +209,11 @@ def test_R17_no_page_is_below_itself(cms):
     assert [e["pointer"] for e in refused.json()["errors"]] == ["/parent"]
     bulk = cms.patch("/api/v2/pages?atomic=false", json=[{"op": "update", "id": a, "data": {"parent": b}}, {"op": "update", "id": b, "data": {"parent": None}}])
     assert [r["status"] for r in bulk.json()["data"]] == [422, 200]
-    for _ in range(5):
+    for _ in range(10):
         one, two = (cms.make("/api/v2/pages", title="p", status="draft")["id"] for _ in range(2))
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             answers = [f.result().status_code for f in (pool.submit(below, one, two), pool.submit(below, two, one))]
-        assert answers.count(200) <= 1 and set(answers) <= {200, 422, 503}, answers  # 503: each held what the other wanted
+        assert sorted(answers) in ([200, 422], [422, 422]), answers  # whose statement ended a deadlock runs again
         assert not (cms.get(f"/api/v2/pages/{one}").json()["data"]["parent"] and cms.get(f"/api/v2/pages/{two}").json()["data"]["parent"])
 
 
