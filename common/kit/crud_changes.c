@@ -250,7 +250,8 @@ static int put_rows(struct changes *c, struct res *res, struct err *err)
         while (at < there && db_get_i64(rows, at, (size_t)reads->plan.id) != ids[i])
             at++;
         bool gone = at == there;
-        if ((gone && !db_get_bool(c->rows, i, COL_GONE)) || told(c, i, gone))
+        bool back = !gone && c->deleted; /* it went, and came again: no deletion any more */
+        if (back || (gone && !db_get_bool(c->rows, i, COL_GONE)) || told(c, i, gone))
             continue;
         const char *when = db_str(c->rows, i, COL_AT);
         buf_printf(&res->body, "%s{\"id\":%lld,\"deleted_at\":", sep, (long long)ids[i]);
