@@ -82,6 +82,26 @@ static int note_change(struct db_tx *tx, struct msg *m, const struct person *p,
     return audit_put(tx, m->arena, &entry, why, err);
 }
 
+/* Who no longer gets a person's mail hears of it, at the address of before: it may be the person.
+ */
+static int tell_of_move(struct db_tx *tx, struct msg *m, const struct person *p, const char *from,
+                        const struct auth_cause *why, struct err *err)
+{
+    const char *user = arena_printf(m->arena, "user:%lld", (long long)p->id);
+    json_t *o = json_pack("{s:s,s:s,s:{s:s?,s:s?,s:s}}", "template", "email_changed", "to", from,
+                          "data", "username", p->username, "display_name", p->display_name, "site",
+                          m->svc->conf->public_url);
+    const struct outbox_event e = { .type = "mail.send",
+                                    .key = user,
+                                    .payload = json_text(m->arena, json_in(m->arena, o)),
+                                    .traceparent = why->traceparent,
+                                    .request_id = why->request_id,
+                                    .actor = why->actor };
+    const struct audit entry = { .type = "user.email_changed", .subject = user, .user_id = p->id };
+    int rc = audit_put(tx, m->arena, &entry, why, err);
+    return rc ? rc : outbox_put(tx, m->arena, &e, NULL, err);
+}
+
 static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
 {
     struct person p;
@@ -109,7 +129,10 @@ static int on_user(struct msg *m, struct db_tx *tx, struct err *err)
                                 db_text(p.email),
                                 db_text(p.display_name) };
     const struct db_rows *old = r;
+    const char *mail = known ? db_str(old, 0, 3) : NULL;
     rc = db_exec(tx, m->arena, &sql_person_put, v, ARRAY_LEN(v), &r, err);
+    if (!rc && mail && p.email && !str_ieq(mail, p.email))
+        rc = tell_of_move(tx, m, &p, mail, &why, err);
     if (rc || !changed)
         return rc;
     rc = note_change(tx, m, &p, old, &why, err);

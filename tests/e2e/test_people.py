@@ -1,4 +1,5 @@
 """People: invitations, passwords, lock-outs, second factors, sessions."""
+import json
 import re
 
 import pytest
@@ -97,6 +98,31 @@ def test_AU11_forgetting_tells_nobody_who_has_an_account(cms, author):
                    30, "the link")
     assert entries(cms, user=author["id"], type="password.reset_requested")
     stack.wait_for(lambda: sql("select count(*) from auth.password_asks") == "0", 30, "nothing kept of who asked")
+
+
+def mails_to(address):
+    return [mail for _, mail in stack.kafka_messages("mail.commands") if address in json.dumps(mail)]
+
+
+def test_AU11_whoever_changes_the_address_does_not_get_the_link(cms, key):
+    """A key with users:write may change its owner's address; with the link that is mailed there it would be the whole account."""
+    person = with_password(cms)
+    thief = key(["users:write", "users:read"], user=person["id"])
+    stack.wait_for(lambda: thief.get(f"/api/v2/users/{person['id']}").status_code == 200, 30, "the key to be known")
+    elsewhere = f"{stack.unique('thief')}@example.net"
+    assert thief.patch(f"/api/v2/users/{person['id']}", json={"email": elsewhere}).status_code == 200
+    stack.wait_for(lambda: sql(f"select email from auth.people where user_id = {person['id']}") == elsewhere, 30, "auth to know the address")
+    asked = requests.post(AUTH + "/api/v2/auth/password/forgot", json={"username": elsewhere}, timeout=60, headers={"X-Forwarded-For": address()})
+    assert asked.status_code == 204
+    told = stack.wait_for(lambda: {m["template"] for m in mails_to(person["email"])} >= {"email_changed", "password_reset"} and mails_to(person["email"]), 30,
+                          "the mails to the address of before")
+    assert all(m["to"] == person["email"] for m in told) and elsewhere not in json.dumps(told)
+    assert mails_to(elsewhere) == []
+    assert entries(cms, user=person["id"], type="user.email_changed")
+    # A day later the new address is the person's.
+    sql(f"update auth.people set email_changed_at = now() - interval '25 hours' where user_id = {person['id']}")
+    requests.post(AUTH + "/api/v2/auth/password/forgot", json={"username": elsewhere}, timeout=60, headers={"X-Forwarded-For": address()})
+    stack.wait_for(lambda: mails_to(elsewhere), 30, "the mail to the new address")
 
 
 def test_AU11_mails_are_not_sent_without_end(author):

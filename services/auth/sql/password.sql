@@ -4,8 +4,10 @@ select p.user_id, p.role, p.status = 'active', coalesce(p.username, ''), p.email
 from people p left join credentials c using (user_id) where p.user_id = $1 and p.status <> 'deleted'
 
 -- name: person_by_name
--- As login_find, also without a password.
-select p.user_id, p.role, p.status = 'active', coalesce(p.username, ''), p.email,
+-- As login_find, also without a password.  Who asks for a link gets it where the person was a day ago: an address is changed with
+-- less than a password.
+select p.user_id, p.role, p.status = 'active', coalesce(p.username, ''),
+       case when p.email_changed_at > now() - interval '1 day' then coalesce(p.former_email, p.email) else p.email end,
        coalesce(p.display_name, p.username, ''), c.password_phc
 from people p left join credentials c using (user_id)
 where p.status = 'active' and (lower(p.username) = lower($1) or lower(p.email) = lower($1))
