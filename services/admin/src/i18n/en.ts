@@ -894,7 +894,7 @@ export const en = {
   'audit.type.totp.enabled': 'Second factor set up',
   'audit.type.totp.disabled': 'Second factor ended',
   'audit.type.totp.refused': 'Wrong code',
-  'audit.type.totp.recovery_used': 'Signed in with a recovery code',
+  'audit.type.totp.recovery_used': 'Recovery code used',
   'audit.type.totp.recovery_renewed': 'New recovery codes',
   'audit.type.user.invited': 'Person invited',
   'audit.type.user.changed': 'Role or status changed',
@@ -906,4 +906,6 @@ export const en = {
   'clients.not_active': 'This client is not accepted any more.',
   'field.oauth_clients.rate_limit': 'Units a minute',
   'field.rotated_at': 'Replaced',
+  'audit.type.user.email_changed': 'E-mail address changed',
+  'field.auth_sessions.address': 'Address',
 } as const;

@@ -24,7 +24,7 @@ function Entry({ e }: { e: AuditEntry }) {
     <li class="event" data-type={e.type}>
       <span class={`mark ${tone(e.type)}`}><Icon name={kinds[kindOf(e.type)] ?? 'info'} /></span>
       <div class="grow">
-        <b>{tr('audit.type', e.type)}</b> <Subject of={e.subject} />
+        <b>{tr('audit.type', e.type)}</b>{!(e.actor ?? '').split(' ').includes(e.subject) && <> <Subject of={e.subject} /></>}
         <div class="quiet">
           <Actor of={e.actor} />{e.address && <> · {e.address}</>}{e.agent && <> · <span title={e.agent}>{browserOf(e.agent)}</span></>}
         </div>

@@ -48,10 +48,10 @@ function SignInCard({ id }: { id: number }) {
             [t('security.totp'), s.second_factor ? t('users.totp_on', { n: s.recovery_codes_left }) : s.second_factor_required ? t('users.totp_needed') : t('form.no')],
             ...(s.locked_until ? [[t('users.locked'), <Time at={s.locked_until} />] as [string, ComponentChildren]] : []),
           ]} />
-          <div class="row">
+          {(s.locked_until || s.second_factor) && <div class="row">
             {s.locked_until && <Button small icon="lock" onClick={() => act(t('users.unlock'), t('users.unlock_about'), 'POST', '/unlock', t('users.unlocked'))}>{t('users.unlock')}</Button>}
             {s.second_factor && <Button small kind="danger" onClick={() => act(t('users.totp_remove'), t('users.totp_remove_about'), 'DELETE', '/totp', t('users.totp_removed'))}>{t('users.totp_remove')}</Button>}
-          </div>
+          </div>}
         </div>
       )}
     </Card>

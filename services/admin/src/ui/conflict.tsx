@@ -6,9 +6,15 @@ import { t } from '../lib/i18n';
 import { fieldLabel } from '../lib/labels';
 import { field } from '../lib/schema';
 import { Dialog } from './dialog';
-import { Value } from './diff';
+import { Value, Words } from './diff';
 import { Button, Time } from './parts';
 
+const long_chars = 80; // from there on it is told what changed, not only what it is
+/** One side's value; of long texts, what that side did to the one of before. */
+function Side({ of, clash, value }: { of: string; clash: Clash; value: unknown }) {
+  const long = typeof value === 'string' && typeof clash.base === 'string' && Math.max(value.length, clash.base.length) > long_chars;
+  return long ? <Words from={clash.base as string} to={value} /> : <Value field={field(clash.name, of)} value={value} />;
+}
 function Both({ of, clash, side, choose }: { of: string; clash: Clash; side: string; choose: (s: 'mine' | 'theirs') => void }) {
   const f = field(clash.name, of);
   return (
@@ -17,11 +23,11 @@ function Both({ of, clash, side, choose }: { of: string; clash: Clash; side: str
       <div class="choice">
         <label>
           <span class="row"><input type="radio" name={`clash-${clash.name}`} checked={side === 'mine'} onChange={() => choose('mine')} /> <b>{t('conflict.mine')}</b></span>
-          <Value field={f} value={clash.mine} />
+          <Side of={of} clash={clash} value={clash.mine} />
         </label>
         <label>
           <span class="row"><input type="radio" name={`clash-${clash.name}`} checked={side === 'theirs'} onChange={() => choose('theirs')} /> <b>{t('conflict.theirs')}</b></span>
-          <Value field={f} value={clash.theirs} />
+          <Side of={of} clash={clash} value={clash.theirs} />
         </label>
         <div>
           <span class="quiet">{t('conflict.base')}</span>
