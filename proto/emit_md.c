@@ -33,6 +33,7 @@ static void put_type(FILE *out, const struct field_def *f)
         [FMT_PHONE] = " (E.164)",
         [FMT_MIME] = " (media type)",
         [FMT_SHA256] = " (hex)",
+        [FMT_FILENAME] = " (file name)",
         [FMT_LINE] = "",
         [FMT_LONG] = "",
         [FMT_LIST] = " (list)",

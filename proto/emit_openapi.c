@@ -55,6 +55,7 @@ static void set_format(json_t *s, enum text_format f, bool read)
         [FMT_COUNTRY] = { "pattern", "^[A-Z]{2}$"                                      },
         [FMT_CURRENCY] = { "pattern", "^[A-Z]{3}$"                                      },
         [FMT_SHA256] = { "pattern", "^[0-9a-f]{64}$"                                  },
+        [FMT_FILENAME] = { "pattern", "^[^/\\\\\\u0000-\\u001f\\u007f]*$"               },
         [FMT_LONG] = { NULL,      NULL                                              },
     };
     if (!read && (f == FMT_LINE || f == FMT_LONG)) /* no control characters but those of a text */

@@ -52,6 +52,7 @@ enum text_format {
     FMT_PHONE /* E.164 with spaces */,
     FMT_MIME,
     FMT_SHA256 /* lower-case hex */,
+    FMT_FILENAME /* a line without slashes */,
     FMT_LINE /* no line breaks */,
     FMT_LONG /* free text, line breaks allowed */,
     FMT_LIST /* F_JSON: an array instead of an object */,

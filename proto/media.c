@@ -3,7 +3,8 @@
 /* clang-format off */
 static const struct field_def fields[] = {
     FIELD_ID("medium"),
-    FIELD_LINE("filename", FF_REQUIRED | FF_FIND, "harbour.jpg", "Name of the file."),
+    { .name = "filename", .type = F_TEXT, .flags = FF_REQUIRED | FF_FIND, .format = FMT_FILENAME,
+      .max = line_max, .example = QUOTED("harbour.jpg"), .doc = "Name of the file." },
     { .name = "mime_type", .type = F_TEXT, .flags = FF_REQUIRED | FF_FILTER, .format = FMT_MIME,
       .max = 127, .example = QUOTED("image/jpeg"), .doc = "Media type of the file." },
     { .name = "size_bytes", .type = F_INT, .flags = FF_FIND, .min = 0, .max = ID_MAX,

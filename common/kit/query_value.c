@@ -24,7 +24,8 @@ bool query_searchable(const struct entity_def *e, const struct field_def *f)
 {
     for (const struct entity_def *const *p = entities; *p; p++)
         if (*p == e)
-            return f->type == F_TEXT && (f->format == FMT_LINE || f->format == FMT_LONG) &&
+            return f->type == F_TEXT &&
+                   (f->format == FMT_LINE || f->format == FMT_LONG || f->format == FMT_FILENAME) &&
                    !(f->flags & (FF_PRIVATE | FF_SECRET | FF_HIDDEN));
     return false;
 }

@@ -37,6 +37,7 @@ void shape_read(struct arena *a, const struct field_def *fields, enum shape_mode
                 const json_t *body, struct shape_row *ret);
 /* E_validation if there is any fault; E_forbidden if one is not_allowed. */
 int shape_check(const struct shape_row *row, struct err *err) MUST_CHECK;
+bool shape_zone_ok(const char *s); /* an IANA time zone (shape_zones.c) */
 void shape_fault(const struct shape_row *row, const char *field, const char *code, const char *msg);
 
 /* Borrowed look-ups by wire name; the field must be in the table. */

@@ -154,16 +154,19 @@ static bool code_in(const char *list, size_t width, const char *s)
 }
 
 /* Area/City[/Place], UTC, or a POSIX-like Etc name; the zone database itself is the client's. */
-static bool timezone_ok(const char *s)
+static bool lines_ok(const char *s, const char *allowed)
 {
-    if (str_eq(s, "UTC") || str_eq(s, "GMT"))
-        return true;
-    const char *slash = strchr(s, '/');
-    if (!slash || slash == s || !slash[1] || strlen(s) > 64 || s[strlen(s) - 1] == '/')
-        return false;
-    if (!isupper((unsigned char)s[0]))
-        return false;
-    return all(s, isalnum, "/_+-") && !strstr(s, "//");
+    for (; *s; s++)
+        if (((unsigned char)*s < 0x20 && !strchr(allowed, *s)) || *s == 0x7f)
+            return false;
+    return true;
+}
+
+/* What a file is called, wherever it is kept: one step of a path (POSIX.1 §4.7, also as Windows
+ * splits it) that is not the folder itself or the one above. */
+static bool filename_ok(const char *s)
+{
+    return lines_ok(s, "") && !strpbrk(s, "/\\") && !str_eq(s, ".") && !str_eq(s, "..");
 }
 
 static bool phone_ok(const char *s)
@@ -188,14 +191,6 @@ static bool mime_ok(const char *s)
     return all(s, isalnum, "/!#$&-^_.+");
 }
 
-static bool lines_ok(const char *s, const char *allowed)
-{
-    for (; *s; s++)
-        if (((unsigned char)*s < 0x20 && !strchr(allowed, *s)) || *s == 0x7f)
-            return false;
-    return true;
-}
-
 bool shape_format_ok(enum text_format f, const char *s, const char **ret_why)
 {
     static const char *const why[] = {
@@ -211,6 +206,7 @@ bool shape_format_ok(enum text_format f, const char *s, const char **ret_why)
         [FMT_PHONE] = "a phone number such as +49 30 1234567",
         [FMT_MIME] = "a media type such as image/png",
         [FMT_SHA256] = "64 lower-case hexadecimal digits",
+        [FMT_FILENAME] = "the name of a file, without folders",
         [FMT_LINE] = "one line of text",
         [FMT_LONG] = "text without control characters",
     };
@@ -235,13 +231,15 @@ bool shape_format_ok(enum text_format f, const char *s, const char **ret_why)
     case FMT_CURRENCY:
         return code_in(currencies, 3, s);
     case FMT_TIMEZONE:
-        return timezone_ok(s);
+        return shape_zone_ok(s);
     case FMT_PHONE:
         return phone_ok(s);
     case FMT_MIME:
         return mime_ok(s);
     case FMT_SHA256:
         return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+    case FMT_FILENAME:
+        return filename_ok(s);
     case FMT_LINE:
         return lines_ok(s, "");
     case FMT_LONG:
