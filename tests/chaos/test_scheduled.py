@@ -43,7 +43,7 @@ def published(client, mark):
 def told(ids):
     """post -> ids of the events that say it was published, one a message."""
     found = {i: [] for i in ids}
-    for headers, payload in kafka_messages("content.events"):
+    for headers, payload in kafka_messages("content.events", last=4 * COUNT):
         if headers.get("ce_type") == "com.cms365.post.published" and payload["data"]["id"] in found:
             found[payload["data"]["id"]].append(headers["ce_id"])
     return found

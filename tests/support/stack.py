@@ -105,10 +105,10 @@ def psql(statement):
     return subprocess.run(["./dev", "psql", "-Atqc", statement], cwd=ROOT, text=True, capture_output=True, check=True).stdout.strip()
 
 
-def kafka_messages(topic):
-    """All messages that a topic holds now: (headers, payload as JSON)."""
+def kafka_messages(topic, last=None):
+    """All messages that a topic holds now, or the last of each partition: (headers, payload as JSON)."""
     kcat = shutil.which("kcat") or shutil.which("kafkacat")
-    out = subprocess.run([kcat, "-b", SETTINGS["CMS365_TEST_KAFKA_BROKERS"], "-C", "-t", topic, "-o", "beginning", "-e", "-q",
+    out = subprocess.run([kcat, "-b", SETTINGS["CMS365_TEST_KAFKA_BROKERS"], "-C", "-t", topic, "-o", f"-{last}" if last else "beginning", "-e", "-q",
                           "-J"], check=True, capture_output=True, timeout=30, text=True).stdout
     for line in out.rstrip("\n").split("\n"):  # not splitlines: a text may hold U+2028
         if not line:
