@@ -416,8 +416,10 @@ int client_authenticate(struct req *req, const struct form *form, struct client 
     int rc = read_shown(req, form, &s, f, err);
     if (!rc) {
         rc = client_find(req->svc, req->arena, s.id, ret, err);
-        if (rc == -E_not_found)
+        if (rc == -E_not_found) { /* counted as one: there are more such names than room */
+            s.id = NULL;
             rc = no_client(f, err, "The client is not known, or its proof is wrong.");
+        }
     }
     if (!rc)
         rc = prove_client(req, ret, &s, f, err);

@@ -159,6 +159,11 @@ static int note(struct db_tx *tx, const struct attempt *t, const char *type, boo
     return audit_put(tx, t->a, &entry, t->why, err);
 }
 
+static const char *recovery_purpose(struct arena *a, int64_t user)
+{
+    return arena_printf(a, "recovery code:%lld", (long long)user);
+}
+
 static int put_codes(struct db_tx *tx, struct attempt *t, struct err *err)
 {
     static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* 32, none alike */
@@ -176,7 +181,10 @@ static int put_codes(struct db_tx *tx, struct attempt *t, struct err *err)
             if (text[k] != '-')
                 plain[n++] = text[k];
         }
-        sha256_hex(plain, recovery_code_len - 1, hash);
+        const struct sha256_part part = { plain, recovery_code_len - 1 };
+        unsigned char mac[sha256_bytes];
+        keyring_sign(t->svc->keyring, recovery_purpose(t->a, t->user), &part, 1, mac);
+        hex_encode(mac, sizeof(mac), hash);
         t->codes[i] = text;
         hashes[i] = hash;
     }
@@ -186,13 +194,24 @@ static int put_codes(struct db_tx *tx, struct attempt *t, struct err *err)
 
 static int use_recovery(struct db_tx *tx, struct attempt *t, struct err *err)
 {
-    char hash[sha256_hex_len + 1];
     struct db_rows *r;
-    if (strlen(t->code) != recovery_code_len - 1)
+    const struct db_val user = db_i64(t->user);
+    const struct sha256_part part = { t->code, strlen(t->code) };
+    const char *found = NULL;
+    if (part.n != recovery_code_len - 1)
         return 0;
-    sha256_hex(t->code, strlen(t->code), hash);
-    const struct db_val v[] = { db_i64(t->user), db_text(hash) };
-    int rc = db_exec(tx, t->a, &sql_recovery_use, v, ARRAY_LEN(v), &r, err);
+    int rc = db_exec(tx, t->a, &sql_recovery_left, &user, 1, &r, err);
+    for (size_t i = 0; !rc && i < db_nrows(r); i++) {
+        unsigned char mac[sha256_bytes];
+        if (hex_decode(db_str(r, i, 0), sha256_hex_len, mac) &&
+            keyring_verify(t->svc->keyring, recovery_purpose(t->a, t->user), &part, 1, mac,
+                           sizeof(mac)))
+            found = db_str(r, i, 0);
+    }
+    if (rc || !found)
+        return rc;
+    const struct db_val v[] = { user, db_text(found) };
+    rc = db_exec(tx, t->a, &sql_recovery_use, v, ARRAY_LEN(v), &r, err);
     t->ok = !rc && db_affected(r);
     return rc || !t->ok ? rc : note(tx, t, "totp.recovery_used", true, err);
 }

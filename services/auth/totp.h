@@ -6,8 +6,9 @@
  *
  * The secret is 160 random bits, sealed at rest, shown while it is set up only.  The step before
  * and the one after the present are accepted; a step, or one before it, never twice.  Recovery
- * codes are 10, good once each, of 50 random bits; their SHA-256 is stored.  CMS365_TOTP_ROLES
- * and the policy (policy.h) name the roles that cannot sign in without.
+ * codes are 10, good once each, of 50 random bits; a MAC of each under CMS365_SECRET_KEYS is
+ * stored: a dump alone does not let anybody try them.  CMS365_TOTP_ROLES and the policy (policy.h)
+ * name the roles that cannot sign in without.
  */
 #include "services/auth/auth.h"
 

@@ -197,6 +197,11 @@ def test_AU11_what_takes_a_password_a_code_or_a_link_is_of_the_narrow_class(rout
     assert CLASSES[route] == "login"
 
 
+def test_AU11_what_keeps_something_for_strangers_is_counted():
+    """A public client needs no secret to push a request, which is stored."""
+    assert CLASSES["POST /oauth/par"] == CLASSES["POST /oauth/token"] == "token"
+
+
 def test_N04_documents_do_not_eat_the_anonymous_limit():
     docs = {r: c for r, c in CLASSES.items() if re.match(r"GET /(openapi\.|api-docs/|schemas/|contexts/|\.well-known/|problems/)", r)}
     assert len(docs) > 10 and set(docs.values()) <= {"docs", "none"}, docs

@@ -1,5 +1,6 @@
 """People: invitations, passwords, lock-outs, second factors, sessions."""
 import json
+import os
 import re
 
 import pytest
@@ -126,7 +127,8 @@ def test_AU11_whoever_changes_the_address_does_not_get_the_link(cms, key):
 
 
 def test_AU11_mails_are_not_sent_without_end(author):
-    codes = [requests.post(AUTH + "/api/v2/auth/password/forgot", json={"username": "somebody else"}, timeout=60,
+    name = stack.unique("somebody")
+    codes = [requests.post(AUTH + "/api/v2/auth/password/forgot", json={"username": name}, timeout=60,
                            headers={"X-Forwarded-For": address()}) for _ in range(4)]
     assert [c.status_code for c in codes][:3] == [204] * 3 and codes[3].status_code == 429 and int(codes[3].headers["Retry-After"]) >= 1
 
@@ -239,6 +241,17 @@ def test_AU11_client_secrets_are_not_guessed_without_end(machine):
                           auth=(client["client_id"], client["client_secret"]))
     assert right.status_code == 200, "who has the secret is not locked out by who has not"
     assert ask(client, grant_type="client_credentials").status_code == 200
+
+
+def test_AU11_made_up_clients_leave_one_row_not_many():
+    before = int(sql("select count(*) from auth.login_tries"))
+    there = address()
+    for _ in range(30):
+        answer = requests.post(AUTH + "/oauth/introspect", data={"token": "x"}, headers={"X-Forwarded-For": there}, timeout=60,
+                               auth=(f"365c_{10**12 + int.from_bytes(os.urandom(4), 'big')}", "365s_x"))
+        assert answer.status_code in (401, 429) and answer.json()["error"] == "invalid_client"
+    assert answer.status_code == 429
+    assert int(sql("select count(*) from auth.login_tries")) <= before + 5, "others' tests count too"
 
 
 # --- second factor

@@ -24,5 +24,8 @@ delete from recovery_codes where user_id = $1
 -- name: recovery_insert write
 insert into recovery_codes (user_id, hash) select $1, unnest($2::text[])
 
+-- name: recovery_left write
+select hash from recovery_codes where user_id = $1 and used_at is null for update
+
 -- name: recovery_use write
 update recovery_codes set used_at = now() where user_id = $1 and hash = $2 and used_at is null
