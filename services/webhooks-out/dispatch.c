@@ -14,6 +14,7 @@ enum {
     reload_every_us = 250000,
     balance_every_us = 500000,
     poll_alone_us = 250000,
+    poll_beside_us = 20000, /* beside other replicas */
     reopen_ms = 250,
     inner_conns_max = 16
 };
@@ -343,6 +344,14 @@ static int64_t next_due(struct dispatch *d, int64_t now)
     return at;
 }
 
+/* When to look again: never more than a twentieth of the time goes into looking, however many
+ * endpoints there are. */
+static int64_t not_too_often(int64_t began_us, int64_t least_us)
+{
+    int64_t now = clock_mono_us(), cost = 20 * (now - began_us);
+    return now + (cost > least_us ? cost : least_us);
+}
+
 static int round_of(struct dispatch *d, struct err *err)
 {
     int64_t now = clock_mono_us();
@@ -367,17 +376,16 @@ static int round_of(struct dispatch *d, struct err *err)
     d->probe_all = false;
     dispatch_unlock(d);
     if (!rc && reload) {
+        int64_t began = clock_mono_us();
         rc = dispatch_reload(d, err);
-        d->reload_us = now + reload_every_us;
+        d->reload_us = not_too_often(began, reload_every_us);
     }
     if (!rc)
         rc = dispatch_write_allowed(d, err);
     if (!rc)
         rc = dispatch_probe(d, all, err);
-    if (all) { /* never more than a twentieth of the time goes into looking */
-        int64_t cost = clock_mono_us() - now, least = d->replicas > 1 ? 20000 : poll_alone_us;
-        d->poll_us = clock_mono_us() + (20 * cost > least ? 20 * cost : least);
-    }
+    if (all)
+        d->poll_us = not_too_often(now, d->replicas > 1 ? poll_beside_us : poll_alone_us);
     metric_gauge(M_deliveries_due, (int64_t)d->in_flight);
     return rc;
 }

@@ -8,7 +8,7 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "webhooks-out/sql.h"
 
-enum { replay_rows_max = 50000, entity_max = 200 };
+enum { replay_rows_max = 50000, replay_step_rows = 5000, entity_max = 200 };
 
 struct replay {
     struct req *req;
@@ -24,19 +24,38 @@ struct replay {
 static const char *const missed[] = { "dead", "skipped" };
 static const char *const ended[] = { "delivered", "dead", "skipped" };
 
+/* In steps, each well within the time that a statement has. */
+static int send_again(struct db_tx *tx, const struct replay *p, int64_t *ret_sent, struct err *err)
+{
+    const struct db_val v[] = { db_i64(p->id),       db_texts(p->statuses, p->nstatuses),
+                                db_text(p->event),   db_text(p->entity),
+                                db_text(p->since),   db_text(p->until),
+                                db_text(p->trigger), db_i64(replay_step_rows) };
+    struct db_rows *r;
+    int64_t n = replay_step_rows;
+    *ret_sent = 0;
+    while (n == replay_step_rows && *ret_sent < replay_rows_max) {
+        int rc = db_exec(tx, p->req->arena, &sql_replay_again, v, ARRAY_LEN(v), &r, err);
+        if (rc)
+            return rc;
+        n = db_get_i64(r, 0, 0);
+        *ret_sent += n;
+    }
+    return 0;
+}
+
 static int again(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
     struct replay *p = ctx;
     struct arena *a = p->req->arena;
     struct db_rows *r;
     int64_t matched, sent = 0;
-    const struct db_val v[] = { db_i64(p->id),       db_texts(p->statuses, p->nstatuses),
-                                db_text(p->event),   db_text(p->entity),
-                                db_text(p->since),   db_text(p->until),
-                                db_text(p->trigger), db_i64(replay_rows_max) };
+    const struct db_val v[] = { db_i64(p->id),     db_texts(p->statuses, p->nstatuses),
+                                db_text(p->event), db_text(p->entity),
+                                db_text(p->since), db_text(p->until) };
     int rc = endpoint_lock(tx, p->req, p->id, NULL, err);
     if (!rc)
-        rc = db_exec(tx, a, &sql_replay_count, v, 6, &r, err);
+        rc = db_exec(tx, a, &sql_replay_count, v, ARRAY_LEN(v), &r, err);
     if (rc)
         return rc;
     matched = db_get_i64(r, 0, 0);
@@ -44,12 +63,10 @@ static int again(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err 
         return err_set(err, E_conflict,
                        "There are %lld; at most %d go at once: narrow it by since and until.",
                        (long long)matched, replay_rows_max);
-    if (!p->dry_run && matched) {
-        rc = db_exec(tx, a, &sql_replay_again, v, ARRAY_LEN(v), &r, err);
-        if (rc)
-            return rc;
-        sent = db_get_i64(r, 0, 0);
-    }
+    if (!p->dry_run && matched)
+        rc = send_again(tx, p, &sent, err);
+    if (rc)
+        return rc;
     ret->status = 202;
     ret->body = arena_printf(
         a, "{\"data\":{\"matched\":%lld,\"sent\":%lld,\"remaining\":%lld,\"dry_run\":%s}}",
