@@ -26,6 +26,7 @@ from support.stack import ROOT, SETTINGS, Client, unique, wait_for
 WRITES = int(os.environ.get("CMS365_CHAOS_WRITES", "10000"))
 CLIENTS = 16
 KILL_EVERY_S = 2.5
+RECOVERS_S = 60
 DEADLINE_S = 600
 SINK = pathlib.Path(os.environ.get("CMS365_SINK", ROOT / "build/rel/tests/bench/sink"))
 
@@ -63,7 +64,7 @@ class Writer(threading.Thread):
     def __init__(self, number, writes, mark, deadline, all_killed):
         super().__init__(daemon=True)
         self.number, self.writes, self.mark, self.deadline, self.all_killed = number, writes, mark, deadline, all_killed
-        self.acknowledged, self.bad, self.retries = {}, [], 0
+        self.acknowledged, self.bad, self.retries, self.taken = {}, [], 0, 0
         self.pace = random.Random(number)
 
     def send(self, client, method, path, body):
@@ -105,6 +106,7 @@ class Writer(threading.Thread):
                 else:
                     answer = self.send(client, "PATCH", f"/api/v2/companies/{mine[-1]}", {"description": f"change {i}"})
                 if answer is not None:
+                    self.taken += 1
                     row = answer.json()["data"]
                     self.acknowledged[row["id"]] = max(row["version"], self.acknowledged.get(row["id"], 0))
 
@@ -112,9 +114,13 @@ class Writer(threading.Thread):
 ORDER = ["webhooks-out", "api", "kafka", "auth", "postgres", "redis", "api", "webhooks-out"]
 
 
-def killer(run_dir, stop, all_killed, log):
+def killer(run_dir, stop, all_killed, log, taken):
     step = 0
     while not stop.wait(KILL_EVERY_S):
+        # Something must have been written in between: a database that is killed while it recovers never gets anywhere.
+        before, end = taken(), time.monotonic() + RECOVERS_S
+        while taken() == before and time.monotonic() < end and not stop.wait(0.1):
+            pass
         kind = ORDER[step % len(ORDER)]
         step += 1
         victims = [pid for pid, name in processes(run_dir).items() if name == kind]
@@ -167,7 +173,9 @@ def recovered(client, endpoint, log, path):
     """What a paused endpoint that skips gets by recover: as many as were skipped."""
     one = f"/api/v2/webhooks/endpoints/{endpoint['id']}"
     missed = client.post(f"{one}/resume").json()["data"]["missed"]
-    answer = client.post(f"{one}/recover", json={"since": "2020-01-01T00:00:00Z"}).json()["data"]
+    told = client.post(f"{one}/recover", json={"since": "2020-01-01T00:00:00Z"}, timeout=120)
+    assert told.status_code == 202, told.text
+    answer = told.json()["data"]
     assert missed["skipped"] == answer["matched"] == answer["sent"], (missed, answer)
 
     def ids():
@@ -191,7 +199,7 @@ def test_W18_X04_W07_nothing_acknowledged_is_lost(tmp_path):
                                            filter={"industry": mark}, **more) for path, more in paths.items()}
         deadline = time.monotonic() + DEADLINE_S
         writers = [Writer(n, WRITES // CLIENTS, mark, deadline, all_killed) for n in range(CLIENTS)]
-        chaos = threading.Thread(target=killer, args=(run_dir, stop, all_killed, kills), daemon=True)
+        chaos = threading.Thread(target=killer, args=(run_dir, stop, all_killed, kills, lambda: sum(w.taken for w in writers)), daemon=True)
         for w in writers:
             w.start()
         chaos.start()
