@@ -45,6 +45,8 @@ export function tr(prefix: string, name: string): string {
 
 const locale = (): string => (language.value === 'de' ? 'de-DE' : 'en-GB');
 export const number = (n: number): string => n.toLocaleString(locale());
+/** For the axis of a chart: 12.5K. */
+export const short = (n: number): string => n.toLocaleString(locale(), { notation: 'compact', maximumFractionDigits: 1 });
 export const dateTime = (iso: string): string => new Date(iso).toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' });
 export const dayMonth = (iso: string): string => new Date(iso).toLocaleDateString(locale(), { day: 'numeric', month: 'short' });
 export const day = (iso: string): string => new Date(iso).toLocaleDateString(locale(), { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });

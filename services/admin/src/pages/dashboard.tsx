@@ -123,7 +123,7 @@ export default function Dashboard() {
           {may('webhooks:read') && <Stat of={dead} label={t('dashboard.dead_out')} to="/webhooks/deliveries?status=dead" bad />}
           {may('webhooks:read') && <Stat of={deadIn} label={t('dashboard.dead_in')} to="/webhooks/messages?status=dead" bad />}
         </div>
-        <Traffic />
+        {may('analytics:read') && <Traffic />}
         <div class="grid2">
           <Recent />
           <div class="stack">

@@ -56,7 +56,9 @@ export const pages: PageRow[] = [
   row('messages', '/webhooks/messages', 'webhooks:read', () => import('./messages'), { group: 'webhooks', icon: 'inbox', label: 'nav.messages' }),
   row('message', '/webhooks/messages/:id', 'webhooks:read', () => import('./message')),
 
-  row('requests', '/operations/requests', 'api:admin', () => import('./requests'), { group: 'operations', icon: 'pulse', label: 'nav.requests' }),
+  row('traffic', '/operations/traffic', 'analytics:read', () => import('./traffic'), { group: 'operations', icon: 'gauge', label: 'nav.traffic' }),
+  row('requests', '/operations/requests', 'analytics:read', () => import('./requests'), { group: 'operations', icon: 'pulse', label: 'nav.requests' }),
+  row('anomalies', '/operations/anomalies', 'analytics:read', () => import('./anomalies'), { group: 'operations', icon: 'warn', label: 'nav.anomalies' }),
   row('quotas', '/operations/quotas', 'keys:read', () => import('./quotas'), { group: 'operations', icon: 'meter', label: 'nav.quotas' }),
   row('audit', '/operations/audit', 'audit:read', () => import('./audit'), { group: 'operations', icon: 'lock', label: 'nav.audit' }),
 
