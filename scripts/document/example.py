@@ -23,7 +23,7 @@ def of_text(schema):
 
 def of_object(schema, schemas):
     properties = schema.get("properties", {})
-    return {n: of(properties.get(n, {}), schemas) for n in schema.get("required", [])}
+    return {n: of(properties.get(n, {}), schemas) for n in schema.get("required", []) if not properties.get(n, {}).get("readOnly")}
 
 
 def of(schema, schemas):
