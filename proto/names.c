@@ -131,6 +131,15 @@ scope_set role_scopes(enum role r)
     return 0;
 }
 
+/* Content, and nothing that is about people's credentials or leads outside. */
+scope_set sandbox_scopes(void)
+{
+    return BIT(S_api_read) | BIT(S_api_write) | BIT(S_posts_read) | BIT(S_posts_write) |
+           BIT(S_pages_read) | BIT(S_pages_write) | BIT(S_media_read) | BIT(S_media_write) |
+           BIT(S_experts_read) | BIT(S_experts_write) | BIT(S_companies_read) |
+           BIT(S_companies_write) | BIT(S_events_read) | BIT(S_events_write) | BIT(S_users_read);
+}
+
 /* --- topics --- */
 const struct topic_def topics[] = {
 #define TOPIC(text, parts, hours, compacted, who, about)                                           \

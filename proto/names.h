@@ -32,6 +32,7 @@ enum role { ROLE_NONE, ROLE_MEMBER, ROLE_AUTHOR, ROLE_EDITOR, ROLE_ADMIN };
 enum role role_find(const char *name); /* ROLE_NONE if unknown */
 const char *role_name(enum role r);
 scope_set role_scopes(enum role r); /* the most that a user of this role may do */
+scope_set sandbox_scopes(void);     /* the most that a sandbox key may do, with its own data */
 
 /* --- topics -------------------------------------------------------------------------------------
  */

@@ -51,10 +51,19 @@ void db_free(struct db *db)
     free(db);
 }
 
+struct db *db_in_schema(struct db *pool, struct arena *a, const char *schema)
+{
+    struct db *db = arena_alloc(a, sizeof(*db));
+    assert(!pool->pool);
+    db->pool = pool;
+    db->schema = arena_strdup(a, schema);
+    return db;
+}
+
 static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct db_params *p,
                  struct db_rows **ret, struct err *err)
 {
-    bool fast = (s->flags & DB_FAST) && !(s->flags & (DB_WRITE | DB_ONCE));
+    bool fast = (s->flags & DB_FAST) && !(s->flags & (DB_WRITE | DB_ONCE)) && !db->pool;
     struct db_loop *dl = fast ? db_loop_here(db) : NULL;
     if (dl)
         return fast_query(dl, a, s, p, ret, err);

@@ -93,6 +93,10 @@ struct db_conf {
 /* Opens nothing yet: a database that is down at the start is waited for by whoever asks first. */
 struct db *db_new(const struct db_conf *conf);
 void db_free(struct db *db); /* no call may be in flight, and the loops have ended */
+/* The pool with another search_path: what is asked through it finds its tables in that schema.  In
+ * the arena, nothing to free.  DB_FAST counts for nothing here, and nothing is prepared by name (a
+ * plan is one schema's).  A pool that is used so is never used without. */
+struct db *db_in_schema(struct db *pool, struct arena *a, const char *schema);
 
 /* One statement, by itself: a deadlock (40P01, 40001) that it was chosen to end runs it again, as
  * db_tx does. */

@@ -192,6 +192,7 @@ void conn_close_off_loop(struct db_conn *c)
     atomic_fetch_sub(&c->count->open, 1);
     for (size_t i = 0; i < db_prepared_slots; i++)
         free(c->prepared[i]);
+    free(c->schema);
     free(c);
 }
 
@@ -333,7 +334,7 @@ static int conn_make_ready(struct db_conn *c, const struct db_stmt *s, bool *ret
                            struct err *err)
 {
     *ret_named = false;
-    if (!s->name || (s->flags & DB_ONCE))
+    if (!s->name || (s->flags & DB_ONCE) || c->schema)
         return 0;
     if (!conn_is_prepared(c, s->name)) {
         if (c->nprepared == db_prepared_max)
@@ -364,6 +365,29 @@ int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params 
     if (((s->flags & DB_WRITE) && FAULT("db.write")) || !conn_send(c, s, p, named))
         return conn_lost(c, s->name, err);
     return conn_collect(c, s->name, deadline_of(c), ret, err);
+}
+
+int conn_set_schema(struct db_conn *c, const char *schema, struct err *err)
+{
+    static const struct db_stmt set = { .name = "search_path",
+                                        .sql = "select set_config('search_path', quote_ident($1), "
+                                               "false)",
+                                        .flags = DB_ONCE };
+    struct db_params p = { .n = 1, .v = &schema };
+    PGresult *res;
+    if (c->schema && !strcmp(c->schema, schema))
+        return 0;
+    int rc = conn_run(c, &set, &p, &res, err);
+    if (rc) {
+        c->broken = true; /* whose tables it would find is not known */
+        return rc;
+    }
+    PQclear(res);
+    free(c->schema);
+    c->schema = strdup(schema);
+    if (!c->schema)
+        abort();
+    return 0;
 }
 
 int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p,

@@ -61,6 +61,7 @@ struct db_conn {
     struct db_loop *home; /* borrowed ones */
     struct db_conn *next; /* among the idle */
     bool idle;
+    char *schema; /* its search_path, NULL: the role's */
     size_t nprepared;
     char *prepared[db_prepared_slots]; /* names, open addressing */
 };
@@ -116,6 +117,8 @@ struct db_thread {
 };
 
 struct db {
+    struct db *pool; /* of db_in_schema, whose connections it borrows; what follows is not used */
+    const char *schema;  /* then */
     struct arena *arena; /* the copy of conf */
     struct db_conf conf;
     pthread_mutex_t mu; /* loops, workers, threads */
@@ -152,6 +155,8 @@ int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_p
                    PGresult **ret, struct err *err) MUST_CHECK;
 /* Statements without parameters, as one text; no time limit of the client's. */
 int conn_script(struct db_conn *c, const char *sql, struct err *err) MUST_CHECK;
+/* All that it runs from now on finds its tables there. */
+int conn_set_schema(struct db_conn *c, const char *schema, struct err *err) MUST_CHECK;
 bool conn_alive(struct db_conn *c); /* of an idle one: has the server closed it? */
 
 /* db_fast.c */

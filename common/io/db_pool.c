@@ -280,15 +280,21 @@ static void thread_return(struct db *db, struct db_conn *c)
 
 int db_borrow(struct db *db, struct db_conn **ret, struct err *err)
 {
-    struct db_loop *dl = db_loop_here(db);
-    int rc = dl ? loop_borrow(dl, ret, err) : thread_borrow(db, ret, err);
-    if (rc == 0)
-        atomic_fetch_add_explicit(&db->count.borrowed, 1, memory_order_relaxed);
+    struct db *pool = db->pool ? db->pool : db;
+    struct db_loop *dl = db_loop_here(pool);
+    int rc = dl ? loop_borrow(dl, ret, err) : thread_borrow(pool, ret, err);
+    if (rc)
+        return rc;
+    atomic_fetch_add_explicit(&pool->count.borrowed, 1, memory_order_relaxed);
+    rc = db->pool ? conn_set_schema(*ret, db->schema, err) : 0;
+    if (rc)
+        db_return(pool, *ret);
     return rc;
 }
 
 void db_return(struct db *db, struct db_conn *c)
 {
+    db = db->pool ? db->pool : db;
     atomic_fetch_sub_explicit(&db->count.borrowed, 1, memory_order_relaxed);
     if (c->home)
         loop_return(c->home, c);

@@ -7,6 +7,7 @@
 
 #include "common/base/str.h"
 #include "common/io/crypto.h"
+#include "common/kit/svc.h"
 
 #include <pthread.h>
 
@@ -57,7 +58,7 @@ bool crud_anchor_find(struct req *req, const struct crud *c, const struct crud_a
                       struct query_place *ret, const char **ret_snapshot)
 {
     unsigned char key[sha256_bytes];
-    if (!key_of(req->arena, at, at->q->offset, key))
+    if (req->svc->sandboxed || !key_of(req->arena, at, at->q->offset, key))
         return false;
     (void)pthread_mutex_lock(&c->anchors->lock);
     const struct kept *k = &c->anchors->rows[key[0] % anchors_kept_max];
@@ -78,7 +79,8 @@ void crud_anchor_keep(struct req *req, const struct crud *c, const struct crud_a
 {
     struct kept k = { .second = at->second };
     size_t n = 0;
-    if (strlen(snapshot) >= snapshot_bytes_max || !key_of(req->arena, at, offset, k.key))
+    if (req->svc->sandboxed || strlen(snapshot) >= snapshot_bytes_max ||
+        !key_of(req->arena, at, offset, k.key))
         return;
     memcpy(k.snapshot, snapshot, strlen(snapshot) + 1);
     for (size_t i = 0; i < at->q->nsort; i++) {

@@ -115,7 +115,7 @@ static int count_rows(struct req *req, struct crud_total *total, struct err *err
     struct db_rows *rows;
     unsigned char key[sha256_bytes];
     sqlgen_count(req->arena, &total->who, total->q, TOTAL_ROWS, &t);
-    struct crud_totals *totals = total->c->totals;
+    struct crud_totals *totals = req->svc->sandboxed ? NULL : total->c->totals;
     if (totals && !key_of(req->arena, &t, key))
         totals = NULL;
     int64_t second = strstr(t.sql, "now()") ? req->now_us / 1000000 : 0;

@@ -155,6 +155,16 @@ static int phase_body(struct call *c, struct err *err)
     return 0;
 }
 
+/* A sandbox key meets its own data and nothing else, whatever the handler is. */
+static int phase_sandbox(struct call *c, struct err *err)
+{
+    if (!c->req.who.sandbox)
+        return 0;
+    if (!c->req.svc->sandbox_enter)
+        return err_set(err, E_forbidden, "A sandbox key opens content only.");
+    return c->req.svc->sandbox_enter(&c->req, err);
+}
+
 static int phase_handler(struct call *c, struct err *err)
 {
     const struct route *r = c->leaf->route;
@@ -175,9 +185,9 @@ static int phase_handler(struct call *c, struct err *err)
 
 typedef int phase_fn(struct call *c, struct err *err);
 static phase_fn *const phases[] = {
-    phase_match,      route_authenticate, route_authorize, route_limit, route_negotiate,
-    route_conditions, route_idempotency,  route_recall,    route_query, phase_body,
-    phase_handler,    route_conditional,  route_represent, route_keep,
+    phase_match,     route_authenticate, route_authorize,   route_limit,     phase_sandbox,
+    route_negotiate, route_conditions,   route_idempotency, route_recall,    route_query,
+    phase_body,      phase_handler,      route_conditional, route_represent, route_keep,
 };
 
 /* --- the answer on the wire ----------------------------------------------------------------------

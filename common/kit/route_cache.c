@@ -78,7 +78,7 @@ static void take(struct call *c, struct rcache_entry *e)
 
 int route_recall(struct call *c, struct err *err)
 {
-    struct rcache *cache = c->rt->svc->rcache;
+    struct rcache *cache = c->req.svc->rcache;
     struct rcache_entry *e;
     if (!cache || !is_read(c) || !(c->leaf->route->flags & ROUTE_CACHED) || c->http->body_n)
         return 0;
@@ -135,7 +135,7 @@ int route_keep(struct call *c, struct err *err)
     const struct rcache_key *key = &c->kept.keys[m->personal ? 1 : 0];
     if (m->personal && c->kept.nkeys < 2)
         return 0;
-    if (rcache_put(c->rt->svc->rcache, key, m, &a))
+    if (rcache_put(c->req.svc->rcache, key, m, &a))
         c->kept.status = c->kept.status == statuses[RCACHE_STALE] ? stored_stale : stored_miss;
     return 0;
 }

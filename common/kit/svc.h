@@ -30,6 +30,8 @@ struct limits;
 struct egress;
 struct rcache;
 struct reqlog;
+struct req;
+struct sandboxes;
 
 /* The settings every program has.  A program's own conf struct begins with this one. */
 struct svc_conf {
@@ -89,7 +91,10 @@ struct svc {
     const char
         *invalidations; /* topic that the relay tells of changed rows, set by prepare; or NULL */
     struct limits *limits;
-    struct reqlog *reqlog; /* NULL: requests are not told to analytics */
+    struct reqlog *reqlog;       /* NULL: requests are not told to analytics */
+    struct sandboxes *sandboxes; /* made by init, which sets the next too */
+    int (*sandbox_enter)(struct req *req, struct err *err); /* NULL: sandbox keys are refused */
+    bool sandboxed; /* a sandbox key's view (common/kit/sandbox.h): what it reads is kept nowhere */
     struct workers *workers;
     const struct route *const *routes; /* the definition's, or what prepare made */
     const struct db_stmt *const *fast;

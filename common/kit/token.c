@@ -104,6 +104,11 @@ size_t tokens_count(const struct tokens *t)
     return table_count(&u.out->table);
 }
 
+bool tokens_key_over(struct tokens *t, int64_t key_id)
+{
+    return table_over(&t->table, key_id);
+}
+
 /* --- asking auth for an id ----------------------------------------------------------------------
  */
 

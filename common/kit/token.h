@@ -33,6 +33,7 @@ struct principal {
     enum role role;                    /* ROLE_NONE: anonymous */
     scope_set scopes;                  /* role ∩ granted, expanded */
     int64_t rate_limit, quota_monthly; /* of the key or client; 0: none of its own */
+    bool sandbox; /* a key for trying: it reaches its own data only (common/kit/sandbox.h) */
 };
 
 struct svc;
@@ -42,6 +43,8 @@ int tokens_start(struct svc *svc, struct tokens **ret,
 void tokens_stop(struct tokens *t);
 bool tokens_ready(const struct tokens *t); /* read to the high watermark, or the snapshot taken */
 size_t tokens_count(const struct tokens *t);
+/* Is it known of the key that it is not accepted any more?  False for one that is not known. */
+bool tokens_key_over(struct tokens *t, int64_t key_id);
 /* `addr` is the client's address text.  E_unauthorized (one message for all reasons), E_unavailable
  * when an unknown key cannot be asked for. */
 int token_check(struct tokens *t, struct arena *a, const char *credential, const char *addr,
@@ -85,7 +88,7 @@ struct key_state {
     int64_t previous_until_us;  /* accepted until then; 0: there is none */
     enum role role;
     scope_set granted;
-    bool revoked;
+    bool revoked, sandbox;
     const char *name;
     const char *allowed_networks;      /* comma separated CIDR, "" for any */
     int64_t rate_limit, quota_monthly; /* units a minute, units a month; 0: none of its own */

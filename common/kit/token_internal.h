@@ -38,7 +38,7 @@ struct token_entry {
     unsigned char hash[32], previous[32];
     int64_t previous_until_us; /* 0: there is no key of before */
     enum role role;
-    bool revoked;
+    bool revoked, sandbox;
 };
 struct idmap { /* id -> Unix ms, open addressing */
     struct {
@@ -65,7 +65,8 @@ enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
 void table_init(struct token_table *t);
 void table_done(struct token_table *t);
 size_t table_count(struct token_table *t);
-bool table_has(struct token_table *t, int64_t id); /* and nothing newer is known to be */
+bool table_over(struct token_table *t, int64_t id); /* known, and not accepted any more */
+bool table_has(struct token_table *t, int64_t id);  /* and nothing newer is known to be */
 /* An older state than what is there is ignored. */
 void table_put(struct token_table *t, const struct key_state *k);
 void table_drop(struct token_table *t, int64_t id); /* tombstone */

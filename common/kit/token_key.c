@@ -100,6 +100,8 @@ char *key_state_json(struct arena *a, const struct key_state *k)
     buf_put_json_string(&b, networks, strlen(networks));
     buf_printf(&b, ",\"rate_limit\":%lld,\"quota_monthly\":%lld", (long long)k->rate_limit,
                (long long)k->quota_monthly);
+    if (k->sandbox)
+        buf_puts(&b, ",\"sandbox\":true");
     if (k->previous_until_us) {
         hex_encode(k->previous, sizeof(k->previous), hash);
         buf_printf(&b, ",\"previous_hash\":\"%s\",\"previous_until_us\":%lld", hash,
@@ -149,6 +151,7 @@ int key_state_parse(struct arena *a, const char *json, size_t n, struct key_stat
     k.expires_us = json_integer_value(expires);
     k.changed_us = json_integer_value(changed);
     k.revoked = json_is_true(revoked);
+    k.sandbox = json_is_true(json_object_get(o, "sandbox"));
     k.role = role_find(role);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *text = json_string_value(json_array_get(list, i));

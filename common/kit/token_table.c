@@ -136,6 +136,12 @@ bool table_has(struct token_table *t, int64_t id)
     return there;
 }
 
+/* In a sandbox everybody edits: the data is nobody else's. */
+static enum role role_of(const struct key_state *k)
+{
+    return k->sandbox && k->role != ROLE_NONE ? ROLE_EDITOR : k->role;
+}
+
 void table_put(struct token_table *t, const struct key_state *k)
 {
     struct networks *networks = NULL;
@@ -158,8 +164,10 @@ void table_put(struct token_table *t, const struct key_state *k)
         .expires_us = k->expires_us,
         .changed_us = k->changed_us,
         .networks = networks,
-        .scopes = scope_expand(k->granted) & role_scopes(k->role),
-        .role = k->role,
+        .scopes = scope_expand(k->granted) & role_scopes(role_of(k)) &
+                  (k->sandbox ? sandbox_scopes() : ~(scope_set)0),
+        .role = role_of(k),
+        .sandbox = k->sandbox,
         .rate_limit = k->rate_limit,
         .quota_monthly = k->quota_monthly,
         /* A limit that cannot be read is no licence. */
@@ -260,6 +268,15 @@ static bool live(const struct token_table *t, const struct token_entry *e)
     return true;
 }
 
+bool table_over(struct token_table *t, int64_t id)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    const struct token_entry *e = place(t, id);
+    bool over = e->id && !live(t, e);
+    pthread_rwlock_unlock(&t->lock);
+    return over;
+}
+
 enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned char hash[32],
                                const char *addr, struct principal *ret)
 {
@@ -283,7 +300,8 @@ enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned
                                        .role = e->role,
                                        .scopes = e->scopes,
                                        .rate_limit = e->rate_limit,
-                                       .quota_monthly = e->quota_monthly };
+                                       .quota_monthly = e->quota_monthly,
+                                       .sandbox = e->sandbox };
         }
     }
     pthread_rwlock_unlock(&t->lock);

@@ -29,4 +29,6 @@ for pair in api:content auth:auth webhooks_out:webhooks_out webhooks_in:webhooks
     put "${program}_migrate_url" "postgresql://cms365_${schema}_owner:$(cat "secrets/db_${schema}_owner")@postgres:5432/cms365"
     put "${program}_database_url" "postgresql://cms365_$schema:$(cat "secrets/db_$schema")@postgres:5432/cms365"
 done
+put db_sandbox "$(random)"
+put api_sandbox_url "postgresql://cms365_sandbox:$(cat secrets/db_sandbox)@postgres:5432/cms365_sandbox"
 echo "secrets/ is ready; next: docker compose up --build"

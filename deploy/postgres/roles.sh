@@ -6,6 +6,8 @@
 #   DB_PASSWORD_<SCHEMA>_OWNER    upper case, e.g. DB_PASSWORD_WEBHOOKS_OUT_OWNER; or …_FILE with the file that holds it
 #   DB_PASSWORD_<SCHEMA>
 #   DB_NAME                       default cms365
+#   DB_PASSWORD_SANDBOX           or …_FILE: if given, also a database for the data of sandbox keys, <DB_NAME>_sandbox, and the
+#                                 role cms365_sandbox, which owns it and may not enter the other
 #
 # Connects as libpq's environment says (PGHOST, PGPORT, PGUSER, PGPASSWORD); as a script of the official image's
 # /docker-entrypoint-initdb.d the entrypoint's POSTGRES_USER is taken.
@@ -68,3 +70,16 @@ alter default privileges for role :"owner" revoke execute on functions from publ
 alter default privileges for role :"owner" in schema :"schema" grant execute on functions to :"role";
 SQL
 done
+
+if [ -n "${DB_PASSWORD_SANDBOX:-}${DB_PASSWORD_SANDBOX_FILE:-}" ]; then
+    password=$(password_of SANDBOX)
+    PASSWORD=$password run -d postgres -v db="${db}_sandbox" -v role=cms365_sandbox <<'SQL'
+set client_min_messages = warning;
+\getenv password PASSWORD
+select format('create role %I', :'role') where not exists (select from pg_roles where rolname = :'role') \gexec
+alter role :"role" login nosuperuser nocreatedb nocreaterole noreplication password :'password';
+select format('create database %I owner %I encoding ''UTF8''', :'db', :'role')
+ where not exists (select from pg_database where datname = :'db') \gexec
+revoke all on database :"db" from public;
+SQL
+fi

@@ -823,6 +823,8 @@ export interface ApiKey {
   rotated_at: string | null;
   /** Networks (CIDR) the key is accepted from; empty: any. */
   allowed_networks: string[];
+  /** A key for trying: it reaches data of its own only, for four hours. */
+  sandbox: boolean;
   /** Units a minute that the key may use (docs/limits.md); null: the platform's default. */
   rate_limit: number | null;
   /** Units a calendar month (UTC) that the key may use; null: no quota. */

@@ -56,7 +56,7 @@ make_dirs() {
 make_secrets() {
     local role
     new_secret() { [ -s "$RUN/secrets/$1" ] || (umask 077 && { "${@:2}"; } >"$RUN/secrets/$1"); }
-    for role in postgres $(programs_rows | awk '{ print "cms365_" $3, "cms365_" $3 "_owner" }'); do
+    for role in postgres cms365_sandbox $(programs_rows | awk '{ print "cms365_" $3, "cms365_" $3 "_owner" }'); do
         new_secret "db_$role" openssl rand -hex 24
     done
     new_secret secret_keys echo "k1:$(openssl rand -base64 32)"
@@ -145,7 +145,10 @@ render_settings() {
     for name in "${!given[@]}"; do set[$name]=${given[$name]}; done
     for name in "${!set[@]}"; do printf '%s=%q\n' "$name" "${set[$name]}"; done | sort | put "$RUN/env/common.env"
     while read -r name _ schema; do
-        printf 'CMS365_DATABASE_URL=%q\n' "$(url_of "cms365_$schema")" | put "$RUN/env/$name.env"
+        {
+            printf 'CMS365_DATABASE_URL=%q\n' "$(url_of "cms365_$schema")"
+            [ "$name" != api ] || printf 'CMS365_SANDBOX_DATABASE_URL=%q\n' "$(url_of cms365_sandbox cms365_sandbox)"
+        } | put "$RUN/env/$name.env"
         {
             printf 'CMS365_MIGRATE_DATABASE_URL=%q\n' "$(url_of "cms365_${schema}_owner")"
             printf 'CMS365_ADMIN_PASSWORD=%q\n' "$(secret admin_password)"

@@ -1,7 +1,7 @@
 // Makes the static files:  node build.mjs OUT GEN
 // OUT gets the same tree three times (identity, gzip, br), so that the gateway serves what was compressed once, by a name
 // that has the content's hash in it.  GEN has schema.json (schema.mjs).
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -9,8 +9,21 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const [, , out, gen] = process.argv;
 const here = import.meta.dirname;
+// A style sheet as text, for shadow roots: `import css from 'x.css?text'`.
+const styles = {
+  name: 'text',
+  setup(b) {
+    b.onResolve({ filter: /\.css\?text$/ }, async (a) => {
+      const found = await b.resolve(a.path.replace(/\?text$/, ''), { kind: 'import-statement', resolveDir: a.resolveDir, importer: a.importer });
+      return { ...found, namespace: 'css-text' };
+    });
+    b.onLoad({ filter: /.*/, namespace: 'css-text' }, async (a) => ({
+      contents: (await transform(readFileSync(a.path, 'utf8'), { loader: 'css', minify: true, target: 'es2022' })).code, loader: 'text',
+    }));
+  },
+};
 const common = { bundle: true, minify: true, write: false, outdir: '/admin', target: ['es2022'], legalComments: 'none',
-  alias: { '~schema': join(gen, 'schema.json') }, nodePaths: [join(here, 'node_modules')], logLevel: 'warning' };
+  alias: { '~schema': join(gen, 'schema.json') }, nodePaths: [join(here, 'node_modules')], logLevel: 'warning', plugins: [styles] };
 
 const early = await build({ ...common, entryPoints: [join(here, 'src/early.ts')], format: 'iife', entryNames: 'assets/[name]-[hash]' });
 const app = await build({

@@ -12,6 +12,8 @@ struct api_conf {
     int64_t revision_days;
     int64_t operation_lease_ms;
     int64_t response_cache_bytes;
+    const char *sandbox_database_url;
+    int64_t sandboxes_max;
 };
 
 /* Made once, before svc_main, because routes and prepared statements are part of the definition. */
@@ -24,6 +26,8 @@ struct api {
 const struct api *api_make(struct arena *a);
 const struct crud *api_crud(const char *entity);
 struct crud *const *api_cruds(void); /* all of them, NULL-ended */
+
+struct sandboxes *api_sandboxes_new(const struct svc *svc, const struct api_conf *conf);
 
 const struct db_stmt *const *api_statements(void); /* of sql/, NULL-ended */
 

@@ -8,6 +8,7 @@
 #include "common/kit/outbox.h"
 #include "common/kit/rcache.h"
 #include "common/kit/repr.h"
+#include "common/kit/sandbox.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* migrations are long, and gcc takes them   \
                                                        */
@@ -55,6 +56,20 @@ static const struct conf_def conf_defs[] = {
      .max = 1 << 30,
      .offset = offsetof(struct api_conf, response_cache_bytes),
      .doc = "Memory of the response cache, all of it; 0: no answers are kept." },
+    { .name = "CMS365_SANDBOX_DATABASE_URL",
+     .type = CONF_TEXT,
+     .fallback = "",
+     .secret = true,
+     .offset = offsetof(struct api_conf, sandbox_database_url),
+     .doc = "PostgreSQL, a database of its own for the data of sandbox keys, with the role that "
+             "owns it; empty: sandbox keys are refused." },
+    { .name = "CMS365_SANDBOXES_MAX",
+     .type = CONF_INT,
+     .fallback = "50",
+     .min = 1,
+     .max = 10000,
+     .offset = offsetof(struct api_conf, sandboxes_max),
+     .doc = "Sandboxes at a time, of all replicas together." },
     { 0 },
 };
 
@@ -88,11 +103,17 @@ static int init(struct svc *svc, struct err *err)
     int rc = api_require_if_match(the_api(), conf->require_if_match, err);
     if (!rc && conf->response_cache_bytes)
         rc = rcache_new((size_t)conf->response_cache_bytes, &svc->rcache, err);
+    if (!rc && *conf->sandbox_database_url) {
+        svc->sandboxes = api_sandboxes_new(svc, conf);
+        svc->sandbox_enter = sandbox_enter;
+    }
     return rc;
 }
 
 static void done(struct svc *svc)
 {
+    sandboxes_free(svc->sandboxes);
+    svc->sandboxes = NULL;
     rcache_free(svc->rcache);
     svc->rcache = NULL;
 }
@@ -106,6 +127,7 @@ static const struct job_def jobs[] = {
     { "counts", "Folds the shards of the totals.", api_counts_job },
     { "cache-follow", "Hears of changes of other replicas (response cache).", rcache_follow_job },
     { "cache-due", "Knows what becomes visible next (response cache).", rcache_due_job },
+    { "sandboxes", "Drops the data of sandbox keys that are over.", sandbox_job },
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { 0 },
 };

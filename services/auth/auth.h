@@ -35,8 +35,8 @@ void auth_done(struct svc *svc);
 const struct svc_def *auth_def(void);
 const struct migration *auth_migrations(struct arena *a);
 
-extern const struct route auth_key_routes[], auth_rotation_routes[], auth_internal_routes[],
-    auth_denial_routes[];
+extern const struct route auth_key_routes[], auth_rotation_routes[], auth_sandbox_routes[],
+    auth_internal_routes[], auth_denial_routes[];
 extern const struct consumer auth_consumers[];
 
 /* Key events.  `actor` and the ids may be NULL; ret_event_id (of the state) too. */
@@ -57,6 +57,7 @@ char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i);
 /* A new key in the transaction: row, state, event.  `text` is the key itself, shown once. */
 struct auth_new_key {
     const char *env, *name, *device;
+    bool sandbox;
     int64_t user_id;
     struct db_val scopes, expires_at, networks, rate_limit, quota_monthly;
 };

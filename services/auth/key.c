@@ -52,6 +52,8 @@ int auth_make_key(struct db_tx *tx, struct arena *a, const struct auth_new_key *
                                 k->scopes,          k->expires_at,    k->networks,
                                 k->rate_limit,      k->quota_monthly };
     rc = db_exec(tx, a, &sql_key_insert, v, ARRAY_LEN(v), &r, err);
+    if (!rc && k->sandbox)
+        rc = db_exec(tx, a, &sql_sandbox_mark, v, 1, &r, err);
     if (!rc)
         rc = db_exec(tx, a, &sql_key_near, v, 1, &r, err);
     if (!rc)
@@ -152,7 +154,7 @@ struct change {
     struct req *req;
     struct shape_row row;
     int64_t id;
-    bool revoke, was_revoked;
+    bool revoke, was_revoked, sandbox;
     int64_t rate_limit, quota_monthly; /* that it has */
 };
 
@@ -171,6 +173,7 @@ static int lock(struct db_tx *tx, struct change *c, scope_set *ret_scopes, struc
     c->was_revoked = str_eq(db_str(r, 0, 1), "revoked");
     c->rate_limit = db_get_i64(r, 0, 4);
     c->quota_monthly = db_get_i64(r, 0, 5);
+    c->sandbox = db_get_bool(r, 0, 6);
     const char **names;
     size_t n = db_get_texts(req->arena, r, 0, 2, &names);
     *ret_scopes = 0;
@@ -194,6 +197,8 @@ static int patch_tx(struct db_tx *tx, void *ctx, struct err *err)
         return rc;
     if (c->was_revoked)
         return err_set(err, E_conflict, "A revoked key cannot be changed.");
+    if (c->sandbox)
+        return err_set(err, E_conflict, "A sandbox key cannot be changed; make another.");
     rc = rights_give(c->req, had, err);
     /* What brings a key to more places, or back to life, is for who has all that it may do. */
     if (!rc && (shape_given(w, "allowed_networks") || shape_given(w, "expires_at")))

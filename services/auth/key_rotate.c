@@ -41,6 +41,8 @@ static int lock(struct db_tx *tx, struct rotation *t, struct err *err)
         return rc;
     if (!str_eq(db_str(r, 0, 1), "active"))
         return err_set(err, E_conflict, "The key is %s.", db_str(r, 0, 1));
+    if (db_get_bool(r, 0, 6))
+        return err_set(err, E_conflict, "A sandbox key is not rotated; make another.");
     return rights_hold(&req->who, scopes_of(req->arena, r, 0, 2), "key", err);
 }
 

@@ -47,7 +47,8 @@ char *auth_state_json(struct arena *a, const struct db_rows *r, size_t i)
                            .allowed_networks = db_str(r, i, 9),
                            .rate_limit = db_get_i64(r, i, 10),
                            .quota_monthly = db_get_i64(r, i, 11),
-                           .previous_until_us = db_get_i64(r, i, 13) };
+                           .previous_until_us = db_get_i64(r, i, 13),
+                           .sandbox = db_get_bool(r, i, 14) };
     bool ok = hex_decode(db_str(r, i, 2), sha256_hex_len, k.hash) &&
               (!k.previous_until_us || hex_decode(db_str(r, i, 12), sha256_hex_len, k.previous));
     assert(ok); /* a check of the table */

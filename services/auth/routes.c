@@ -136,12 +136,23 @@ const struct route auth_key_routes[] = {
 /* --- the program --------------------------------------------------------------------------------
  */
 
-static const struct route *const routes[] = {
-    auth_key_routes,    auth_rotation_routes, auth_client_routes,   auth_grant_routes,
-    auth_oauth_routes,  auth_session_routes,  auth_sessions_routes, auth_password_routes,
-    auth_people_routes, auth_totp_routes,     auth_audit_routes,    auth_quota_routes,
-    auth_policy_routes, auth_internal_routes, auth_denial_routes,   NULL
-};
+static const struct route *const routes[] = { auth_key_routes,
+                                              auth_rotation_routes,
+                                              auth_client_routes,
+                                              auth_grant_routes,
+                                              auth_oauth_routes,
+                                              auth_session_routes,
+                                              auth_sessions_routes,
+                                              auth_password_routes,
+                                              auth_people_routes,
+                                              auth_totp_routes,
+                                              auth_audit_routes,
+                                              auth_quota_routes,
+                                              auth_policy_routes,
+                                              auth_sandbox_routes,
+                                              auth_internal_routes,
+                                              auth_denial_routes,
+                                              NULL };
 static const struct db_stmt *const fast[] = { &sql_client_find, NULL };
 static const struct svc_verb verbs[] = {
     { "--bootstrap-admin", "USERID",

@@ -9,7 +9,7 @@ values ($1, $2, $3, $4, $5, $6, $7::text[], $8::timestamptz, coalesce($9::text[]
 
 -- name: key_lock write
 -- The row for a change, if the caller ($2, null: an administrator) may see it.
-select version, status, scopes, user_id, coalesce(rate_limit, 0), coalesce(quota_monthly, 0) from api_keys
+select version, status, scopes, user_id, coalesce(rate_limit, 0), coalesce(quota_monthly, 0), sandbox from api_keys
 where id = $1 and ($2::bigint is null or user_id = $2::bigint) for update
 
 -- name: key_update write
@@ -59,7 +59,7 @@ select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else '
        (extract(epoch from clock_timestamp()) * 1000000)::bigint,
        k.revoked_at is not null, array_to_string(k.allowed_networks, ','), coalesce(k.rate_limit, 0),
        coalesce(k.quota_monthly, 0), coalesce(k.previous_hash, ''),
-       coalesce((extract(epoch from k.previous_expires_at) * 1000000)::bigint, 0)
+       coalesce((extract(epoch from k.previous_expires_at) * 1000000)::bigint, 0), k.sandbox
 from api_keys k join people p using (user_id) where k.id = $1 for update of k
 
 -- name: key_of_user write
@@ -72,7 +72,7 @@ select k.id, k.user_id, k.hash, case when p.status = 'active' then p.role else '
        (extract(epoch from greatest(k.updated_at, p.updated_at)) * 1000000)::bigint,
        k.revoked_at is not null, array_to_string(k.allowed_networks, ','), coalesce(k.rate_limit, 0),
        coalesce(k.quota_monthly, 0), coalesce(k.previous_hash, ''),
-       coalesce((extract(epoch from k.previous_expires_at) * 1000000)::bigint, 0)
+       coalesce((extract(epoch from k.previous_expires_at) * 1000000)::bigint, 0), k.sandbox
 from api_keys k join people p using (user_id)
 where k.id > $1 and k.id <= $2 and ($3 or k.revoked_at is null) order by k.id limit $4
 
@@ -83,7 +83,7 @@ select json_build_object('id', id, 'name', name, 'device', device, 'user', json_
        'expires_at', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'previous_expires_at', to_char(previous_expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'rotated_at', to_char(rotated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       'allowed_networks', allowed_networks, 'rate_limit', rate_limit, 'quota_monthly', quota_monthly,
+       'allowed_networks', allowed_networks, 'sandbox', sandbox, 'rate_limit', rate_limit, 'quota_monthly', quota_monthly,
        'last_used_at', to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        'last_used_address', last_used_address, 'last_used_agent', last_used_agent,
        'revoked_at', to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),

@@ -65,7 +65,8 @@ def settle(page):
 
 def axe(page, only=None):
     options = {"runOnly": {"type": "rule", "values": only} if only else {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"]}
-    found = page.evaluate("(o) => axe.run(document, o).then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.target.join(' ') + ' ' + n.failureSummary)]))", options)
+    # What is inside Swagger UI is its authors'.
+    found = page.evaluate("(o) => axe.run({ exclude: ['.swagger'] }, o).then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.target.join(' ') + ' ' + n.failureSummary)]))", options)
     return [f"{name}: {nodes[:3]}" for name, nodes in found]
 
 

@@ -62,6 +62,8 @@ export const pages: PageRow[] = [
   row('quotas', '/operations/quotas', 'keys:read', () => import('./quotas'), { group: 'operations', icon: 'meter', label: 'nav.quotas' }),
   row('audit', '/operations/audit', 'audit:read', () => import('./audit'), { group: 'operations', icon: 'lock', label: 'nav.audit' }),
 
+  row('api-docs', '/api-docs', null, () => import('./api-docs'), { group: 'developers', icon: 'book', label: 'nav.api_docs' }),
+
   row('security', '/security', null, () => import('./security'), { group: 'overview', icon: 'shield', label: 'nav.security' }),
   row('settings', '/settings', null, () => import('./settings'), { group: 'overview', icon: 'gear', label: 'nav.settings' }),
   row('signed-in', '/signed-in', null, () => import('./signed-in')),
