@@ -1,5 +1,6 @@
-/* Any list of networks, address or URL: the three readers of networks agree on what an address is
- * in, and no URL passes the guard that is not http or https, or that carries a name and password.
+/* Any list of networks, address or URL: both readers of a key's networks agree on what an address
+ * is in, and no URL passes the guard that is not http or https, or that carries a name and
+ * password.
  */
 #include "common/base/str.h"
 #include "common/io/httpc.h"
