@@ -1034,4 +1034,12 @@ export const de: Record<keyof typeof en, string> = {
   'day.sunday': 'Sonntag',
   'traffic.none_before': 'zuvor keine',
   'traffic.times': 'das {n}-Fache wie zuvor',
+  'event.group.session': 'Sitzungen',
+  'event.group.policy': 'Regeln',
+  'event.group.login': 'Anmeldungen',
+  'event.group.password': 'Passwörter',
+  'event.group.totp': 'Zweite Faktoren',
+  'event.group.webhook.portal': 'Portal-Links',
+  'event.group.anomaly': 'Auffälligkeiten',
+  'field.sandbox': 'Sandbox',
 };

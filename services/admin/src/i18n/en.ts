@@ -1032,4 +1032,12 @@ export const en = {
   'day.sunday': 'Sunday',
   'traffic.none_before': 'nothing in the time before',
   'traffic.times': '{n} times as many as before',
+  'event.group.session': 'Sessions',
+  'event.group.policy': 'Policy',
+  'event.group.login': 'Sign-ins',
+  'event.group.password': 'Passwords',
+  'event.group.totp': 'Second factors',
+  'event.group.webhook.portal': 'Portal links',
+  'event.group.anomaly': 'Anomalies',
+  'field.sandbox': 'Sandbox',
 } as const;
