@@ -488,11 +488,14 @@ void process_job(struct svc *svc)
             svc_pause(svc, look_ms);
             continue;
         }
-        size_t n = told || now >= next_us ? process_due(svc) : 0;
+        bool full = false;
+        if (told || now >= next_us) {
+            full = process_due(svc) == claim_max;
+            next_us = full ? 0 : clock_mono_us() + idle_ms * 1000;
+        }
         if (now >= retry_us && !retry_due(svc))
             retry_us = clock_mono_us() + retry_look_ms * 1000;
-        next_us = n == claim_max ? 0 : clock_mono_us() + idle_ms * 1000;
-        if (n < claim_max)
+        if (!full)
             svc_pause(svc, gather_ms);
     }
 }

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import urllib.parse
+import uuid
 import zlib
 
 import pytest
@@ -610,6 +611,16 @@ def test_I06_a_paused_source_holds_its_messages_in_order(cms, anonymous, source)
     for i in ids:
         assert settled(cms, i)["status"] == "done"
     assert cms.get(f"/api/v2/posts/slug:{slug}").json()["data"]["title"] == "T19"
+
+
+def test_I01_what_a_killed_replica_had_claimed_is_worked_on_when_its_time_is_over(cms, source):
+    """Nobody tells of it: it has to be found."""
+    s, message = source("github", mapping={"actions": [{"do": "emit", "when": {"at": "/id", "is": "never"}}]}), str(uuid.uuid4())
+    stack.psql(f"""insert into webhooks_in.messages (id, source_id, user_id, provider, dedupe_key, status, attempts, next_attempt_at, method, content_type,
+        address, size_bytes, query, headers, body, body_base64, retention_days, created_at) values ('{message}', {s['id']}, 1, 'github', 'claimed',
+        'working', 1, now() - interval '1 s', 'POST', '', '', 2, '', '{{}}', '{{}}', false, 7, now())""")
+    done = f"select status || ' ' || attempts from webhooks_in.messages where id = '{message}'"
+    stack.wait_for(lambda: stack.psql(done) == "ignored 2", 30, "it to be worked on", every=0.2)
 
 
 def test_I06_a_source_that_holds_very_much_is_resumed_and_removed(cms, source):
