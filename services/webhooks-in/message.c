@@ -144,13 +144,17 @@ int message_replay(struct req *req, struct res *res, struct err *err)
 
 static int bulk(struct db_tx *tx, void *ctx, struct idem_made *ret, struct err *err)
 {
+    enum { again_step_rows = 5000 };
     const struct again *g = ctx;
+    const struct db_stmt *s = g->dry ? &sql_messages_again_count : &sql_messages_again;
     struct db_rows *r;
-    int rc = db_exec(tx, g->req->arena, g->dry ? &sql_messages_again_count : &sql_messages_again,
-                     g->v, g->nv, &r, err);
-    if (rc)
-        return rc;
-    int64_t n = g->dry ? db_get_i64(r, 0, 0) : (int64_t)db_affected(r);
+    int64_t n = 0;
+    do {
+        int rc = db_exec(tx, g->req->arena, s, g->v, g->nv, &r, err);
+        if (rc)
+            return rc;
+        n += g->dry ? db_get_i64(r, 0, 0) : (int64_t)db_affected(r);
+    } while (!g->dry && db_affected(r) == again_step_rows);
     ret->status = 202;
     ret->body = arena_printf(g->req->arena, "{\"data\":{\"matched\":%lld,\"dry_run\":%s}}",
                              (long long)n, g->dry ? "true" : "false");

@@ -135,11 +135,14 @@ FROM sources s WHERE m.id = $1::uuid AND s.id = m.source_id AND m.status IN ('do
     AND ($2::boolean OR m.user_id = $3::bigint)
 RETURNING m.id
 
+-- As many at a time as `again_step_rows`; they are worked on in the order in which they came whatever order this is in.
 -- name: messages_again write
 UPDATE messages m SET status = CASE WHEN s.status = 'paused' THEN 'held' ELSE 'accepted' END, run = run + 1, error = NULL,
     resume = m.status IN ('dead', 'failed'), next_attempt_at = CASE WHEN s.status = 'active' THEN now() END, updated_at = now()
-FROM sources s WHERE s.id = $1::bigint AND m.source_id = s.id AND m.status = $2::text
-    AND m.created_at >= coalesce($3::timestamptz, '-infinity') AND m.created_at < coalesce($4::timestamptz, 'infinity')
+FROM sources s, (SELECT id, retention_days, created_at FROM messages WHERE source_id = $1::bigint AND status = $2::text
+    AND created_at >= coalesce($3::timestamptz, '-infinity') AND created_at < coalesce($4::timestamptz, 'infinity')
+    LIMIT 5000 FOR UPDATE) o
+WHERE s.id = $1::bigint AND m.id = o.id AND m.retention_days = o.retention_days AND m.created_at = o.created_at
 
 -- name: messages_again_count
 SELECT count(*) FROM messages m WHERE m.source_id = $1::bigint AND m.status = $2::text
