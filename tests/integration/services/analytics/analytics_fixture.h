@@ -178,7 +178,8 @@ static void store(struct msg *m, size_t n)
 }
 
 /* `n` equal records in one message. */
-static void store_many(const struct made *m, size_t n, int partition, int64_t offset)
+__attribute__((unused)) static void store_many(const struct made *m, size_t n, int partition,
+                                               int64_t offset)
 {
     struct buf b;
     begin_message(&b, fx.a);

@@ -1,0 +1,62 @@
+"""N-01, N-02: each record of the request log counts once, whoever is killed while it is stored and added up by two replicas."""
+import os
+import signal
+import subprocess
+import threading
+import time
+
+from support import stack
+from support.analytics import BASE, replay, row, sql
+from support.stack import SETTINGS, Client, unique, wait_for
+
+from test_webhooks_in import pids
+
+RECORDS = int(os.environ.get("CMS365_CHAOS_RECORDS", "20000"))
+KILLS = 4
+
+
+def scale(n):
+    subprocess.run(["./dev", "scale", "analytics", str(n)], cwd=stack.ROOT, check=True, capture_output=True, timeout=180)
+
+
+def test_N01_N02_records_count_once_though_replicas_are_killed():
+    route, cms, run_dir = f"/api/v2/{unique('chaos')}", Client(), SETTINGS["CMS365_RUN_DIR"]
+    at = time.time() - 60
+
+    def stored():
+        return int(sql(f"select count(*) from requests q join routes r on r.id = q.route where r.template = '{route}'"))
+
+    def send():
+        for first in range(0, RECORDS, 500):
+            replay([row(at + i % 50, route=route, key=7, total_us=1000 + i % 100, status=500 if i % 10 == 0 else 200) for i in range(first, first + 500)])
+
+    scale(2)
+    sender = threading.Thread(target=send)
+    try:
+        wait_for(lambda: len(pids(run_dir, "analytics")) == 2, 60, "two replicas")
+        sender.start()
+        killed = 0
+        for n in range(1, KILLS + 1):
+            wait_for(lambda: stored() >= n * RECORDS // (KILLS + 2), 120, f"{n} parts to be stored", 0.1)
+            for pid in pids(run_dir, "analytics")[:1 if n % 2 else 2]:
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        assert killed >= KILLS
+        sender.join(180)
+        assert not sender.is_alive()
+        wait_for(lambda: stored() >= RECORDS, 180, "all to be stored", 0.3)
+
+        def numbers():
+            answer = cms.get(f"{BASE}/overview?window=1h&route={route}")
+            return answer.json()["data"] if answer.status_code == 200 else None
+        wait_for(lambda: (numbers() or {}).get("requests", 0) >= RECORDS, 60, "the numbers", 0.3)
+        # What was stored twice would come now: offsets are committed every second, and everything has been read.
+        wait_for(lambda: sql("select count(*) from fresh") == "0", 60, "the sums to be made", 0.3)
+        found = numbers()
+        assert stored() == RECORDS
+        assert (found["requests"], found["server_errors"]) == (RECORDS, RECORDS // 10)
+        assert 990 <= found["p50_us"] <= 1060 and found["max_us"] == 1099
+    finally:
+        if sender.ident:
+            sender.join(180)
+        scale(1)

@@ -1,0 +1,81 @@
+/* proves: N-01 */
+#include "common/kit/reqlog.h"
+
+#include "common/base/clock.h"
+#include "common/kit/token.h"
+#include "proto/request_record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static const struct principal nobody;
+
+static struct reqlog_record record(void)
+{
+    return (struct reqlog_record){ .at_us = clock_us(),
+                                   .total_us = 1000,
+                                   .who = &nobody,
+                                   .request_id = "0e123daa197d1a8c7446d8d241e92193",
+                                   .method = "GET",
+                                   .route = "/api/v2/posts/{id}",
+                                   .address = "2001:db8::1",
+                                   .user_agent = "curl/8.5.0",
+                                   .status = 200 };
+}
+
+static struct reqlog *start_without_broker(void)
+{
+    const struct reqlog_conf conf = { .program = "test", .brokers = "127.0.0.1:1" };
+    struct reqlog *l = NULL;
+    struct err err = { 0 };
+    assert_int_equal(reqlog_start(&conf, &l, &err), 0);
+    return l;
+}
+
+/* Rule buffer_full: what waits is bounded, the rest is counted; nobody waits. */
+static void without_a_broker_memory_is_bounded_and_what_is_dropped_is_counted(void **state)
+{
+    enum { sent = 40000 };
+    struct reqlog *l = start_without_broker();
+    const struct reqlog_record r = record();
+    (void)state;
+    for (int i = 0; i < sent; i++)
+        reqlog_put(l, &r);
+    uint64_t most =
+        (uint64_t)(reqlog_chunks_max + reqlog_in_flight_max + 1) * request_batch_rows_max;
+    assert_true(reqlog_dropped(l) >= sent - most);
+    assert_true(reqlog_dropped(l) < sent);
+    int64_t begin = clock_mono_us();
+    reqlog_stop(l); /* gives up after reqlog_close_ms */
+    assert_true(clock_mono_us() - begin < 30000000);
+}
+
+static void whatever_a_client_sends_fits_a_row(void **state)
+{
+    struct reqlog *l = start_without_broker();
+    static char longest[8000];
+    struct reqlog_record r = record();
+    (void)state;
+    memset(longest, '"', sizeof longest - 1);
+    r.user_agent = r.country = r.request_id = r.address = longest;
+    r.route = longest;
+    r.at_us = r.total_us = r.queue_us = r.db_us = INT64_MAX;
+    r.bytes_in = r.bytes_out = UINT64_MAX;
+    r.status = INT32_MAX;
+    for (int i = 0; i < 2000; i++) /* past the end of chunks */
+        reqlog_put(l, &r);
+    assert_int_equal(reqlog_dropped(l), 0);
+    reqlog_stop(l);
+    reqlog_stop(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_broker_memory_is_bounded_and_what_is_dropped_is_counted),
+        cmocka_unit_test(whatever_a_client_sends_fits_a_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
