@@ -40,13 +40,13 @@ def test_D07_from_nothing_to_the_first_call_inside_the_browser(admin, cms, tmp_p
     title = stack.unique("'Tea' & \"cake\" $HOME \\n ü")
     block.locator("textarea.body-param__text").fill(json.dumps({"title": title, "status": "draft"}))
     block.get_by_role("button", name="Execute").click()
-    expect(block.locator(".live-responses-table .response-col_status").first).to_contain_text("201")
+    expect(block.locator(".live-responses-table .response .response-col_status").first).to_contain_text("201")
     assert cms.get("/api/v2/posts", params={"filter[title]": title}).json()["data"] == []
     with stack.Client(key=key) as box:
         for n, language in enumerate(("cURL", "JavaScript", "Python", "PHP"), 2):
             # Swagger UI's tabs over what was sent: the same call as a program, which does the same.
-            block.locator(".curl-command").get_by_role("button", name=language, exact=True).click()
-            text = block.locator(".curl-command pre").inner_text()
+            block.locator(".request-snippets .btn").filter(has=page.get_by_text(language, exact=True)).click()
+            text = block.locator(".request-snippets pre").inner_text()
             assert key not in text and "CMS365_KEY" in text
             assert json.loads(run_sample(language, text, tmp_path, key))["data"]["title"] == title
             assert box.get("/api/v2/posts", params={"filter[title]": title}).json()["meta"]["total"] == n, language
