@@ -17,6 +17,8 @@ NOT_RUN = {
     "receive_webhook_token": "the token is in the address that only some providers use",
     "greet_webhook": "answers the challenges of providers only",
     "get_session": "is the browser's", "end_session": "is the browser's",
+    "tail_api_requests": "does not end", "patch_policy": "would shut out whoever runs it",
+    **{verb + "_anomaly": "needs traffic out of the ordinary" for verb in ("get", "rate", "mute", "unmute")},
     "make_webhook_portal": "names endpoints of one's own",
     **{op: "needs a person's own password, code or link" for op in (
         "change_password", "reset_password", "begin_totp", "confirm_totp", "disable_totp", "renew_recovery_codes")},
@@ -112,6 +114,10 @@ class Stage:
     def audited(self):
         return {"id": self.cms.get("/api/v2/auth/audit", params={"limit": 1}).json()["data"][0]["id"]}
 
+    def logged(self):
+        return {"id": wait_for(lambda: next(iter(self.cms.get("/api/v2/analytics/requests", params={"limit": 1}).json()["data"]), None),
+                               what="a request in the log")["id"]}
+
     def person(self):
         return {"id": self.made("/api/v2/users")["id"]}
 
@@ -134,6 +140,7 @@ class Stage:
         (r"(/api/v2/\w+)/{id}/revisions/{rev}.*", lambda s, method, m: s.revision(m[1])),
         (r"(/api/v2/(?!auth|webhook)\w+)/{id}/restore", lambda s, method, m: s.deleted(m[1])),
         (r"/api/v2/auth/audit/{id}", lambda s, method, m: s.audited()),
+        (r"/api/v2/analytics/requests/{id}", lambda s, method, m: s.logged()),
         (r"/api/v2/auth/users/{id}.*", lambda s, method, m: s.person()),
         (r"/api/v2/webhooks/portals/{id}.*", lambda s, method, m: s.portal()),
         (r"/api/v2/webhooks/endpoints/{id}/secrets/{secret}", lambda s, method, m: s.old_secret()),
