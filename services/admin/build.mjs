@@ -22,8 +22,20 @@ const styles = {
     }));
   },
 };
+// Swagger UI takes itself for the page: its <main> is a part of ours, which has one already.
+const parts = {
+  name: 'parts',
+  setup(b) {
+    b.onLoad({ filter: /swagger-ui-es-bundle\.js$/ }, (a) => {
+      const text = readFileSync(a.path, 'utf8');
+      const found = text.replace('"main",{id:"operations",', '"section",{id:"operations","aria-label":"Operations",');
+      if (found === text) throw new Error(`${basename(a.path)} is another one: look for its <main>`);
+      return { contents: found, loader: 'js' };
+    });
+  },
+};
 const common = { bundle: true, minify: true, write: false, outdir: '/admin', target: ['es2022'], legalComments: 'none',
-  alias: { '~schema': join(gen, 'schema.json') }, nodePaths: [join(here, 'node_modules')], logLevel: 'warning', plugins: [styles] };
+  alias: { '~schema': join(gen, 'schema.json') }, nodePaths: [join(here, 'node_modules')], logLevel: 'warning', plugins: [styles, parts] };
 
 const early = await build({ ...common, entryPoints: [join(here, 'src/early.ts')], format: 'iife', entryNames: 'assets/[name]-[hash]' });
 const app = await build({
