@@ -30,10 +30,6 @@ def source(stack):
         stack.call("DELETE", f"/api/v2/webhook-sources/{made['id']}")
 
 
-def waiting(stack):
-    return int(query(stack, "select count(*) from webhooks_in.messages where status in ('accepted', 'working')"))
-
-
 def load(stack, path, *args):
     got = tool("hookload", stack.base + 160, path, SECRET, *args)
     if got["failed"]:
@@ -41,21 +37,29 @@ def load(stack, path, *args):
     return got
 
 
-def settle(stack):
-    wait_for(lambda: not waiting(stack), 300, "the stored messages to be worked on")
+def worked_on(stack):
+    return int(query(stack, "select count(*) from webhooks_in.messages where source_id = (select max(id) from webhooks_in.sources)"
+                            " and status not in ('accepted', 'working')"))
+
+
+def settle(stack, taken):
+    """Until all that was ever taken is stored and worked on: also what the consumer, just started, has not read yet."""
+    wait_for(lambda: worked_on(stack) >= taken, 300, "what was taken to be worked on")
 
 
 def throughput(stack, o):
     """As fast as they are acknowledged, beside Kafka alone; then how fast what is stored is worked on."""
     found, worked = [], []
     with source(stack) as path:
-        load(stack, path, 8, 1)
-        size = int(query(stack, "select coalesce(avg(length(body) + length(headers::text) + 400), 1100)::int from webhooks_in.messages where source_id = (select max(id) from webhooks_in.sources)"))
+        taken = load(stack, path, 8, 1)["taken"]
+        settle(stack, taken)
+        size = int(query(stack, "select avg(length(body) + length(headers::text) + 400)::int from webhooks_in.messages where source_id = (select max(id) from webhooks_in.sources)"))
         for _ in range(o.rounds):
             before = cpu_s(stack, "webhooks-in"), cpu_s(stack, "postgres", "webhooks_in")
             got = load(stack, path, CONNECTIONS, o.seconds)
-            left, began = waiting(stack), time.monotonic()
-            settle(stack)
+            taken += got["taken"]
+            left, began = taken - worked_on(stack), time.monotonic()
+            settle(stack, taken)
             worked.append(left / max(time.monotonic() - began, 0.1))
             used = [b - a for a, b in zip(before, (cpu_s(stack, "webhooks-in"), cpu_s(stack, "postgres", "webhooks_in")))]
             raw = tool("produce", f"127.0.0.1:{stack.base + 3}", "bench.produce", size, IN_FLIGHT, o.seconds)["rate"]
@@ -65,18 +69,20 @@ def throughput(stack, o):
             f"| raw: messages/s of {size} bytes that Kafka acknowledges, {IN_FLIGHT} in flight | {raw:.0f} |",
             f"| of the raw limit | {rate / max(raw, 1):.2f} |",
             f"| CPU a message of webhooks-in, of PostgreSQL, all its work | {mine:.0f} µs, {base:.0f} µs |",
-            f"| stored messages worked on a second, after the load | {statistics.median(worked):.0f} |"]
+            f"| messages worked on a second, of those left when the load ended | {statistics.median(worked):.0f} |"]
 
 
 def paced(stack, o):
     """Latency at half the rate that is asked for, counted from when each message was due."""
     found = []
     with source(stack) as path:
-        load(stack, path, 8, 1)
+        taken = load(stack, path, 8, 1)["taken"]
+        settle(stack, taken)
         for _ in range(o.rounds):
             got = load(stack, path, PACED_CONNECTIONS, o.seconds, PACED_RATE)
+            taken += got["taken"]
             found.append((got["p50_us"] / 1000, got["p99_us"] / 1000, got["taken"] / max(got["sent"], 1)))
-            settle(stack)
+            settle(stack, taken)
     p50, p99 = (statistics.median(f[i] for f in found) for i in range(2))
     return [f"| at {PACED_RATE}/s from {PACED_CONNECTIONS} connections: p50, p99 until acknowledged | {p50:.1f} ms, {p99:.1f} ms |"]
 
