@@ -24,6 +24,10 @@ const sent = (kept: Kept): Sent => {
   return { url, method: method.toUpperCase(), headers: headers ?? {}, body: text };
 };
 
+interface Operation {
+  getIn(path: string[]): unknown;
+}
+const old = ['operation', 'deprecated']; // these come last
 interface System {
   React: { createElement: (type: unknown, props: object | null, ...children: unknown[]) => unknown; Fragment: unknown; useState: <T>(first: T) => [T, (v: T) => void] };
 }
@@ -66,7 +70,7 @@ export function mount(host: HTMLElement, spec: object, words: Words, outgoing: (
   SwaggerUI({
     domNode: node, spec: { ...known, servers: [{ url: location.origin }] }, plugins: [plugin(words)], requestInterceptor: outgoing,
     docExpansion: 'none', defaultModelsExpandDepth: -1, filter: true, tryItOutEnabled: true, validatorUrl: null, deepLinking: false,
-    queryConfigEnabled: false, displayRequestDuration: true, requestSnippetsEnabled: true,
+    operationsSorter: (a: Operation, b: Operation) => Number(a.getIn(old) ?? false) - Number(b.getIn(old) ?? false), queryConfigEnabled: false, displayRequestDuration: true, requestSnippetsEnabled: true,
     requestSnippets: {
       generators: Object.fromEntries(languages.map((l) => [l.id, { title: l.name, syntax: l.syntax }])),
       languages: languages.map((l) => l.id), defaultExpanded: true,
