@@ -123,7 +123,7 @@ const struct route analytics_routes[] = {
       .op_id = "get_api_request", .doc = "Read one request of the log." },
     { GET, BASE "/tail", get_tail, .scope = "analytics:read", .query = tail_params, .flags = ROUTE_NO_BODY,
       .produces = "text/event-stream", .errors = tail_errors, .cost = 10, .op_id = "tail_api_requests",
-      .doc = "Requests as they come in, as server-sent events: `ready`, then `request` for each, `dropped` if you read too slowly.  Ends after five minutes: connect again." },
+      .doc = "Requests as they come in, as server-sent events: `ready`, then `request` for each, `dropped` if you read too slowly.  Ends after five minutes: connect again; after three seconds if Accept does not name text/event-stream." },
     { GET, BASE "/anomalies", crud_list, .scope = "analytics:read", .entity = &entity_anomaly, .query = crud_flat_list_params,
       .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY, .errors = ask_errors, .cost = 2, .op_id = "list_anomalies",
       .doc = "What is and was unusual, newest first; of your credentials, with api:admin of all." },

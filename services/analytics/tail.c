@@ -32,7 +32,7 @@ struct subscriber {
     int64_t user; /* 0: everybody's */
     int64_t key, min_status, min_us;
     char program[word_max + 1], method[word_max + 1], route[word_max + 1]; /* "": any */
-    int64_t born_us, beat_us;
+    int64_t end_us, beat_us;
     /* Under tail->mu: */
     unsigned holders; /* the connection, and a wake under way */
     bool posted, gone, over, ready;
@@ -185,7 +185,10 @@ static struct subscriber *subscriber_new(const struct req *req, struct tail *t)
     word_arg(req, "program", s->program);
     word_arg(req, "method", s->method);
     word_arg(req, "route", s->route);
-    s->born_us = s->beat_us = clock_mono_us();
+    const char *accept = req_header(req, "Accept");
+    bool follows = accept && strstr(accept, "text/event-stream");
+    s->beat_us = clock_mono_us();
+    s->end_us = s->beat_us + (follows ? tail_life_ms : tail_glance_ms) * INT64_C(1000);
     s->holders = 1;
     put_text(s, "retry: 1000\n: welcome\n\n");
     return s;
@@ -268,7 +271,7 @@ static void wake_all(struct tail *t, bool caught_up)
             s->beat_us = now;
             put_text(s, ": still here\n\n");
         }
-        s->over = s->over || now - s->born_us > tail_life_ms * INT64_C(1000);
+        s->over = s->over || now > s->end_us;
         post(s);
     }
     pthread_mutex_unlock(&t->mu);

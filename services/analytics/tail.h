@@ -18,6 +18,7 @@ enum {
     tail_buffer_bytes = 128 * 1024,
     tail_beat_ms = 15000,
     tail_life_ms = 5 * 60 * 1000,
+    tail_glance_ms = 3000, /* of who does not ask for an event stream, and may wait for an end */
 };
 struct tail;
 struct tail *tail_new(void);

@@ -131,11 +131,15 @@ def test_N01_the_live_log_shows_what_fits_and_is_ones_own(cms, key):
         assert name == "request" and data["request_id"] == wanted and data["status"] == 404 and data["user"] == {"id": ann["id"]}
 
 
+def test_N01_who_does_not_ask_for_a_stream_gets_an_end(cms):
+    assert "event: ready" in cms.get(f"{BASE}/tail", timeout=60).text
+
+
 def test_N01_readers_of_the_live_log_are_bounded(cms):
     opened = []
     try:
         for _ in range(80):  # 32 a replica
-            answer = cms.get(f"{BASE}/tail", stream=True, timeout=30)
+            answer = cms.get(f"{BASE}/tail", stream=True, timeout=30, headers={"Accept": "text/event-stream"})
             opened.append(answer)
             if answer.status_code != 200:
                 break
@@ -144,7 +148,7 @@ def test_N01_readers_of_the_live_log_are_bounded(cms):
         for answer in opened:
             answer.close()
     # A connection that was closed is noticed by the next word that cannot be sent.
-    wait_for(lambda: cms.get(f"{BASE}/tail", stream=True, timeout=30).status_code == 200, 60, "room for another", 1)
+    wait_for(lambda: cms.get(f"{BASE}/tail", stream=True, timeout=30, headers={"Accept": "text/event-stream"}).status_code == 200, 60, "room for another", 1)
 
 
 def test_N05_replayed_traffic_raises_an_anomaly_that_webhooks_carry(cms, key, endpoint, receiver):
