@@ -106,8 +106,10 @@ static int list(struct req *req, struct res *res, struct err *err)
     int rc = db_query(req->svc->db, req->arena, &sql_quota_list, v, ARRAY_LEN(v), &r, err);
     if (rc)
         return rc;
-    buf_printf(&res->body, "{\"data\":%s,\"meta\":{\"total\":%s}}", db_str(r, 0, 0),
-               db_str(r, 0, 1));
+    buf_printf(&res->body,
+               "{\"data\":%s,\"meta\":{\"total\":%s,\"page\":1,\"per_page\":%d},"
+               "\"links\":{\"self\":\"%s%s\",\"next\":null,\"prev\":null}}",
+               db_str(r, 0, 0), db_str(r, 0, 1), shown_max, req->svc->conf->public_url, req->path);
     res->cache_control = "private, no-store";
     return 0;
 }
