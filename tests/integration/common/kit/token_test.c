@@ -59,6 +59,8 @@ static void on_serve(struct http_req *req, struct http_res *res, void *ctx)
         for (size_t i = 0; i < ARRAY_LEN(at_auth); i++)
             if (*at_auth[i])
                 buf_printf(&b, "%s\n", at_auth[i]);
+    } else if (str_eq(req->path, "/internal/auth/policy")) {
+        buf_puts(&b, policy_state_json(req->arena, &(struct policy_state){ 1, "127.0.0.0/8" }));
     } else if (str_to_i64(strrchr(req->path, '/') + 1, 1, 1000000, &id) && id < 8 && *at_auth[id]) {
         buf_puts(&b, at_auth[id]);
     } else {
@@ -109,14 +111,19 @@ static void publish(int64_t id, const char *state)
     assert_int_equal(bus_flush(producer, 10000, &err), 0);
 }
 
-static int check(struct tokens *t, int64_t id)
+static int check_from(struct tokens *t, int64_t id, const char *address)
 {
     struct err err;
     struct principal who;
     struct arena *a = arena_new();
-    int rc = token_check(t, a, texts[id], "127.0.0.1", &who, &err);
+    int rc = token_check(t, a, texts[id], address, &who, &err);
     arena_free(a);
     return rc;
+}
+
+static int check(struct tokens *t, int64_t id)
+{
+    return check_from(t, id, "127.0.0.1");
 }
 
 /* Milliseconds until the check answers so; fails after 10 s. */
@@ -267,6 +274,7 @@ static void snapshot_serves_when_kafka_is_away(void **state)
     t = start(no_broker, true, true);
     for (int64_t i = 1; i < 4; i++)
         assert_int_equal(check(t, i), 0);
+    assert_true(check_from(t, 1, "192.0.2.1") < 0); /* the policy is part of the snapshot */
     tokens_stop(t);
 }
 

@@ -8,6 +8,9 @@ static struct principal p_admin, p_editor, p_author, p_other, p_member;
 /* One line: no control characters. */
 #define LINE "\\\"q\\\" b\\\\s / ' ; -- $1 \\u2028 \\ud83d\\ude00 Ü {a,b} NULL"
 
+/* Names of files have no folders. */
+#define FILENAME "\\\"q\\\" ' ; -- $1 \\u2028 \\ud83d\\ude00 Ü {a,b} NULL"
+
 static const struct {
     const char *plural, *body, *patch;
 } samples[] = {
@@ -16,7 +19,7 @@ static const struct {
       "\"" LINE
       "\",\"bio\":\"\\\"tab\\tnl\\ncr\\r\\\\\",\"meta\":{\"b\":1,\"a\":[1,2,{\"x\":null}]}}", "{\"display_name\":null,\"locale\":\"de-DE\",\"meta\":{\"b\":null,\"c\":\"" LINE "\"}}" },
     { "media",
-     "{\"filename\":\"" LINE
+     "{\"filename\":\"" FILENAME
       "\",\"mime_type\":\"image/png\",\"size_bytes\":9007199254740991,\"width\":1,"
       "\"storage_key\":\"a/b\"}",                                                             "{\"alt_text\":\"" LINE "\",\"height\":7}"                                              },
     { "companies",
