@@ -53,6 +53,16 @@ def test_AU02_an_overlap_ends_by_the_clock(cms, key):
     assert new.get(POSTS).status_code == 200
 
 
+def test_AU02_both_keys_work_at_once(cms, key):
+    old = key(["api:read"])
+    stack.wait_for(lambda: old.get(POSTS).status_code == 200, 30, "the key to work")
+    for _ in range(10):  # each within the milliseconds before Kafka tells of it
+        new = stack.Client(key=rotate(cms, old.key_id, 600)["key"])
+        new.key_id = old.key_id
+        assert [new.get(POSTS).status_code, old.get(POSTS).status_code] == [200, 200]
+        old = new
+
+
 def test_AU02_a_third_key_ends_the_first(cms, key):
     first = key(["api:read"])
     stack.wait_for(lambda: first.get(POSTS).status_code == 200, 30, "the key to work")

@@ -1,16 +1,17 @@
 -- name: key_rotate write
--- Two keys at most: the one before the present one goes.
+-- Two keys at most: the one before the present one goes.  Milliseconds are cut off: a time rounded up would be later than the state
+-- that auth itself answers with, and no program would ever take that for the new one.
 update api_keys set previous_hash = case when $3::bigint > 0 then hash end,
     previous_expires_at = case when $3::bigint > 0 then now() + $3::bigint * interval '1 second' end, hash = $2,
     rotated_at = now(), version = version + 1, updated_at = now()
-where id = $1 returning (extract(epoch from updated_at) * 1000)::bigint
+where id = $1 returning floor(extract(epoch from updated_at) * 1000)::bigint
 
 -- name: key_forget_previous write
 update api_keys set previous_hash = null, previous_expires_at = null, version = version + 1, updated_at = now()
-where id = $1 and previous_hash is not null returning (extract(epoch from updated_at) * 1000)::bigint
+where id = $1 and previous_hash is not null returning floor(extract(epoch from updated_at) * 1000)::bigint
 
 -- name: key_changed_ms
-select (extract(epoch from updated_at) * 1000)::bigint from api_keys where id = $1
+select floor(extract(epoch from updated_at) * 1000)::bigint from api_keys where id = $1
 
 -- name: key_near write
 -- What need not be told of a key that is made, or whose end is moved, as near as that.
