@@ -72,6 +72,16 @@ def agree(query):
             query.pop(name, None)
 
 
+def kept_by_all(value):
+    """Free JSON without the numbers that some reader would round (R-23): they are refused, and no schema of it can say so."""
+    if isinstance(value, dict):
+        return {k: kept_by_all(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [kept_by_all(v) for v in value]
+    large = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) > 2 ** 53 - 1
+    return 7 if large else value
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     spare(case)
@@ -81,6 +91,8 @@ def before_call(context, case, kwargs):
         return
     if case.method.upper() in ("POST", "PATCH") and "{" not in case.path and case.headers:
         case.headers.pop("If-Match", None)  # of a collection there is no version
+    if isinstance(case.body, dict) and "meta" in case.body:
+        case.body["meta"] = kept_by_all(case.body["meta"])
     if isinstance(case.body, dict) and isinstance(case.body.get("filter"), dict) and "users" not in case.path:
         case.body["filter"] = {"id": {"lt": 9}}  # names of filters are in x-query too
     if not query:
