@@ -338,7 +338,7 @@ static void put_back(struct reqlog *l, struct chunk *c)
     pthread_mutex_unlock(&l->mu);
 }
 
-/* False: the producer takes no more for now. */
+/* False: the producer's queue is full; what is left waits. */
 static bool send_all(struct reqlog *l, struct bus_producer *bus)
 {
     struct chunk *c;

@@ -209,8 +209,9 @@ static void a_lost_connection_leaves_nothing_half_done(void **state)
         int64_t rows = fx_int("SELECT count(*) FROM companies"), event = last_event();
         atomic_store(&killer_ready, false);
         assert_int_equal(pthread_create(&thread, NULL, killer, &killed), 0);
-        while (!atomic_load(&killer_ready))
+        for (int ms = 0; ms < 30000 && !atomic_load(&killer_ready); ms++)
             usleep(1000);
+        assert_true(atomic_load(&killer_ready));
         struct answer an = bulk(modes[i], b.data);
         pthread_join(thread, NULL);
         assert_true(killed);
