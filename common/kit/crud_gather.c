@@ -6,6 +6,9 @@
  * entity is under way on an event loop, those that come wait for its end and then go together, in
  * the transaction of one of them.  Nobody waits for company: the first goes at once and alone.
  *
+ * One that is alone may find itself waiting for a lock for long; after gather_lock_ms those behind
+ * it wait no more.
+ *
  * Each keeps its own outcome.  What the statement left out, and all of them if it failed, is
  * inserted alone, as if it had been so from the start; only if nobody knows whether the statement
  * was done (the connection broke, no answer came in time) all get that answer.
@@ -24,7 +27,8 @@ enum {
     gather_start_rows = 16,         /* so many that wait go, whatever is under way, */
     gather_running_max = 4,         /* unless it is this many statements */
     gather_bytes_max = 1024 * 1024, /* of bodies, beyond the first */
-    gather_lock_ms = 100,           /* that a statement of many waits for anybody's lock */
+    gather_lock_ms = 100,           /* that a statement of many waits for anybody's lock, */
+                                    /* and those behind one alone for its end */
 };
 
 enum gather_outcome { GATHER_WAITING, GATHER_LEADS, GATHER_DONE, GATHER_ALONE };
@@ -144,6 +148,14 @@ static void pass_turn(struct gather *g)
         g->running--;
 }
 
+/* It goes on alone, but who waits behind it does so no more: it may wait for somebody's lock. */
+static void on_slow(struct timer *t)
+{
+    struct gathered *g = container_of(t, struct gathered, slow);
+    pass_turn(g->gather);
+    g->gather = NULL;
+}
+
 /* Nobody knows whether the statement was done.  Not so if it was ended over a lock. */
 static bool fate_unknown(int rc, const struct err *err)
 {
@@ -207,8 +219,11 @@ bool write_gathered(struct write *w, struct gathered *ret, int *ret_rc, struct e
         g->running++;
         me.outcome = GATHER_LEADS;
     }
-    if (me.outcome == GATHER_LEADS && lead(g, &me))
+    if (me.outcome == GATHER_LEADS && lead(g, &me)) {
         ret->gather = g;
+        ret->slow.fn = on_slow;
+        timer_set(loop_self(), &ret->slow, gather_lock_ms * 1000);
+    }
     if (me.outcome == GATHER_ALONE)
         return false;
     ret->batch = me.batch;
@@ -222,7 +237,9 @@ void write_gathered_end(struct gathered *g)
 {
     if (g->batch)
         batch_release(g->batch);
-    if (g->gather)
+    if (g->gather) {
+        timer_clear(loop_self(), &g->slow);
         pass_turn(g->gather);
+    }
     *g = (struct gathered){ 0 };
 }

@@ -4,6 +4,7 @@
  * What the files that write share: crud_write.c (one statement each), crud_put.c, crud_patch.c,
  * crud_bulk*.c, crud_error.c (why nothing was written).
  */
+#include "common/base/loop.h"
 #include "common/kit/crud_int.h"
 #include "common/kit/prefer.h"
 
@@ -90,6 +91,7 @@ int write_many(const struct req *req, struct write *const *w, size_t n, unsigned
 struct gather;
 struct gathered {
     struct gather *gather;      /* its next statement waits for write_gathered_end */
+    struct timer slow;          /* or until this one has taken too long */
     struct gather_batch *batch; /* holds w->rows until then */
 };
 /* True: inserted, w->rows and `at` are set, or *ret is the error.  False: to be inserted alone. */

@@ -229,6 +229,45 @@ static void a_lock_keeps_only_its_own_waiting(void **state)
     expect_counts();
 }
 
+static bool someone_waits_for_a_lock(void)
+{
+    return fx_int("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM "
+                  "pg_database WHERE datname = current_database())") > 0;
+}
+
+static void come_later(void *ctx)
+{
+    (void)ctx;
+    for (int ms = 0; !someone_waits_for_a_lock() && ms < rounds_ms; ms += 5)
+        fiber_sleep_ms(5);
+    for (int i = 0; i < 3; i++) {
+        add("posts", post("\"title\":\"Behind %d\",\"status\":\"draft\",\"author\":2", i), NULL);
+        assert_true(fiber_spawn(loop, ask_one, &asked[nasked - 1]));
+    }
+    let_go(NULL);
+}
+
+/* proves: R-05: one that went alone and waits for a lock does not keep those behind it waiting */
+static void a_lock_of_one_alone_keeps_nobody_waiting(void **state)
+{
+    struct err err;
+    (void)state;
+    fx_check(
+        db_session_script(fx.session,
+                          arena_printf(fx.a,
+                                       "SET search_path = %s; BEGIN; SELECT 1 FROM users WHERE "
+                                       "id = 1 FOR UPDATE",
+                                       fx.schema),
+                          &err),
+        &err);
+    add("posts", post("\"title\":\"Alone\",\"status\":\"draft\",\"author\":1"), NULL);
+    ask_all(come_later);
+    assert_int_equal(done_while_held, 3);
+    for (size_t i = 0; i < nasked; i++)
+        EXPECT(asked[i].a, 201);
+    expect_counts();
+}
+
 /* What has links of its own goes alone, at the same time as the others. */
 static void every_entity_can_be_made_at_once(void **state)
 {
@@ -280,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup(what_cannot_be_inserted_says_so_and_the_others_are, fresh),
         cmocka_unit_test_setup(a_failure_stays_its_own, fresh),
         cmocka_unit_test_setup(a_lock_keeps_only_its_own_waiting, fresh),
+        cmocka_unit_test_setup(a_lock_of_one_alone_keeps_nobody_waiting, fresh),
         cmocka_unit_test_setup(every_entity_can_be_made_at_once, fresh),
     };
     loop = loop_new();
