@@ -19,6 +19,7 @@ struct block {
 struct arena {
     struct cleanup *cleanups;
     struct block *blocks; /* newest first; big ones behind the one being carved */
+    struct block *second; /* carved when the first is full; kept over a reset */
     unsigned char *at, *end;
     size_t used, grow;
     _Alignas(max_align_t) unsigned char first[];
@@ -47,13 +48,14 @@ static void free_blocks(struct arena *a)
 {
     for (struct block *b = a->blocks, *next; b; b = next) {
         next = b->next;
-        free(b);
+        if (b != a->second)
+            free(b);
     }
     a->blocks = NULL;
 }
 
 #ifdef CMS365_ARENA_MALLOC
-enum { first_bytes = 0 };
+enum { first_bytes = 0, second_bytes = 0 };
 
 void *arena_raw(struct arena *a, size_t size)
 {
@@ -65,7 +67,10 @@ void *arena_raw(struct arena *a, size_t size)
     return b->data;
 }
 #else
-enum { first_bytes = arena_block_bytes - (int)sizeof(struct arena) };
+enum {
+    first_bytes = arena_block_bytes - (int)sizeof(struct arena),
+    second_bytes = 2 * arena_block_bytes
+};
 
 static size_t round_up(size_t n)
 {
@@ -86,7 +91,13 @@ static void *carve_new(struct arena *a, size_t size)
         a->blocks = b;
         return b->data;
     }
-    b = must_malloc(sizeof(*b) + a->grow);
+    /* Most requests need the second block too, and none needs a third. */
+    if (a->grow > second_bytes || !a->second)
+        b = must_malloc(sizeof(*b) + a->grow);
+    else
+        b = a->second;
+    if (a->grow == second_bytes)
+        a->second = b;
     b->next = a->blocks;
     a->blocks = b;
     a->at = b->data + size;
@@ -114,7 +125,7 @@ static void rewind_first(struct arena *a)
     a->at = a->first;
     a->end = a->first + (first_bytes & ~(align_bytes - 1));
     a->used = 0;
-    a->grow = 2 * (size_t)arena_block_bytes;
+    a->grow = second_bytes;
 }
 
 struct arena *arena_new(void)
@@ -123,6 +134,7 @@ struct arena *arena_new(void)
 
     a->cleanups = NULL;
     a->blocks = NULL;
+    a->second = NULL;
     rewind_first(a);
     return a;
 }
@@ -133,6 +145,7 @@ void arena_free(struct arena *a)
         return;
     run_cleanups(a);
     free_blocks(a);
+    free(a->second);
     free(a);
 }
 

@@ -10,7 +10,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { reqres_body_max = 64 * 1024 };
+enum {
+    reqres_body_max = 64 * 1024,
+    slow_read_us = 1000 * 1000, /* such a read is in the log in any case */
+};
 
 static size_t status_slot(int status)
 {
@@ -158,9 +161,21 @@ static void tell(const struct call *c, const struct http_res *sent, bool unsent)
     reqlog_put(svc->reqlog, &r);
 }
 
+/* A line is a sixth of what a hot read costs, and reads that went well are told of twice already,
+ * by the gateway and to analytics. */
+static enum log_level level_of(const struct call *c, int status)
+{
+    bool read = c->req.method == GET || c->req.method == HEAD;
+    if (status >= 500)
+        return status == 503 ? LOG_WARN : LOG_ERROR;
+    return read && status < 400 && c->end_us - c->http->start_us < slow_read_us &&
+                   !c->rt->svc->conf->log_reads
+               ? LOG_DEBUG
+               : LOG_INFO;
+}
+
 void route_record(struct call *c, const struct http_res *sent)
 {
-    enum log_level level = LOG_INFO;
     if (!c->end_us) { /* the client left before it had sent everything */
         log_context_set(&c->log);
         log_debug("http.aborted", kv_s("method", c->http->method),
@@ -169,8 +184,7 @@ void route_record(struct call *c, const struct http_res *sent)
         return;
     }
     count(c, sent->status);
-    if (sent->status >= 500)
-        level = sent->status == 503 ? LOG_WARN : LOG_ERROR;
+    enum log_level level = level_of(c, sent->status);
     bool unsent = sent->status == 304 || c->req.method == HEAD;
     if (c->rt->svc->reqlog && !c->rt->ops)
         tell(c, sent, unsent);

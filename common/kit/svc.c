@@ -218,7 +218,7 @@ int svc_main(const struct svc_def *def, int argc, char **argv)
     }
     if (!known_verb(def, argc, argv))
         return usage(def, verb);
-    mallopt(M_ARENA_MAX, 2); /* an arena a thread would keep each thread's peak */
+    mallopt(M_ARENA_MAX, 3); /* an arena a thread would keep each thread's peak; of one all wait */
     signal(SIGPIPE, SIG_IGN);
     halt_init(&priv.halt);
     struct svc svc = {

@@ -42,7 +42,7 @@ struct svc_conf {
     int64_t loops, db_conns, drain_ms, drain_grace_ms, body_bytes_max, kafka_replication;
     int64_t key_use_ms;
     int64_t rate_key, rate_client, rate_user, rate_network, rate_token, rate_login, rate_docs;
-    bool public_read, request_log;
+    bool public_read, request_log, log_reads;
     const char *country_header;
 };
 extern const struct conf_def svc_conf_defs[];

@@ -78,6 +78,12 @@ const struct conf_def svc_conf_defs[] = {
        .fallback = "true",
        .offset = offsetof(struct svc_conf, request_log),
        .doc = "Tell analytics of each request; it holds no path, query, body or address." },
+    { .name = "CMS365_LOG_READS",
+       .type = CONF_BOOL,
+       .fallback = "false",
+       .offset = offsetof(struct svc_conf, log_reads),
+       .doc = "A log line also for each read that went well; else only the gateway's access log and "
+             "the request log have those." },
     TEXT(country_header, "CMS365_COUNTRY_HEADER", "",
          "Header in which one of CMS365_TRUSTED_PROXIES says the client's country, ISO 3166-1 "
          "alpha-2; empty: it is not known."),

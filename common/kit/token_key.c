@@ -63,7 +63,10 @@ bool key_parse(const char *text, int64_t *ret_id, unsigned char ret_hash[32])
         return false;
     int64_t value;
     char crc[crc_chars + 1];
-    snprintf(crc, sizeof(crc), "%08x", crc32_of(text, n - crc_chars));
+    uint32_t sum = crc32_of(text, n - crc_chars);
+    hex_encode((const unsigned char[]){ (unsigned char)(sum >> 24), (unsigned char)(sum >> 16),
+                                        (unsigned char)(sum >> 8), (unsigned char)sum },
+               4, crc);
     if (memcmp(crc, text + n - crc_chars, crc_chars) != 0 ||
         !str_to_i64(digits, 1, INT64_MAX, &value))
         return false;

@@ -315,6 +315,33 @@ static void serves_without_its_dependencies(void **state)
     assert_non_null(strstr(text, "does not answer"));
 }
 
+static size_t lines_of(const char *what)
+{
+    size_t n = 0;
+    for (const char *p = text; (p = strstr(p, what)); p++)
+        n++;
+    return n;
+}
+
+/* proves: N-01: a read that went well has a line only on request, what was refused always has */
+static void reads_that_went_well_are_not_logged_unless_asked_for(void **state)
+{
+    static char name[] = "toy";
+    static struct reply r;
+    (void)state;
+    for (int all = 0; all < 2; all++) {
+        struct run run = start((char *[]){ name }, 1, all ? "CMS365_LOG_READS=true" : NULL);
+        for (unsigned i = 0; i < 500 && !listening(port); i++)
+            usleep(10 * 1000);
+        assert_int_equal(get(port, "/api/v2/toys/1", "", &r), 200);
+        assert_int_equal(get(port, "/api/v2/toys/1?page=0", "", &r), 400);
+        kill(run.pid, SIGTERM);
+        assert_int_equal(finish(run, text, sizeof text), 0);
+        assert_int_equal(lines_of("\"event\":\"http.request\""), all ? 2 : 1);
+        assert_int_equal(lines_of("\"status\":400"), 1);
+    }
+}
+
 /* One that the kernel had free just now. */
 static unsigned free_port(void)
 {
@@ -334,6 +361,7 @@ int main(void)
         cmocka_unit_test(bad_settings_stop_the_start),
         cmocka_unit_test(contract_is_printed_from_the_rows),
         cmocka_unit_test(serves_without_its_dependencies),
+        cmocka_unit_test(reads_that_went_well_are_not_logged_unless_asked_for),
     };
     port = free_port();
     ops_port = free_port();
