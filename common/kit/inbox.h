@@ -6,6 +6,7 @@
  * INBOX_EFFECT: messages (each partition's in order) in batches of up to `batch_max` in one
  * transaction, which first records (consumer, event id) in `inbox`; what was recorded before is
  * skipped.  fn gets one message, fn_batch all of them.  If a batch fails it is replayed one by one.
+ * What `wants` leaves out has no effect and is not recorded.
  * The function answering -E_retry_later parks the message in `inbox_retry`
  * (later messages of that key queue behind it, the partition goes on); any other error but
  * E_unavailable/E_timeout dead-letters it to <topic>.dlq with the reason.  INBOX_BULK: fn_batch
@@ -41,6 +42,10 @@ struct consumer {
     unsigned batch_max, batch_ms;
     int (*fn)(struct msg *m, struct db_tx *tx, struct err *err); /* or fn_batch */
     int (*fn_batch)(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);
+    /* INBOX_EFFECT: marks those that have an effect, in the batch's transaction; NULL: all may.
+     * One that was left out is not remembered: if Kafka sends it again, it is asked about again. */
+    int (*wants)(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, bool *ret,
+                 struct err *err);
     void (*committed)(struct svc *svc, size_t n); /* after the commit of a batch, or NULL */
     void (*failed)(
         struct svc *svc); /* after a try that was rolled back, or may have been; or NULL */

@@ -70,12 +70,26 @@ int inbox_call(const struct inbox_thread *t, struct msg **m, size_t n, struct db
     return rc;
 }
 
-static bool parked_before(const struct batch *b, const struct inbox_known *known, size_t i)
+static bool parked_before(struct msg *const *m, const struct inbox_known *known, size_t i)
 {
     for (size_t k = 0; k < i; k++)
-        if (known[k].parked && str_eq(b->m[k]->key, b->m[i]->key))
+        if (known[k].parked && str_eq(m[k]->key, m[i]->key))
             return true;
     return known[i].parked;
+}
+
+/* Those that may have an effect, in their order. */
+static int wanted(struct db_tx *tx, const struct batch *b, struct msg **ret, size_t *ret_n,
+                  struct err *err)
+{
+    const struct consumer *row = b->t->row;
+    bool *want = arena_alloc(b->a, b->n * sizeof(*want));
+    int rc = row->wants ? row->wants(b->t->inbox->conf.svc, b->m, b->n, tx, want, err) : 0;
+    *ret_n = 0;
+    for (size_t i = 0; i < b->n && !rc; i++)
+        if (!row->wants || want[i])
+            ret[(*ret_n)++] = b->m[i];
+    return rc;
 }
 
 static int effect_tx(struct db_tx *tx, void *ctx, struct err *err)
@@ -83,19 +97,22 @@ static int effect_tx(struct db_tx *tx, void *ctx, struct err *err)
     struct batch *b = ctx;
     const char *name = b->t->row->name;
     struct inbox_known *known = arena_alloc(b->a, b->n * sizeof(*known));
-    struct msg **now = arena_alloc(b->a, b->n * sizeof(struct msg *));
-    size_t nnow = 0;
+    struct msg **m = arena_alloc(b->a, b->n * sizeof(struct msg *)), **now;
+    size_t n, nnow = 0;
+    now = arena_alloc(b->a, b->n * sizeof(struct msg *));
     b->fresh = b->parked = 0;
-    int rc = inbox_record(tx, b->a, name, b->m, b->n, known, err);
-    for (size_t i = 0; i < b->n && !rc; i++) {
+    int rc = wanted(tx, b, m, &n, err);
+    if (!rc && n)
+        rc = inbox_record(tx, b->a, name, m, n, known, err);
+    for (size_t i = 0; i < n && !rc; i++) {
         if (!known[i].fresh)
             continue;
         b->fresh++;
-        if (b->park_all || parked_before(b, known, i)) {
-            rc = inbox_park(tx, b->a, name, b->m[i], b->park_all ? inbox_retry_first_ms : 0, err);
+        if (b->park_all || parked_before(m, known, i)) {
+            rc = inbox_park(tx, b->a, name, m[i], b->park_all ? inbox_retry_first_ms : 0, err);
             b->parked++;
         } else {
-            now[nnow++] = b->m[i];
+            now[nnow++] = m[i];
         }
     }
     return rc || !nnow ? rc : inbox_call(b->t, now, nnow, tx, err);

@@ -22,6 +22,7 @@ const struct consumer webhook_consumers[] = {
      .topic = "content.events",
      .mode = INBOX_EFFECT,
      .batch_max = 500,
+     .wants = fanout_wants,
      .fn_batch = fanout,
      .committed = committed,
      .failed = failed,

@@ -307,6 +307,56 @@ static void hand_over(const struct fan *f, struct svc *svc)
     dispatch_offer(svc, o, n);
 }
 
+/* The kinds of event of a batch. */
+struct kinds {
+    const struct event_def *def[types_max];
+    bool wanted[types_max];
+    size_t n;
+};
+
+/* Its place; types_max: there are too many. */
+static size_t kind_of(struct kinds *k, const struct event_def *def)
+{
+    size_t i = 0;
+    while (i < k->n && k->def[i] != def)
+        i++;
+    if (i == k->n && i < types_max)
+        k->def[k->n++] = def;
+    return i;
+}
+
+/* What nobody listens to is not recorded either.  People are followed in any case. */
+int fanout_wants(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, bool *ret,
+                 struct err *err)
+{
+    struct arena *a = m[0]->arena;
+    struct kinds kinds = { .n = 0 };
+    size_t *of = arena_alloc(a, n * sizeof(*of)), np = 0;
+    int64_t type[types_max * patterns_max];
+    const char *pattern[types_max * patterns_max];
+    struct db_rows *r;
+    (void)svc;
+    for (size_t i = 0; i < n; i++) {
+        const struct event_def *def = event_find(m[i]->type);
+        of[i] = def && !str_eq(def->entity, "user") ? kind_of(&kinds, def) : types_max;
+    }
+    for (size_t i = 0; i < kinds.n; i++) {
+        const char *some[patterns_max];
+        size_t k = patterns_of(a, kinds.def[i]->type, some);
+        for (size_t j = 0; j < k; j++, np++) {
+            type[np] = (int64_t)i;
+            pattern[np] = some[j];
+        }
+    }
+    const struct db_val v[] = { db_i64s(type, np), db_texts(pattern, np) };
+    int rc = np ? db_exec(tx, a, &sql_types_wanted, v, ARRAY_LEN(v), &r, err) : 0;
+    for (size_t i = 0; np && !rc && i < db_nrows(r); i++)
+        kinds.wanted[db_get_i64(r, i, 0)] = true;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = of[i] == types_max || kinds.wanted[of[i]];
+    return rc;
+}
+
 int fanout(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err)
 {
     struct fan f = { .svc = svc, .a = m[0]->arena, .scratch = arena_new(), .tx = tx };

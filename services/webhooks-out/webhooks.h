@@ -83,6 +83,8 @@ enum { event_body_bytes_max = 8 * 1024 * 1024, event_body_bytes_warn = 20 * 1024
 
 /* --- fan-out (fanout.c) --- */
 int fanout(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);
+int fanout_wants(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, bool *ret,
+                 struct err *err);
 
 /* --- the dispatcher (dispatch.c) --- */
 struct dispatch;

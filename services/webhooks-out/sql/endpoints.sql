@@ -92,6 +92,11 @@ SELECT e.id, e.version, e.status = 'active', e.user_id, e.url, e.format, e.heade
     coalesce((extract(epoch FROM e.failing_since) * 1000000)::bigint, 0), e.failure_percent
 FROM endpoints e WHERE e.id = ANY ($1::bigint[]) AND e.deleted_at IS NULL ORDER BY e.id
 
+-- Which of the types that have these patterns anybody listens to.
+-- name: types_wanted
+SELECT DISTINCT k.type FROM unnest($1::bigint[], $2::text[]) k(type, pattern)
+WHERE EXISTS (SELECT FROM endpoints e WHERE e.events && ARRAY[k.pattern] AND e.deleted_at IS NULL)
+
 -- Who listens to one of the patterns, and what they may see.
 -- name: endpoints_listening
 SELECT e.id, e.user_id, coalesce(p.role, e.role), e.admin, e.filter, array_to_json(e.fields), e.payload, e.format,

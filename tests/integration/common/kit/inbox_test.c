@@ -304,6 +304,44 @@ static size_t dead_letters(const char *topic, char reason[256])
     return total;
 }
 
+static int wants_even(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, bool *ret,
+                      struct err *err)
+{
+    (void)svc;
+    (void)tx;
+    (void)err;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = strchr("02468", m[i]->key[strlen(m[i]->key) - 1]) != NULL;
+    return 0;
+}
+
+/* proves: X-04: what has no effect leaves no trace, and holds nothing up */
+static void what_is_not_wanted_is_not_recorded(void **state)
+{
+    enum { messages = 40 };
+    (void)state;
+    static const struct consumer rows[] = {
+        { .name = "test.wants",
+         .topic = "t.wants",
+         .mode = INBOX_EFFECT,
+         .batch_max = 7,
+         .wants = wants_even,
+         .fn_batch = effect_batch },
+        { .name = NULL },
+    };
+    make_topic("t.wants", 1);
+    struct inbox *in = start(rows);
+    for (int i = 0; i < messages; i++)
+        put("t.wants", fresh_id(), arena_printf(arena, "post:%d", i), event(i, ""));
+    put("t.wants", fresh_id(), "post:0", event(messages, ""));
+    flush();
+    until("select count(*) from effects where n = 40", 1);
+    inbox_stop(in);
+    assert_int_equal(number("select count(*) from effects"), messages / 2 + 1);
+    assert_int_equal(number("select count(*) from inbox"), messages / 2 + 1);
+    assert_int_equal(number("select count(*) from effects where n % 2 = 1"), 0);
+}
+
 /* proves: X-04 */
 static void one_call_gets_many_partitions_and_a_bad_message_goes_alone(void **state)
 {
@@ -566,6 +604,7 @@ int main(void)
         cmocka_unit_test(day_comes_from_the_event_never_from_the_clock),
         cmocka_unit_test_setup(days_are_made_ahead_and_dropped_by_the_functions, setup),
         cmocka_unit_test_setup(every_message_twice_has_its_effect_once, setup),
+        cmocka_unit_test_setup(what_is_not_wanted_is_not_recorded, setup),
         cmocka_unit_test_setup(one_call_gets_many_partitions_and_a_bad_message_goes_alone, setup),
         cmocka_unit_test_setup(malformed_messages_are_dead_letters_and_nothing_stalls, setup),
         cmocka_unit_test_setup(waiting_message_holds_its_key_only_and_order_is_kept, setup),
