@@ -123,25 +123,26 @@ void buf_put_i64(struct buf *b, int64_t v)
     buf_put(b, p, (size_t)(digits + sizeof(digits) - p));
 }
 
-/* Whether any of 8 bytes is < 0x20, '"' or '\\': the classic zero-byte test, three times. */
-static bool word_needs_escape(uint64_t w)
-{
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
+typedef unsigned char block __attribute__((vector_size(16)));
 
-    return (((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) &
-           high;
+/* Whether any of its bytes is < 0x20, '"' or '\\'. */
+static bool block_needs_escape(const char *s)
+{
+    block v, bad;
+    uint64_t w[2];
+
+    memcpy(&v, s, sizeof(v));
+    bad = (block)((v < 0x20) | (v == '"') | (v == '\\'));
+    memcpy(w, &bad, sizeof(w));
+    return w[0] | w[1];
 }
 
 static size_t plain_prefix(const char *s, size_t n)
 {
     size_t i = 0;
 
-    for (uint64_t w; n - i >= sizeof(w); i += sizeof(w)) {
-        memcpy(&w, s + i, sizeof(w));
-        if (word_needs_escape(w))
-            break;
-    }
+    while (n - i >= sizeof(block) && !block_needs_escape(s + i))
+        i += sizeof(block);
     while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
         i++;
     return i;
