@@ -24,6 +24,7 @@ enum {
     retry_look_ms = 250,
     gather_ms = 10,
     together_ms = 200,
+    keep_ms = 5000, /* of the twenty seconds that a message is claimed for */
     idle_ms = 500,
     look_ms = 10,
     later_s = 10,
@@ -31,6 +32,8 @@ enum {
     error_max = 480
 };
 
+/* A message's key and claim in the rows of messages_claim. */
+enum { ROW_ID = 0, ROW_RUN = 2, ROW_ATTEMPTS = 3, ROW_AT = 11, ROW_DAYS = 19 };
 struct work { /* a claimed message */
     struct svc *svc;
     struct arena *a;
@@ -372,12 +375,12 @@ static void begin(struct work *w, struct svc *svc, const struct db_rows *r, size
 {
     *w = (struct work){ .svc = svc,
                         .a = arena_new(),
-                        .id = db_str(r, i, 0),
-                        .at = db_str(r, i, 11),
-                        .days = db_get_i64(r, i, 19),
+                        .id = db_str(r, i, ROW_ID),
+                        .at = db_str(r, i, ROW_AT),
+                        .days = db_get_i64(r, i, ROW_DAYS),
                         .source = db_get_i64(r, i, 1),
-                        .run = db_get_i64(r, i, 2),
-                        .attempts = db_get_i64(r, i, 3),
+                        .run = db_get_i64(r, i, ROW_RUN),
+                        .attempts = db_get_i64(r, i, ROW_ATTEMPTS),
                         .mapping_version = db_get_i64(r, i, 13),
                         .user = db_get_i64(r, i, 14),
                         .scopes = db_str(r, i, 15) ? db_str(r, i, 15) : "[]",
@@ -387,8 +390,8 @@ static void begin(struct work *w, struct svc *svc, const struct db_rows *r, size
 }
 
 /* One transaction for all that were claimed together; if it cannot be, each by itself, so that one
- * does not hold the others up.  What could not be written is taken again when its two minutes are
- * over. */
+ * does not hold the others up.  What could not be written is taken again when its time is over.
+ */
 static void settle(struct svc *svc, struct claimed *c)
 {
     struct err all = { 0 };
@@ -407,6 +410,29 @@ static void settle(struct svc *svc, struct claimed *c)
     }
 }
 
+/* Those from `first` on are not through yet.  Who cannot say so may find some of them taken. */
+static void keep(struct svc *svc, const struct db_rows *r, size_t first)
+{
+    struct arena *a = arena_new();
+    struct db_rows *ignored;
+    struct err err;
+    const char *id[claim_max], *at[claim_max];
+    int64_t days[claim_max], run[claim_max], attempts[claim_max];
+    size_t n = 0;
+    for (size_t i = first; i < db_nrows(r); i++, n++) {
+        id[n] = db_str(r, i, ROW_ID);
+        at[n] = db_str(r, i, ROW_AT);
+        days[n] = db_get_i64(r, i, ROW_DAYS);
+        run[n] = db_get_i64(r, i, ROW_RUN);
+        attempts[n] = db_get_i64(r, i, ROW_ATTEMPTS);
+    }
+    const struct db_val v[] = { db_texts(id, n), db_i64s(days, n), db_texts(at, n), db_i64s(run, n),
+                                db_i64s(attempts, n) };
+    if (db_query(svc->db, a, &sql_messages_keep, v, ARRAY_LEN(v), &ignored, &err))
+        log_debug("hook.not_kept", kv_s("error", err.msg));
+    arena_free(a);
+}
+
 static size_t process_due(struct svc *svc)
 {
     struct arena *a = arena_new();
@@ -414,6 +440,7 @@ static size_t process_due(struct svc *svc)
     struct claimed c = { .w = works };
     struct db_rows *r;
     struct err err;
+    int64_t kept_us = clock_mono_us();
     int rc = db_query(svc->db, a, &sql_messages_claim, NULL, 0, &r, &err);
     if (rc && rc != -E_unavailable)
         log_error("hook.claim_failed", kv_s("error", err.msg), kv_s("detail", err.detail));
@@ -421,8 +448,13 @@ static size_t process_due(struct svc *svc)
     for (size_t i = 0; i < n;) { /* slow programs do not hold up what is planned already */
         int64_t until_us = clock_mono_us() + together_ms * 1000;
         c.a = arena_new();
-        for (c.n = 0; i < n && (!c.n || clock_mono_us() < until_us); i++)
+        for (c.n = 0; i < n && (!c.n || clock_mono_us() < until_us); i++) {
+            if (clock_mono_us() - kept_us > keep_ms * 1000) {
+                keep(svc, r, i - c.n);
+                kept_us = clock_mono_us();
+            }
             begin(&works[c.n++], svc, r, i);
+        }
         settle(svc, &c);
         wake_relay(svc);
         for (size_t k = 0; k < c.n; k++)

@@ -70,8 +70,8 @@ def test_I01_what_is_acknowledged_survives_kill_9():
         answer = cms.get(path, params={f"filter[{k}]": v for k, v in filters.items()})
         return answer.json()["meta"]["total"] if answer.status_code == 200 else None
 
-    # What a killed replica had claimed is claimed again two minutes later.
-    wait_for(lambda: count("/api/v2/webhook-messages", source=source["id"], status="done") == len(taken), 240,
+    # What a killed replica had claimed is claimed again after twenty seconds.
+    wait_for(lambda: count("/api/v2/webhook-messages", source=source["id"], status="done") == len(taken), 110,
              f"{len(taken)} messages to be done")
     assert count("/api/v2/webhook-messages", source=source["id"]) == len(taken), "each once in the log"
     assert count("/api/v2/companies", industry=mark) == len(taken), "each acted once"

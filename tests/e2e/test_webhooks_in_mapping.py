@@ -92,3 +92,21 @@ def test_I03_hostile_programs_are_contained(cms, source, program, wrong):
                             ("[.[]?]", [[]]), ("input | keys", [["event", "headers", "id", "query", "received_at"]])):
         after = cms.post(f"{SOURCES}/{s['id']}/dry-run", json={"body": {}, "mapping": {"jq": harmless}})
         assert after.json()["data"]["results"] == gives, "the next program finds a clean process"
+
+
+def test_I03_slow_programs_keep_what_they_wait_with(cms, source, anonymous):
+    """Claimed together, worked on one after another: those at the end are not taken for lost meanwhile."""
+    s = source("none", reason="test", mapping={"jq": "last(range(1e9))"})
+    sent = [anonymous.post(s["path"], json={"n": n}).json()["id"] for n in range(5)]
+    last = f"/api/v2/webhook-messages/{sent[-1]}"
+    until, ended = [], lambda: cms.get(last).json()["data"]["status"] == "dead"
+
+    def watch():
+        seen = cms.get(last).json()["data"]
+        if seen["status"] == "working" and seen["next_attempt_at"] not in until:
+            until.append(seen["next_attempt_at"])
+        return ended()
+
+    stack.wait_for(watch, 60, "the last to be stopped")
+    assert len(until) > 1 and until == sorted(until), "it is claimed anew before its time is over"
+    assert [cms.get(f"/api/v2/webhook-messages/{one}").json()["data"]["attempts"] for one in sent] == [1] * 5

@@ -22,7 +22,8 @@ WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.source_id = i.source_id AND m
 ORDER BY i.n
 ON CONFLICT DO NOTHING
 
--- Takes what is due for two minutes; who takes it is told by run and attempts.  What has an order waits until those of its
+-- Takes what is due for twenty seconds (messages_keep makes that more), and longer each time nobody came to its end; who takes
+-- it is told by run and attempts.  What has an order waits until those of its
 -- key that came before are through.  Fifty, as many as `claim_max`: a statement of so many partitions is planned once only if
 -- it has no parameters.
 -- name: messages_claim write
@@ -33,7 +34,8 @@ WITH due AS (
             AND e.order_key = m.order_key AND e.seq < m.seq AND e.status IN ('accepted', 'held', 'working', 'failed')))
     ORDER BY next_attempt_at, seq LIMIT 50 FOR UPDATE SKIP LOCKED
 ), taken AS (
-    UPDATE messages m SET status = 'working', attempts = m.attempts + 1, next_attempt_at = now() + interval '120 s', updated_at = now()
+    UPDATE messages m SET status = 'working', attempts = m.attempts + 1, next_attempt_at = now() + least(m.attempts + 1, 6) * interval '20 s',
+        updated_at = now()
     FROM due WHERE m.id = due.id AND m.retention_days = due.retention_days AND m.created_at = due.created_at
     RETURNING m.*
 )
@@ -41,6 +43,13 @@ SELECT t.id, t.source_id, t.run, t.attempts, t.event, t.dedupe_key, t.content_ty
     t.body_base64, to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), s.mapping::text, s.mapping_version, s.user_id,
     array_to_json(s.scopes)::text, t.trace, t.request_id, s.id IS NOT NULL, t.retention_days
 FROM taken t LEFT JOIN sources s ON s.id = t.source_id ORDER BY t.seq
+
+-- Still at work on them.
+-- name: messages_keep write
+UPDATE messages m SET next_attempt_at = now() + least(m.attempts, 6) * interval '20 s'
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::int[], $5::int[]) AS t(id, retention_days, created_at, run, attempts)
+WHERE m.id = t.id AND m.retention_days = t.retention_days AND m.created_at = t.created_at AND m.run = t.run
+    AND m.attempts = t.attempts AND m.status = 'working'
 
 -- What their mappings say of those that are still ours: a replay or a deleted source came first to the others.  One that
 -- cannot be said yet (seconds in the last) is claimed again.  A message is found by all of its key, which names its partition.
