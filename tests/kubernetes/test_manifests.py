@@ -249,6 +249,20 @@ def test_dockerfile_is_clean():
     assert done.returncode == 0, done.stdout
 
 
+def test_build_stage_has_all_that_make_needs(tmp_path):
+    """`make -n` in what the stage copies, out of what .dockerignore lets through."""
+    stage = (ROOT / "deploy/docker/Dockerfile").read_text().split("\nRUN make", 1)[0]
+    for line in stage.splitlines():
+        if line.startswith("COPY "):
+            source, to = line.split()[1:]
+            assert f"!{source}" in (ROOT / ".dockerignore").read_text().split() or source.split("/")[0] in ("common", "proto", "services", "Makefile")
+            to = tmp_path / (source if to == "./" else to)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.symlink_to(ROOT / source)
+    done = subprocess.run(["make", "-n"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_dockerfile_check_sees_a_fault(tmp_path):
     path = tmp_path / "Dockerfile"
     path.write_text((ROOT / "deploy/docker/Dockerfile").read_text() + "\nRUN cd /tmp && sudo true\n")
