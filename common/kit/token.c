@@ -114,13 +114,15 @@ bool tokens_key_over(struct tokens *t, int64_t key_id)
 
 enum turn { TURN_MINE, TURN_WAIT, TURN_ABSENT, TURN_FULL };
 
-static enum turn take_turn(struct tokens *t, int64_t id, size_t *ret_slot)
+static enum turn take_turn(struct tokens *t, int64_t id, bool known, size_t *ret_slot)
 {
     int64_t now = clock_mono_us();
     enum turn turn = TURN_FULL;
     pthread_mutex_lock(&t->mu);
     size_t k = (size_t)id % absent_slots;
-    if (t->absent[k].id == id && t->absent[k].until_us > now) {
+    bool absent = t->absent[k].id == id && t->absent[k].until_us > now;
+    bool vain = t->vain[k].id == id && t->vain[k].until_us > now;
+    if (known ? vain : absent) {
         turn = TURN_ABSENT;
     } else {
         for (size_t i = 0; i < ask_slots; i++) {
@@ -158,6 +160,26 @@ static void end_turn(struct tokens *t, size_t slot, bool absent)
         t->absent[k].until_us = clock_mono_us() + absent_us;
     }
     pthread_mutex_unlock(&t->mu);
+}
+
+/* Auth does not know the key by that text either. */
+static void was_in_vain(struct tokens *t, int64_t id)
+{
+    size_t k = (size_t)id % absent_slots;
+    pthread_mutex_lock(&t->mu);
+    t->vain[k].id = id;
+    t->vain[k].until_us = clock_mono_us() + absent_us;
+    pthread_mutex_unlock(&t->mu);
+}
+
+static bool is_asked(struct tokens *t, int64_t id)
+{
+    bool yes = false;
+    pthread_mutex_lock(&t->mu);
+    for (size_t i = 0; i < ask_slots; i++)
+        yes = yes || t->asking[i] == id;
+    pthread_mutex_unlock(&t->mu);
+    return yes;
 }
 
 static int no_answer(struct err *err)
@@ -206,16 +228,17 @@ static int ask(struct tokens *t, struct arena *a, int64_t id, size_t slot, struc
     return got || status == 404 ? 0 : no_answer(err);
 }
 
-static int resolve(struct tokens *t, struct arena *a, int64_t id, struct err *err)
+/* `known`: it is there, but may be older than what auth has. */
+static int resolve(struct tokens *t, struct arena *a, int64_t id, bool known, struct err *err)
 {
     int64_t until = clock_mono_us() + (int64_t)ask_timeout_ms * 1000;
     if (!t->conf.httpc || !*t->conf.auth_url)
         return 0;
     for (bool waited = false;; waited = true) {
         size_t slot = 0;
-        if (waited && table_has(&t->table, id))
+        if (waited && (known ? !is_asked(t, id) : table_has(&t->table, id)))
             return 0;
-        switch (take_turn(t, id, &slot)) {
+        switch (take_turn(t, id, known, &slot)) {
         case TURN_MINE:
             return ask(t, a, id, slot, err);
         case TURN_ABSENT:
@@ -244,16 +267,20 @@ static int check_key(struct tokens *t, struct arena *a, const struct token_use *
     enum token_verdict v = TOKEN_REFUSED;
     if (key_parse(credential, &id, hash)) {
         v = table_check(&t->table, id, hash, addr, ret);
-        if (v == TOKEN_UNKNOWN) {
-            int rc = resolve(t, a, id, err);
-            if (rc) {
+        /* A key that was made a moment ago, or replaced, works at once. */
+        if (v == TOKEN_UNKNOWN || v == TOKEN_OTHER) {
+            bool known = v == TOKEN_OTHER;
+            int rc = resolve(t, a, id, known, err);
+            if (rc && !known) {
                 metric_add(t->unavailable, 1);
                 return rc;
             }
             v = table_check(&t->table, id, hash, addr, ret);
+            if (known && v == TOKEN_OTHER)
+                was_in_vain(t, id);
         }
     }
-    metric_add(v == TOKEN_OK ? t->ok : v == TOKEN_REFUSED ? t->refused : t->unknown, 1);
+    metric_add(v == TOKEN_OK ? t->ok : v == TOKEN_UNKNOWN ? t->unknown : t->refused, 1);
     /* One message whatever the reason: it would tell an attacker which half was right. */
     return v == TOKEN_OK ? 0 : err_set(err, E_unauthorized, "The credential is not valid.");
 }

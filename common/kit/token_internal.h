@@ -60,7 +60,8 @@ struct token_table {
     struct networks *everyone;           /* the organisation's list; NULL: any */
     int64_t policy_us, policy_wanted_ms; /* of what is known; the newest that was told of */
 };
-enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN };
+enum token_verdict { TOKEN_OK, TOKEN_REFUSED, TOKEN_UNKNOWN, TOKEN_OTHER };
+/* TOKEN_OTHER: the key is live, but its text is another: made up, or newer than what is known. */
 
 void table_init(struct token_table *t);
 void table_done(struct token_table *t);
@@ -110,7 +111,7 @@ struct tokens {
     int64_t asking[ask_slots]; /* ids under way; 0: free */
     struct {
         int64_t id, until_us;
-    } absent[absent_slots];
+    } absent[absent_slots], vain[absent_slots]; /* not there; asked for in vain */
     int64_t ask_window_us;
     int64_t keys_asked_us; /* monotonic: when the signing keys were asked for last */
     bool keys_asking;

@@ -288,10 +288,12 @@ enum token_verdict table_check(struct token_table *t, int64_t id, const unsigned
         bool now = crypto_equal(e->hash, hash, sizeof(e->hash));
         bool before = crypto_equal(e->previous, hash, sizeof(e->previous)) &&
                       e->previous_until_us > clock_us();
-        bool good = (now || before) && live(t, e);
+        bool alive = live(t, e), good = (now || before) && alive;
         bool here = (!e->networks || networks_hold(e->networks, addr)) &&
                     (!t->everyone || networks_hold(t->everyone, addr));
-        if (good && !here) {
+        if (alive && !good) {
+            v = TOKEN_OTHER;
+        } else if (good && !here) {
             ret->denied_key = e->id;
         } else if (good) {
             v = TOKEN_OK;

@@ -226,6 +226,7 @@ static void *check_once(void *arg)
     return check(arg, 5) == 0 ? arg : NULL;
 }
 
+/* proves: AU-02: also one that was replaced a moment ago */
 static void unknown_key_is_asked_of_auth_once(void **state)
 {
     (void)state;
@@ -241,6 +242,30 @@ static void unknown_key_is_asked_of_auth_once(void **state)
         assert_non_null(ok);
     }
     assert_int_equal(asked, 1);
+    /* It was replaced, and no message of that is here yet. */
+    snprintf(at_auth[5], sizeof(at_auth[5]), "%s", make(5, clock_us()));
+    asked = 0;
+    for (int i = 0; i < threads; i++)
+        assert_int_equal(pthread_create(&th[i], NULL, check_once, t), 0);
+    for (int i = 0; i < threads; i++) {
+        pthread_join(th[i], &ok);
+        assert_non_null(ok);
+    }
+    assert_int_equal(asked, 1);
+    /* Of a text that is made up auth is asked once a second at most, and the key goes on. */
+    char good[key_text_max];
+    memcpy(good, texts[5], sizeof(good));
+    make(5, 0);
+    asked = 0;
+    int64_t since_us = clock_mono_us();
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(check(t, 5), -E_unauthorized);
+    assert_in_range(asked, 0, 1 + (clock_mono_us() - since_us) / 1000000);
+    answers_500 = 1;
+    assert_int_equal(check(t, 5), -E_unauthorized);
+    answers_500 = 0;
+    memcpy(texts[5], good, sizeof(good));
+    assert_int_equal(check(t, 5), 0);
     /* One that auth does not know: asked once a second at most. */
     make(6, 0);
     asked = 0;
