@@ -104,6 +104,7 @@ $(OUT)/tests/fuzz/%_fuzz: $(OUT)/tests/fuzz/%_fuzz.o $(if $(FUZZER),,$(OUT)/test
 # What is fuzzed of a service links its archive.
 $(OUT)/tests/fuzz/hook_fuzz: $(OUT)/libwebhooks-in.a
 $(OUT)/tests/fuzz/hook_fuzz: FUZZ_LIBS := $(LDLIBS_webhooks-in)
+$(OUT)/tests/fuzz/record_fuzz: $(OUT)/libanalytics.a
 $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o $(LIBS)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 

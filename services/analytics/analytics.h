@@ -43,8 +43,8 @@ struct record;
 /* Every route and consumer of the batches has a number afterwards. */
 int names_learn(struct names *n, struct arena *a, struct db_tx *tx, const struct batch *b,
                 size_t nb, struct err *err) MUST_CHECK;
-int32_t names_route(const struct names *n, const struct batch *b, const struct record *r);
-int32_t names_consumer(const struct names *n, const struct record *r);
+int32_t names_route(struct names *n, const struct batch *b, const struct record *r);
+int32_t names_consumer(struct names *n, const struct record *r);
 
 /* --- jobs --- */
 void roll_job(struct svc *svc);

@@ -1,4 +1,5 @@
 #include "common/base/json.h"
+#include "common/base/siphash.h"
 #include "common/base/str.h"
 #include "services/analytics/analytics.h"
 #include "services/analytics/record.h"
@@ -10,11 +11,27 @@
 
 /* Routes are as many as the tables of the programs have; consumers as many as there are credentials
  * in use.  Past the limit everything is asked for again. */
-enum { remembered_max = 200000, key_text = 320 };
+enum { remembered_max = 200000, key_text = 320, recent_slots = 256 };
+
+/* The same few routes and consumers are in most records: what was found last, by hash, so that no
+ * key is put together for them. */
+struct recent_route {
+    int32_t id; /* 0: none */
+    char program[48], method[16], template[208];
+};
+struct recent_consumer {
+    int32_t id;
+    enum consumer_kind kind;
+    int64_t number, user;
+};
 
 struct names {
     json_t *known, *fresh; /* "r…" and "c…" to numbers; fresh: by the transaction under way */
+    struct recent_route routes[recent_slots];
+    struct recent_consumer consumers[recent_slots];
 };
+
+static const unsigned char recent_key[16] = "names";
 
 struct names *names_new(void)
 {
@@ -38,6 +55,10 @@ void names_settle(struct names *n, bool committed)
 {
     if (committed)
         json_object_update(n->known, n->fresh);
+    else if (json_object_size(n->fresh)) { /* what was rolled back has no number */
+        memset(n->routes, 0, sizeof n->routes);
+        memset(n->consumers, 0, sizeof n->consumers);
+    }
     json_object_clear(n->fresh);
     if (json_object_size(n->known) > remembered_max)
         json_object_clear(n->known);
@@ -64,18 +85,52 @@ static int32_t find(const struct names *n, const char *key)
     return (int32_t)json_integer_value(v);
 }
 
-int32_t names_route(const struct names *n, const struct batch *b, const struct record *r)
+static void remember(struct recent_route *k, int32_t id, const char *const text[3])
 {
-    char key[key_text];
-    return find(n, route_key(key, b->program, r->text[RR_method], r->text[RR_route]));
+    char *const to[3] = { k->program, k->method, k->template };
+    const size_t room[3] = { sizeof k->program, sizeof k->method, sizeof k->template };
+    size_t n[3];
+    for (size_t i = 0; i < 3; i++) {
+        n[i] = strlen(text[i]) + 1;
+        if (n[i] > room[i])
+            return; /* asked for by its key each time */
+    }
+    for (size_t i = 0; i < 3; i++)
+        memcpy(to[i], text[i], n[i]);
+    k->id = id;
 }
 
-int32_t names_consumer(const struct names *n, const struct record *r)
+int32_t names_route(struct names *n, const struct batch *b, const struct record *r)
 {
     char key[key_text];
-    int64_t number;
-    const char *kind = consumer_kinds[record_consumer(r, &number)];
-    return find(n, consumer_key(key, kind, number, r->number[RR_user]));
+    const char *method = r->text[RR_method], *template = r->text[RR_route];
+    size_t len = strlen(template);
+    size_t at =
+        (size_t)(siphash(recent_key, template, len) ^ (unsigned char)*method * 31u) % recent_slots;
+    struct recent_route *k = &n->routes[at];
+    if (k->id && str_eq(k->template, template) && str_eq(k->method, method) &&
+        str_eq(k->program, b->program))
+        return k->id;
+    int32_t id = find(n, route_key(key, b->program, method, template));
+    if (id)
+        remember(k, id, (const char *const[3]){ b->program, method, template });
+    return id;
+}
+
+int32_t names_consumer(struct names *n, const struct record *r)
+{
+    char key[key_text];
+    int64_t number, user = r->number[RR_user];
+    enum consumer_kind kind = record_consumer(r, &number);
+    const int64_t words[] = { kind, number, user };
+    struct recent_consumer *k =
+        &n->consumers[siphash(recent_key, words, sizeof words) % recent_slots];
+    if (k->id && k->kind == kind && k->number == number && k->user == user)
+        return k->id;
+    int32_t id = find(n, consumer_key(key, consumer_kinds[kind], number, user));
+    if (id)
+        *k = (struct recent_consumer){ id, kind, number, user };
+    return id;
 }
 
 struct wanted {
@@ -149,14 +204,14 @@ int names_learn(struct names *n, struct arena *a, struct db_tx *tx, const struct
             const struct record *r = &b[i].rows[k];
             int64_t number, user = r->number[RR_user];
             const char *kind = consumer_kinds[record_consumer(r, &number)];
-            route_key(key, b[i].program, r->text[RR_method], r->text[RR_route]);
-            if (!find(n, key) && want(&routes, key)) {
+            if (!names_route(n, &b[i], r) &&
+                want(&routes,
+                     route_key(key, b[i].program, r->text[RR_method], r->text[RR_route]))) {
                 routes.text[0][routes.n] = b[i].program;
                 routes.text[1][routes.n] = r->text[RR_method];
                 routes.text[2][routes.n++] = r->text[RR_route];
             }
-            consumer_key(key, kind, number, user);
-            if (!find(n, key) && want(&consumers, key)) {
+            if (!names_consumer(n, r) && want(&consumers, consumer_key(key, kind, number, user))) {
                 consumers.text[0][consumers.n] = kind;
                 consumers.number[0][consumers.n] = number;
                 consumers.number[1][consumers.n++] = user;

@@ -1,93 +1,10 @@
 #include "services/analytics/record.h"
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "common/base/json.h"
 #include "common/base/str.h"
 
-enum { text_max = 200, program_max = 40 };
-#define number_max (INT64_C(1) << 53)
-
 const char *const consumer_kinds[] = { "anonymous", "key", "client", "session", NULL };
-
-static const bool is_text[RR_MAX_] = {
-    [RR_id] = true,    [RR_method] = true,  [RR_route] = true,  [RR_network] = true,
-    [RR_agent] = true, [RR_country] = true, [RR_problem] = true
-};
-
-static bool word_ok(const char *s, size_t max)
-{
-    size_t n = 0;
-    for (; *s; s++) {
-        if ((unsigned char)*s < 0x20 || ++n > max)
-            return false;
-    }
-    return true;
-}
-
-static bool hex_ok(const char *s)
-{
-    unsigned char raw[8];
-    return strlen(s) == 16 && hex_decode(s, 16, raw);
-}
-
-static bool id_ok(const char *s)
-{
-    unsigned char raw[16];
-    return !*s || uuid_parse(s, raw) || (strlen(s) == 32 && hex_decode(s, 32, raw));
-}
-
-static bool row_ok(const struct record *r)
-{
-    return r->number[RR_at] > 0 && r->number[RR_status] >= 100 && r->number[RR_status] <= 999 &&
-           *r->text[RR_method] && *r->text[RR_route] && hex_ok(r->text[RR_network]) &&
-           id_ok(r->text[RR_id]) && strlen(r->text[RR_country]) <= 2;
-}
-
-static bool read_row(const json_t *in, struct record *out)
-{
-    if (json_array_size(in) < RR_MAX_) /* a later version may have more behind these */
-        return false;
-    for (size_t i = 0; i < RR_MAX_; i++) {
-        const json_t *v = json_array_get(in, i);
-        out->text[i] = "";
-        out->number[i] = 0;
-        if (is_text[i]) {
-            out->text[i] = json_string_value(v);
-            if (!out->text[i] || !word_ok(out->text[i], text_max))
-                return false;
-        } else {
-            out->number[i] = json_is_integer(v) ? json_integer_value(v) : -1;
-            if (out->number[i] < 0 || out->number[i] >= number_max)
-                return false;
-        }
-    }
-    return row_ok(out);
-}
-
-int batch_read(struct arena *a, const char *json, size_t n, struct batch *ret, struct err *err)
-{
-    json_t *tree;
-    int rc = json_parse(a, json, n, &tree, err);
-    if (rc)
-        return rc;
-    const json_t *rows = json_object_get(tree, "rows");
-    *ret = (struct batch){ .program = json_string_value(json_object_get(tree, "program")),
-                           .rule = json_string_value(json_object_get(tree, "rule")),
-                           .dropped = json_integer_value(json_object_get(tree, "dropped")),
-                           .n = json_array_size(rows) };
-    if (json_integer_value(json_object_get(tree, "v")) != request_record_version)
-        return err_set(err, E_invalid, "The message is of another version.");
-    if (!ret->program || !*ret->program || !word_ok(ret->program, program_max) || !ret->rule ||
-        !word_ok(ret->rule, program_max) || ret->dropped < 0 || !json_is_array(rows) ||
-        ret->n > request_batch_rows_max)
-        return err_set(err, E_invalid, "The message is not a request.batch.");
-    ret->rows = arena_raw(a, (ret->n + 1) * sizeof *ret->rows);
-    for (size_t i = 0; i < ret->n; i++) {
-        if (!read_row(json_array_get(rows, i), &ret->rows[i]))
-            return err_set(err, E_invalid, "Row %zu of the message is not a request.", i);
-    }
-    return 0;
-}
 
 enum consumer_kind record_consumer(const struct record *r, int64_t *ret_number)
 {

@@ -13,6 +13,9 @@
 #define ROW                                                                                        \
     "[1795819680000000,\"0195f3c2-6f00-7abc-8def-0123456789ab\",\"GET\",\"/api/v2/posts\",200,0,"  \
     "512,1840,20,900,7,0,3,0,\"9f86d081884c7d65\",\"curl\",\"DE\",\"\"]"
+#define ROW_WITH(agent)                                                                            \
+    "[1795819680000000,\"\",\"GET\",\"/api/v2/posts\",200,0,512,1840,20,900,7,0,3,0,"              \
+    "\"9f86d081884c7d65\",\"" agent "\",\"DE\",\"\"]"
 #define MESSAGE(rows)                                                                              \
     "{\"v\":1,\"program\":\"api\",\"dropped\":2,\"rule\":\"buffer_full\",\"rows\":" rows "}"
 
@@ -65,6 +68,16 @@ static void what_is_no_record_is_refused_whole(void **state)
                 "\",200,0,0,1,1,1,7,0,3,0,\"9f86d081884c7d65\",\"curl\",\"\",\"\"]]"),
         MESSAGE(
             "[[5,\"\",\"GET\",\"/\",7,0,0,1,1,1,7,0,3,0,\"9f86d081884c7d65\",\"curl\",\"\",\"\"]]"),
+        MESSAGE("[" ROW "]") "x", /* something behind it */
+        MESSAGE("[" ROW ",]"),
+        MESSAGE("[" ROW ROW "]"),
+        MESSAGE("[" ROW_WITH("cu\\u0072l") "]"),  /* no sender writes escapes, */
+        MESSAGE("[" ROW_WITH("c\xc3\xbcrl") "]"), /* bytes beyond ASCII */
+        MESSAGE("[" ROW_WITH("cu\trl") "]"),      /* or controls */
+        "{\"v\":1,\"v\":1,\"program\":\"api\",\"dropped\":0,\"rule\":\"x\",\"rows\":[]}",
+        "{\"v\":01,\"program\":\"api\",\"dropped\":0,\"rule\":\"x\",\"rows\":[]}",
+        "{\"v\":1,\"program\":\"api\",\"dropped\":9007199254740992,\"rule\":\"x\",\"rows\":[]}",
+        "{\"v\":1,\"program\":\"api\",\"dropped\":0,\"rule\":\"x\",\"rows\":[],\"more\":1}",
     };
     struct arena *a = arena_new();
     struct batch b;
@@ -94,11 +107,31 @@ static void a_user_agent_is_known_by_its_family_only(void **state)
     assert_string_equal(agent_family(NULL), "none");
 }
 
+static void a_message_has_at_most_five_hundred_rows(void **state)
+{
+    struct arena *a = arena_new();
+    (void)state;
+    for (size_t rows = request_batch_rows_max; rows <= request_batch_rows_max + 1; rows++) {
+        struct buf text;
+        struct batch b;
+        buf_init(&text, a, 65536, 1 << 20);
+        buf_puts(&text, "{\"v\":1,\"program\":\"api\",\"dropped\":0,\"rule\":\"x\",\"rows\":[");
+        for (size_t i = 0; i < rows; i++)
+            buf_puts(&text, i ? "," ROW : ROW);
+        buf_puts(&text, "]}");
+        int rc = batch_read(a, text.data, text.len, &b, &(struct err){ 0 });
+        assert_int_equal(rc, rows > request_batch_rows_max ? -E_invalid : 0);
+        assert_int_equal(b.n, request_batch_rows_max);
+    }
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_read_and_shown_as_the_log_has_it),
         cmocka_unit_test(what_is_no_record_is_refused_whole),
+        cmocka_unit_test(a_message_has_at_most_five_hundred_rows),
         cmocka_unit_test(a_user_agent_is_known_by_its_family_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
