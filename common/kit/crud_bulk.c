@@ -228,12 +228,27 @@ static void tell(const struct bulk *b)
             write_tell(b->req, b->c, b->items[i].row);
 }
 
+/* No row is there to say so: what may not be asked of any is refused all the same. */
+static int check_patch(struct bulk *b, struct err *err)
+{
+    struct bulk_item *it = &b->items[0]; /* room for one more than there are */
+    struct shape_row row;
+    *it = (struct bulk_item){ .op = BULK_UPDATE, .data = b->patch, .data_at = "/patch" };
+    it->at = b->filter ? "/filter" : "/ids";
+    shape_read(b->req->arena, b->e->fields, SHAPE_PATCH, vis_is_admin(&b->req->who), b->patch,
+               &row);
+    it->faults = row.faults;
+    return shape_check(&row, &it->err) < 0 ? bulk_refuse(b, it, err) : 0;
+}
+
 int bulk_run(struct bulk *b, const json_t *body, struct err *err)
 {
     int rc = bulk_read(b, body, err);
     b->deadline_us = clock_mono_us() + (int64_t)bulk_ms_max * 1000;
     for (int i = 0; rc >= 0 && i <= write_tries_max; i++) {
         rc = b->filter ? bulk_select(b, err) : 0;
+        if (rc >= 0 && b->patch && !b->n)
+            rc = check_patch(b, err);
         if (rc < 0)
             break;
         b->again = false;

@@ -20,11 +20,16 @@ static void set(json_t *o, const char *key, json_t *v)
         abort(); /* out of memory, or a table with text that is not UTF-8 */
 }
 
+static bool is_list(const struct route *r)
+{
+    return r->method == GET && r->flags & ROUTE_LIST && r->entity && !r->version &&
+           !(r->flags & ROUTE_INTERNAL) && str_eq(r->path, r->entity->path);
+}
+
 /* The lists whose resource is an entity table: they have a schema. */
 static bool has_schema(const struct route *r)
 {
-    return r->method == GET && r->flags & ROUTE_LIST && r->entity && !r->out && !r->version &&
-           !(r->flags & ROUTE_INTERNAL) && str_eq(r->path, r->entity->path);
+    return is_list(r) && !r->out;
 }
 
 static bool takes(const struct route *r, const char *name)
@@ -37,7 +42,7 @@ static bool takes(const struct route *r, const char *name)
 
 json_t *schema_query(struct arena *a, const struct route *r)
 {
-    return has_schema(r) ? query_describe(a, r->entity, takes(r, "include")) : NULL;
+    return is_list(r) ? query_describe(a, r->entity, takes(r, "include")) : NULL;
 }
 
 struct closure { /* schemas that are needed, and those that they refer to */

@@ -165,6 +165,15 @@ def test_R10_one_patch_for_ids_and_for_a_filter(cms):
     assert cities() == ["A", "A", "B", "B", "B", None]
 
 
+def test_R09_a_patch_that_cannot_be_is_refused_though_it_meets_no_row(cms):
+    for whom in ({"ids": []}, {"filter": {"industry": unique("nobody")}, "max_affected": 9}):
+        for query in ({}, {"atomic": "false"}, {"dry_run": "true"}):
+            problem = is_problem(bulk(cms, "companies", whom | {"patch": {"nonsense": 1, "country": "Germany"}}, query=query), 422)
+            assert {e["pointer"] for e in problem["errors"]} == {"/patch/nonsense", "/patch/country"}
+        assert bulk(cms, "companies", whom | {"patch": {"city": "C"}}).json() == {"data": [], "meta": {"succeeded": 0, "failed": 0}}
+
+
+
 def test_R10_limits(cms):
     one = {"op": "update", "id": 1, "data": {}}
     is_problem(bulk(cms, "posts", [one] * 1001), 413, "too_large")

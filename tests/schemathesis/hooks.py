@@ -60,9 +60,11 @@ def choose(query, known, draw):
 
 
 def agree(query):
-    """One way of paging; one place to begin at; no cursor that nobody gave."""
+    """One way of paging; one place to begin at; no cursor that nobody gave; a window said in one way, in steps of its own."""
     query.pop("cursor", None)
     query.pop("since", None)
+    query.pop("step", None)
+    query.pop("until", None)
     if "updated_since" in query:
         query.pop("deleted_since", None)
     if isinstance(query.get("page"), int):
@@ -91,8 +93,8 @@ def before_call(context, case, kwargs):
         return
     if case.method.upper() in ("POST", "PATCH") and "{" not in case.path and case.headers:
         case.headers.pop("If-Match", None)  # of a collection there is no version
-    if isinstance(case.body, dict) and "meta" in case.body:
-        case.body["meta"] = kept_by_all(case.body["meta"])
+    if isinstance(case.body, (dict, list)):
+        case.body = kept_by_all(case.body)
     if isinstance(case.body, dict) and isinstance(case.body.get("filter"), dict) and "users" not in case.path:
         case.body["filter"] = {"id": {"lt": 9}}  # names of filters are in x-query too
     if not query:
