@@ -246,7 +246,7 @@ void emit_shape(json_t *schemas, const struct shape *s, bool input)
     for (const struct field_def *f = s->extends ? s->extends->fields : NULL; f && f->name; f++)
         if (in_direction(f, d)) {
             set(props, f->name, field_schema(f, d));
-            if (input ? (f->flags & FF_REQUIRED) != 0 : str_eq(f->name, "id"))
+            if (input ? (f->flags & FF_REQUIRED) != 0 : !s->partial && str_eq(f->name, "id"))
                 json_array_append_new(required, json_string(f->name));
         }
     unsigned must = input ? FF_REQUIRED : FF_REQUIRED | FF_NONNULL; /* an answer is not narrowed */
@@ -254,7 +254,7 @@ void emit_shape(json_t *schemas, const struct shape *s, bool input)
         if (f->flags & FF_HIDDEN || (input && f->flags & FF_READONLY))
             continue;
         set(props, f->name, field_schema(f, d));
-        if (f->flags & must)
+        if (f->flags & must && (input || !s->partial))
             json_array_append_new(required, json_string(f->name));
     }
     set_required(o, required);

@@ -145,5 +145,6 @@ struct shape {
     const char *doc;
     const struct field_def *fields;   /* ends at .name NULL */
     const struct entity_def *extends; /* the fields come on top of this one's, or NULL */
+    bool partial;                     /* an answer of which fields= may leave out any */
 };
 #endif

@@ -51,29 +51,29 @@ static json_t *media(const char *type, json_t *schema)
 #define NAME "[a-z][a-z0-9_]*"
 #define PATH "(\\*|" NAME "(\\." NAME ")*(\\.\\*)?)"
 /* Ten years at most. */
-#define DAYS   "([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|3650)"
-#define LENGTH "^([1-9][0-9]{0,5}m|[1-9][0-9]{0,3}h|" DAYS "d)$"
+#define DAYS      "([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|3650)"
+#define LENGTH    "^([1-9][0-9]{0,5}m|[1-9][0-9]{0,3}h|" DAYS "d)$"
 #define ANALYTICS "/api/v2/analytics/"
 static const struct {
     const char *name, *keyword, *value, *under;
 } syntax[] = {
-    { "count", "pattern", "^none$", ANALYTICS "requests" },
-    { "sort", "pattern", "^(requests|errors|error_rate|mean|time|bytes|limited|p50|p95|p99)$",
-      ANALYTICS "routes" },
-    { "sort", "pattern", "^(requests|errors|error_rate|mean|time|bytes|limited|p50|p95|p99)$",
-      ANALYTICS "consumers" },
-    { "window", "pattern", LENGTH, ANALYTICS },
-    { "step", "pattern", LENGTH, ANALYTICS },
-    { "since", "format", "date-time", ANALYTICS },
-    { "until", "format", "date-time", ANALYTICS },
-    { "consumer", "pattern", "^(anonymous|key|client|session)$", ANALYTICS },
-    { "for", "pattern", "^me$", "/openapi." },
-    { "fields", "pattern", "^" PATH "(," PATH ")*$", "" },
-    { "sort", "pattern", "^-?" NAME "(,-?" NAME ")*$", "" },
-    { "include", "pattern", "^" NAME "(\\." NAME ")*(," NAME "(\\." NAME ")*)*$", "" },
-    { "count", "pattern", "^(exact|estimated|none)$", "" },
-    { "updated_since", "format", "date-time", "" },
-    { "deleted_since", "format", "date-time", "" },
+    { "count",         "pattern", "^none$",                                                             ANALYTICS "requests" },
+    { "sort",          "pattern", "^(requests|errors|error_rate|mean|time|bytes|limited|p50|p95|p99)$",
+     ANALYTICS "routes"                                                                                                      },
+    { "sort",          "pattern", "^(requests|errors|error_rate|mean|time|bytes|limited|p50|p95|p99)$",
+     ANALYTICS "consumers"                                                                                                   },
+    { "window",        "pattern", LENGTH,                                                               ANALYTICS            },
+    { "step",          "pattern", LENGTH,                                                               ANALYTICS            },
+    { "since",         "format",  "date-time",                                                          ANALYTICS            },
+    { "until",         "format",  "date-time",                                                          ANALYTICS            },
+    { "consumer",      "pattern", "^(anonymous|key|client|session)$",                                   ANALYTICS            },
+    { "for",           "pattern", "^me$",                                                               "/openapi."          },
+    { "fields",        "pattern", "^" PATH "(," PATH ")*$",                                             ""                   },
+    { "sort",          "pattern", "^-?" NAME "(,-?" NAME ")*$",                                         ""                   },
+    { "include",       "pattern", "^" NAME "(\\." NAME ")*(," NAME "(\\." NAME ")*)*$",                 ""                   },
+    { "count",         "pattern", "^(exact|estimated|none)$",                                           ""                   },
+    { "updated_since", "format",  "date-time",                                                          ""                   },
+    { "deleted_since", "format",  "date-time",                                                          ""                   },
 };
 /* One word, or a Structured Field string (route_auth.c). */
 #define IDEMPOTENCY_PATTERN                                                                        \
@@ -178,24 +178,25 @@ static json_t *bulk_request(const struct route *r)
 {
     json_t *data = json_pack("{s:[oo]}", "anyOf", entity_ref(r->entity, "Patch"),
                              entity_ref(r->entity, "Input"));
-    json_t *op = json_pack(
-        "{s:s,s:[s],s:b,s:{s:{s:s,s:[sssss]},s:{s:s,s:i,s:I},s:{s:s},s:{s:s},s:o}}", "type", "object",
-        "required", "op", "additionalProperties", 0, "properties", "op", "type", "string", "enum",
-        "create", "update", "upsert", "delete", "restore", "id", "type", "integer", "minimum", 1,
-        "maximum", ID_MAX, "if_match", "type", "string", "if_none_match", "const", "*", "data", data);
+    json_t *op =
+        json_pack("{s:s,s:[s],s:b,s:{s:{s:s,s:[sssss]},s:{s:s,s:i,s:I},s:{s:s},s:{s:s},s:o}}",
+                  "type", "object", "required", "op", "additionalProperties", 0, "properties", "op",
+                  "type", "string", "enum", "create", "update", "upsert", "delete", "restore", "id",
+                  "type", "integer", "minimum", 1, "maximum", ID_MAX, "if_match", "type", "string",
+                  "if_none_match", "const", "*", "data", data);
     json_t *ops =
         json_pack("{s:s,s:i,s:o}", "type", "array", "maxItems", bulk_ops_max, "items", op);
     json_t *ids = json_pack(
-        "{s:s,s:[ss],s:b,s:{s:{s:s,s:i,s:b,s:{s:s,s:i,s:I}},s:o,s:{s:s,s:i,s:I}}}", "type", "object",
-        "required", "ids", "patch", "additionalProperties", 0, "properties", "ids", "type", "array",
-        "maxItems", bulk_ops_max, "uniqueItems", 1, "items", "type", "integer", "minimum", 1,
-        "maximum", ID_MAX, "patch", entity_ref(r->entity, "Patch"), "max_affected", "type",
-        "integer", "minimum", 0, "maximum", ID_MAX);
-    json_t *filter = json_pack(
-        "{s:s,s:[ss],s:b,s:{s:{s:s},s:o,s:{s:s,s:i,s:I}}}", "type", "object", "required", "filter",
-        "patch", "additionalProperties", 0, "properties", "filter", "type", "object", "patch",
-        entity_ref(r->entity, "Patch"), "max_affected", "type", "integer", "minimum", 0, "maximum",
-        ID_MAX);
+        "{s:s,s:[ss],s:b,s:{s:{s:s,s:i,s:b,s:{s:s,s:i,s:I}},s:o,s:{s:s,s:i,s:I}}}", "type",
+        "object", "required", "ids", "patch", "additionalProperties", 0, "properties", "ids",
+        "type", "array", "maxItems", bulk_ops_max, "uniqueItems", 1, "items", "type", "integer",
+        "minimum", 1, "maximum", ID_MAX, "patch", entity_ref(r->entity, "Patch"), "max_affected",
+        "type", "integer", "minimum", 0, "maximum", ID_MAX);
+    json_t *filter =
+        json_pack("{s:s,s:[ss],s:b,s:{s:{s:s},s:o,s:{s:s,s:i,s:I}}}", "type", "object", "required",
+                  "filter", "patch", "additionalProperties", 0, "properties", "filter", "type",
+                  "object", "patch", entity_ref(r->entity, "Patch"), "max_affected", "type",
+                  "integer", "minimum", 0, "maximum", ID_MAX);
     return json_pack("{s:[ooo]}", "oneOf", ops, ids, filter);
 }
 
@@ -227,11 +228,10 @@ static json_t *patch_op(json_t *names, const char *also)
 {
     /* RFC 6901 §3 */
     static const char pointer[] = "^(/([^~/]|~[01])*)*$";
-    json_t *op =
-        json_pack("{s:s,s:[ss],s:{s:{s:s,s:o},s:{s:s,s:s},s:{s:s,s:s},s:{}}}", "type", "object",
-                  "required", "op", "path", "properties", "op", "type", "string", "enum", names,
-                  "path", "type", "string", "pattern", pointer, "from", "type", "string", "pattern",
-                  pointer, "value");
+    json_t *op = json_pack("{s:s,s:[ss],s:{s:{s:s,s:o},s:{s:s,s:s},s:{s:s,s:s},s:{}}}", "type",
+                           "object", "required", "op", "path", "properties", "op", "type", "string",
+                           "enum", names, "path", "type", "string", "pattern", pointer, "from",
+                           "type", "string", "pattern", pointer, "value");
     if (also)
         json_array_append_new(json_object_get(op, "required"), json_string(also));
     return op;

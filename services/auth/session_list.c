@@ -28,6 +28,8 @@ static int mark_current(struct req *req, struct res *res, struct err *err)
     if (rc)
         return rc;
     json_t *data = json_object_get(whole, "data");
+    if (!data) /* envelope=false */
+        data = whole;
     for (size_t i = 0; i < json_array_size(data); i++)
         mark(json_array_get(data, i), req->who.session_id);
     if (json_is_object(data))
@@ -153,7 +155,8 @@ static const struct field_def ended_fields[] = {
 static const struct shape view = { .name = "AuthSessionView",
                                    .doc = "A session, and whether it is the one that asks.",
                                    .fields = view_fields,
-                                   .extends = &entity_auth_session },
+                                   .extends = &entity_auth_session,
+                                   .partial = true },
                           ended = { .name = "SessionsEnded",
                                     .doc = "What came of it.",
                                     .fields = ended_fields };

@@ -408,6 +408,8 @@ def test_AU12_sessions_are_listed_and_ended_by_their_owner(cms, author):
     assert all(r["user"]["id"] == author["id"] for r in rows)
     mine = {r["id"]: r for r in rows if r["id"] in (here.who["id"], there.who["id"])}
     assert mine[here.who["id"]]["current"] is True and mine[there.who["id"]]["current"] is False
+    bare = here.call("GET", "/api/v2/auth/sessions?per_page=100&envelope=false&fields=id").json()
+    assert {"id": here.who["id"], "current": True} in bare and {"id": there.who["id"], "current": False} in bare
     one = mine[there.who["id"]]
     assert one["address"] == "127.0.0.1" and one["agent"].startswith("python-requests") and one["last_seen_at"] and one["expires_at"]
     admin = Signed()
