@@ -10,7 +10,7 @@
 
 static void same_row(const json_t *want, const struct record *r)
 {
-    assert(json_array_size(want) == RR_MAX_);
+    assert(json_array_size(want) >= RR_MAX_);
     for (size_t i = 0; i < RR_MAX_; i++) {
         const json_t *v = json_array_get(want, i);
         if (json_is_string(v))

@@ -107,6 +107,22 @@ static void a_user_agent_is_known_by_its_family_only(void **state)
     assert_string_equal(agent_family(NULL), "none");
 }
 
+/* Programs of two versions run side by side while they are replaced. */
+static void a_later_sender_may_say_more_of_a_request(void **state)
+{
+    static const char text[] =
+        MESSAGE("[[1795819680000000,\"\",\"GET\",\"/\",200,0,0,1,1,1,7,0,3,0,"
+                "\"9f86d081884c7d65\",\"curl\",\"DE\",\"gone\",\"later\",7]]");
+    struct arena *a = arena_new();
+    struct batch b;
+    struct err err;
+    (void)state;
+    assert_int_equal(batch_read(a, text, strlen(text), &b, &err), 0);
+    assert_int_equal(b.n, 1);
+    assert_string_equal(b.rows[0].text[RR_problem], "gone");
+    arena_free(a);
+}
+
 static void a_message_has_at_most_five_hundred_rows(void **state)
 {
     struct arena *a = arena_new();
@@ -131,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_read_and_shown_as_the_log_has_it),
         cmocka_unit_test(what_is_no_record_is_refused_whole),
+        cmocka_unit_test(a_later_sender_may_say_more_of_a_request),
         cmocka_unit_test(a_message_has_at_most_five_hundred_rows),
         cmocka_unit_test(a_user_agent_is_known_by_its_family_only),
     };
