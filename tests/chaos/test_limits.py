@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 import requests
@@ -48,6 +49,10 @@ def redis_age_s():
     return int(re.search(r"uptime_in_seconds:(\d+)", told)[1])
 
 
+def minute():
+    return int(time.time()) // 60
+
+
 def fresh_minute(key):
     """Waits for a minute of Redis' that has just begun.  One in which Redis itself did will not do: each replica has its part of it only."""
     with Client(key=key) as client:
@@ -86,13 +91,15 @@ def test_N04_a_killed_replica_never_lets_more_through(limited):
 def test_N06_redis_is_killed_midway(limited):
     key, other = limited(rate_limit=1000), limited(rate_limit=1000)
     fresh_minute(other)
+    first = minute()
     begun = hammer(300, NOWHERE, key)
     assert begun == {404: 300}, begun
     for pid in pids("redis"):
         os.kill(pid, signal.SIGKILL)  # the supervisor brings it back
     counts = hammer(9700, NOWHERE, key)
     assert set(counts) <= {404, 429}, counts
-    assert 300 + counts[404] <= 1000, "never more than the limit"
+    minutes = 1 + minute() - first  # while Redis is away a request may wait for it, and all of them for long
+    assert 300 + counts[404] <= 1000 * minutes, f"never more than the limit in each of {minutes} minutes"
     with Client() as cms:
         assert cms.get("/api/v2/posts?per_page=1").status_code == 200, "reads go on"
         assert cms.post("/api/v2/companies", json=SAMPLES["companies"]()).status_code == 201
