@@ -10,8 +10,8 @@ WATCH = "window.violations = []; addEventListener('securitypolicyviolation', (e)
 class Window:
     """One browser context with a page in it."""
 
-    def __init__(self, chromium, state=None, **options):
-        self.context = chromium.new_context(base_url=stack.URL, storage_state=state, locale=options.pop("locale", "en-GB"),
+    def __init__(self, chromium, state=None, context=None, **options):
+        self.context = context or chromium.new_context(base_url=stack.URL, storage_state=state, locale=options.pop("locale", "en-GB"),
                                             timezone_id="Europe/Berlin", viewport=options.pop("viewport", {"width": 1280, "height": 2000}),
                                             permissions=["clipboard-write"], **options)
         self.context.set_default_timeout(PATIENCE_MS)
