@@ -97,19 +97,27 @@ def test_I03_hostile_programs_are_contained(cms, source, program, wrong):
 def test_I03_slow_programs_keep_what_they_wait_with(cms, source, anonymous):
     """Claimed together, worked on one after another: those at the end are not taken for lost meanwhile."""
     s = source("none", reason="test", mapping={"jq": "last(range(1e9))"})
-    sent = [anonymous.post(s["path"], json={"n": n}).json()["id"] for n in range(5)]
-    last = f"/api/v2/webhook-messages/{sent[-1]}"
+    sent = []
+
+    def state(one):
+        answer = cms.get(f"/api/v2/webhook-messages/{one}")
+        return answer.json()["data"] if answer.status_code == 200 else {"status": "not stored yet"}
+
+    def send(n):
+        sent.append(anonymous.post(s["path"], json={"n": n}).json()["id"])
+
+    send(0)
+    stack.wait_for(lambda: state(sent[0])["status"] == "working", 60, "the first to be worked on, while others gather")
+    for n in range(1, 6):
+        send(n)
     until = []
 
     def watch():
-        answer = cms.get(last)
-        if answer.status_code == 404:
-            return False  # it is acknowledged before it is stored
-        seen = answer.json()["data"]
+        seen = state(sent[-1])
         if seen["status"] == "working" and seen["next_attempt_at"] not in until:
             until.append(seen["next_attempt_at"])
         return seen["status"] == "dead"
 
     stack.wait_for(watch, 60, "the last to be stopped")
     assert len(until) > 1 and until == sorted(until), "it is claimed anew before its time is over"
-    assert [cms.get(f"/api/v2/webhook-messages/{one}").json()["data"]["attempts"] for one in sent] == [1] * 5
+    assert [state(one)["attempts"] for one in sent] == [1] * 6
