@@ -9,11 +9,21 @@
 
 #include <assert.h>
 
+/* Which Redis this is and since when it knows: a restart or a loss of data makes it anew. */
+#define SINCE                                                                                      \
+    "local t = redis.call('TIME')\n"                                                               \
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"                                          \
+    "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')\n"                     \
+    "local known = redis.call('HMGET', 'cms365:limit:redis', 'run', 'since')\n"                    \
+    "local since = tonumber(known[2])\n"                                                           \
+    "if known[1] ~= run or not since then\n"                                                       \
+    "  since = now\n"                                                                              \
+    "  redis.call('HSET', 'cms365:limit:redis', 'run', run, 'since', now)\n"                       \
+    "end\n"
+
 /*
  * A window is a hash: `t` what was granted to all, a field a replica with its part, `f` if auth has
  * put a quota back.  The script
- *   - notes in cms365:limit:redis which Redis this is and since when it knows: a restart or a loss
- *     of data makes it anew;
  *   - believes a replica that says it was granted more than the hash has (the rest was lost), but
  *     not if auth has put the sum back, which has it already;
  *   - while a window began before the loss, grants each replica its part only.
@@ -26,62 +36,53 @@
  */
 static const struct cache_script take_script = {
     .name = "limit_take",
-    .lua =
-        "local t = redis.call('TIME')\n"
-        "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-        "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')\n"
-        "local known = redis.call('HMGET', 'cms365:limit:redis', 'run', 'since')\n"
-        "local since = tonumber(known[2])\n"
-        "if known[1] ~= run or not since then\n"
-        "  since = now\n"
-        "  redis.call('HSET', 'cms365:limit:redis', 'run', run, 'since', now)\n"
-        "end\n"
-        "local me, replicas, out = ARGV[1], tonumber(ARGV[2]), { now }\n"
-        "for i = 1, #KEYS do\n"
-        "  local at = 2 + (i - 1) * 9\n"
-        "  local len, label = tonumber(ARGV[at + 1]) * 1000, tonumber(ARGV[at + 2])\n"
-        "  local from, to = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])\n"
-        "  local limit, cost = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])\n"
-        "  local own, own_label = tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])\n"
-        "  if len > 0 then\n"
-        "    label = math.floor(now / len)\n"
-        "    from, to = label * len, label * len + len\n"
-        "  end\n"
-        "  local grant, rest, total = 0, 0, 0\n"
-        "  if now < from or now >= to then\n"
-        "    label = 0\n"
-        "  else\n"
-        "    local key = KEYS[i] .. ':' .. string.format('%.0f', label)\n"
-        "    local had = redis.call('HMGET', key, 't', me, 'f')\n"
-        "    total = tonumber(had[1]) or 0\n"
-        "    local mine, grown = tonumber(had[2]) or 0, false\n"
-        "    if own_label == label and own > mine then\n"
-        "      if not had[3] then total = total + own - mine end\n"
-        "      mine, grown = own, true\n"
-        "    end\n"
-        "    local n = replicas\n"
-        "    if had[1] then n = math.max(n, redis.call('HLEN', key) - 1) end\n"
-        "    rest = limit - total\n"
-        "    if len > 0 and since > from then\n"
-        "      rest = math.min(rest, math.floor(limit / replicas) - mine)\n"
-        "    end\n"
-        "    if rest >= cost then\n"
-        "      grant = cost\n"
-        "      if ARGV[at + 7] == '1' and rest * 10 >= limit then\n"
-        "        grant = math.max(cost, math.min(32, math.floor(rest / (8 * n))))\n"
-        "      end\n"
-        "    end\n"
-        "    if grant > 0 or grown then\n"
-        "      total = total + grant\n"
-        "      redis.call('HSET', key, 't', string.format('%.0f', total), me,\n"
-        "                 string.format('%.0f', mine + grant))\n"
-        "      redis.call('PEXPIRE', key, to - now + 5000)\n"
-        "    end\n"
-        "    rest = rest - grant\n"
-        "  end\n"
-        "  for _, v in ipairs({ grant, rest, label, to - now, total }) do out[#out + 1] = v end\n"
-        "end\n"
-        "return out\n",
+    .lua = SINCE
+    "local me, replicas, out = ARGV[1], tonumber(ARGV[2]), { now }\n"
+    "for i = 1, #KEYS do\n"
+    "  local at = 2 + (i - 1) * 9\n"
+    "  local len, label = tonumber(ARGV[at + 1]) * 1000, tonumber(ARGV[at + 2])\n"
+    "  local from, to = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])\n"
+    "  local limit, cost = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])\n"
+    "  local own, own_label = tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])\n"
+    "  if len > 0 then\n"
+    "    label = math.floor(now / len)\n"
+    "    from, to = label * len, label * len + len\n"
+    "  end\n"
+    "  local grant, rest, total = 0, 0, 0\n"
+    "  if now < from or now >= to then\n"
+    "    label = 0\n"
+    "  else\n"
+    "    local key = KEYS[i] .. ':' .. string.format('%.0f', label)\n"
+    "    local had = redis.call('HMGET', key, 't', me, 'f')\n"
+    "    total = tonumber(had[1]) or 0\n"
+    "    local mine, grown = tonumber(had[2]) or 0, false\n"
+    "    if own_label == label and own > mine then\n"
+    "      if not had[3] then total = total + own - mine end\n"
+    "      mine, grown = own, true\n"
+    "    end\n"
+    "    local n = replicas\n"
+    "    if had[1] then n = math.max(n, redis.call('HLEN', key) - 1) end\n"
+    "    rest = limit - total\n"
+    "    if len > 0 and since > from then\n"
+    "      rest = math.min(rest, math.floor(limit / replicas) - mine)\n"
+    "    end\n"
+    "    if rest >= cost then\n"
+    "      grant = cost\n"
+    "      if ARGV[at + 7] == '1' and rest * 10 >= limit then\n"
+    "        grant = math.max(cost, math.min(32, math.floor(rest / (8 * n))))\n"
+    "      end\n"
+    "    end\n"
+    "    if grant > 0 or grown then\n"
+    "      total = total + grant\n"
+    "      redis.call('HSET', key, 't', string.format('%.0f', total), me,\n"
+    "                 string.format('%.0f', mine + grant))\n"
+    "      redis.call('PEXPIRE', key, to - now + 5000)\n"
+    "    end\n"
+    "    rest = rest - grant\n"
+    "  end\n"
+    "  for _, v in ipairs({ grant, rest, label, to - now, total }) do out[#out + 1] = v end\n"
+    "end\n"
+    "return out\n",
 };
 _Static_assert(limit_lease_max == 32, "the script says it too");
 
@@ -100,15 +101,13 @@ static const struct cache_script return_script = {
 };
 
 /* KEYS: the replicas of a program.  ARGV: replica, ms without a heartbeat after which it is gone.
- */
+ * Reply: now, how many there are, for how long Redis has known. */
 static const struct cache_script beat_script = {
     .name = "limit_beat",
-    .lua = "local t = redis.call('TIME')\n"
-           "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-           "redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
-           "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])\n"
-           "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
-           "return { now, redis.call('ZCARD', KEYS[1]) }\n",
+    .lua = SINCE "redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
+                 "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])\n"
+                 "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+                 "return { now, redis.call('ZCARD', KEYS[1]), now - since }\n",
 };
 
 struct limit_span limit_span(int64_t window_s, int64_t now_ms)
@@ -233,14 +232,19 @@ int limits_beat(struct limits *l, struct arena *a, struct err *err)
     if (!l->cache)
         return 0;
     int rc = cache_eval(l->cache, a, &beat_script, keys, 1, args, 2, &r, err);
-    if (!rc && (r.type != CACHE_LIST || r.n != 2))
+    if (!rc && (r.type != CACHE_LIST || r.n != 3))
         rc = err_set(err, E_internal, "Something went wrong on our side.");
     set_down(l, rc != 0, err);
     if (rc)
         return rc;
     __atomic_store_n(&l->clock_ms, r.items[0].i64 - clock_ms(), __ATOMIC_RELAXED);
-    __atomic_store_n(&l->replicas, r.items[1].i64 > 0 ? (unsigned)r.items[1].i64 : 1,
-                     __ATOMIC_RELAXED);
+    unsigned n = r.items[1].i64 > 0 ? (unsigned)r.items[1].i64 : 1;
+    unsigned before = __atomic_load_n(&l->replicas, __ATOMIC_RELAXED);
+    /* One that lost its data has not heard of all of us yet: whoever believed it would take the
+     * others' parts for his own. */
+    if (r.items[2].i64 < (int64_t)limit_beats_gone_s * 1000 && n < before)
+        n = before;
+    __atomic_store_n(&l->replicas, n, __ATOMIC_RELAXED);
     return 0;
 }
 

@@ -243,11 +243,41 @@ static void a_lost_redis_grants_no_second_limit(void **state)
     assert_int_equal(let, 450);
     const char *const flush[] = { "FLUSHDB" };
     redis(flush, 1);
+    struct err err;
+    assert_int_equal(limits_beat(l[0], a, &err), 0); /* the first that Redis hears of now */
+    assert_int_equal(l[0]->replicas, replicas);
+    int first = 0;
+    for (int i = 0; i < 900; i++)
+        first += take_one(l[0], &who, 1) == 0;
+    assert_true(first <= 900 / replicas);
+    let += first;
     for (int i = 0; i < 3000; i++)
         let += take_one(l[i % replicas], &who, 1) == 0;
     assert_int_equal(let, 900);
     for (int i = 0; i < replicas; i++)
         limits_free(l[i]);
+}
+
+/* Who is gone is missed, but not by a Redis that has only just begun to count.  proves: N-06 */
+static void replicas_are_counted_by_a_redis_that_has_heard_of_all(void **state)
+{
+    (void)state;
+    enum { enough = (limit_beats_gone_s + 3) * 10 };
+    struct limits *one = replica(), *two = replica();
+    struct err err;
+    const char *const flush[] = { "FLUSHDB" };
+    assert_int_equal(limits_beat(one, a, &err), 0);
+    assert_int_equal(one->replicas, 2);
+    redis(flush, 1);
+    killed(two);
+    assert_int_equal(limits_beat(one, a, &err), 0);
+    assert_int_equal(one->replicas, 2);
+    for (int i = 0; i < enough && one->replicas == 2; i++) {
+        usleep(100000);
+        assert_int_equal(limits_beat(one, a, &err), 0);
+    }
+    assert_int_equal(one->replicas, 1);
+    limits_free(one);
 }
 
 /* What a replica let through alone is counted when Redis is back. */
@@ -288,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup(a_lease_covers_the_common_case, alone),
         cmocka_unit_test_setup(alone_and_together_again, alone),
         cmocka_unit_test_setup(a_lost_redis_grants_no_second_limit, alone),
+        cmocka_unit_test_setup(replicas_are_counted_by_a_redis_that_has_heard_of_all, alone),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
