@@ -4,6 +4,8 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/kit/metrics.h"
+#include "common/kit/svc.h"
+#include "common/kit/trace.h"
 
 enum { again_ms = 50 };
 
@@ -51,12 +53,46 @@ struct batch {
     bool park_all; /* the second try of a message that wants to wait */
 };
 
+/* Names after OpenTelemetry's semantic conventions for messaging. */
+static void trace(const struct inbox_thread *t, struct msg *const *m, size_t n, int64_t begin_us,
+                  int rc)
+{
+    struct traces *traces = t->inbox->conf.svc->traces;
+    for (size_t i = 0; traces && i < n; i++) {
+        if (!trace_wants(traces, m[i]->traceparent))
+            continue;
+        const struct span_attr attrs[] = {
+            { .key = "messaging.system",              .text = "kafka"        },
+            { .key = "messaging.operation.type",      .text = "process"      },
+            { .key = "messaging.destination.name",    .text = m[i]->topic    },
+            { .key = "messaging.consumer.group.name", .text = t->row->name   },
+            { .key = "messaging.batch.message_count", .number = (int64_t)n   },
+            { .key = "cms365.event",                  .text = m[i]->type     },
+            { .key = "messaging.message.id",          .text = m[i]->event_id },
+        };
+        trace_put(traces, &(struct span){
+                              .traceparent = m[i]->traceparent,
+                              .kind = SPAN_CONSUMER,
+                              .name = arena_printf(m[i]->arena, "process %s", m[i]->topic),
+                              .error = rc ? err_name((enum err_code) - rc) : NULL,
+                              .begin_us = begin_us,
+                              .end_us = clock_us(),
+                              .attrs = attrs,
+                              .nattrs = ARRAY_LEN(attrs),
+                          });
+    }
+}
+
 int inbox_call(const struct inbox_thread *t, struct msg **m, size_t n, struct db_tx *tx,
                struct err *err)
 {
     int rc = 0;
-    if (t->row->fn_batch)
-        return t->row->fn_batch(t->inbox->conf.svc, m, n, tx, err);
+    int64_t begin_us = clock_us();
+    if (t->row->fn_batch) {
+        rc = t->row->fn_batch(t->inbox->conf.svc, m, n, tx, err);
+        trace(t, m, n, begin_us, rc);
+        return rc;
+    }
     for (size_t i = 0; i < n && !rc; i++) {
         struct log_context ctx = { .request_id = "" };
         if (m[i]->request_id)
@@ -64,8 +100,10 @@ int inbox_call(const struct inbox_thread *t, struct msg **m, size_t n, struct db
         if (m[i]->traceparent && strlen(m[i]->traceparent) >= 35)
             snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%.32s", m[i]->traceparent + 3);
         log_context_set(&ctx);
+        begin_us = clock_us();
         rc = t->row->fn(m[i], tx, err);
         log_context_set(NULL);
+        trace(t, &m[i], 1, begin_us, rc);
     }
     return rc;
 }

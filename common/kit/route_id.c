@@ -167,6 +167,7 @@ void route_identify(struct call *c)
     own[52] = '-';
     memcpy(own + 53, follow ? parent + 53 : "01", 2);
     own[55] = '\0';
+    memcpy(c->parent_span, follow ? parent + 36 : "", follow ? 16 : 0);
     req->request_id = id;
     req->traceparent = own;
     req->client_addr = client_addr(c);

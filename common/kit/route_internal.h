@@ -100,6 +100,7 @@ struct call {
     int64_t served_us, db_us; /* when a fiber took it; how long that waited for the database */
     int64_t end_us;
     struct log_context log;
+    char parent_span[17]; /* the caller's (W3C Trace Context), or "" */
 };
 
 /* route_id.c */

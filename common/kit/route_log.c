@@ -5,6 +5,7 @@
 #include "common/kit/metrics.h"
 #include "common/kit/reqlog.h"
 #include "common/kit/svc.h"
+#include "common/kit/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,6 +162,36 @@ static void tell(const struct call *c, const struct http_res *sent, bool unsent)
     reqlog_put(svc->reqlog, &r);
 }
 
+/* Names after OpenTelemetry's semantic conventions for HTTP. */
+static void trace(const struct call *c, const struct http_res *sent)
+{
+    const char *method = c->req.method < METHODS_MAX_ ? method_name(c->req.method) : "_OTHER";
+    const char *route = c->leaf && c->leaf->route ? c->leaf->route->path : NULL;
+    int64_t waited_us = c->served_us ? c->served_us - c->http->start_us : 0;
+    const struct span_attr attrs[] = {
+        { .key = "http.request.method",       .text = method                     },
+        { .key = "http.response.status_code", .number = sent->status             },
+        { .key = "http.request.body.size",    .number = (int64_t)c->http->body_n },
+        { .key = "cms365.queue_us",           .number = waited_us                },
+        { .key = "cms365.db_us",              .number = c->db_us                 },
+        { .key = "http.route",                .text = route                      },
+    };
+    const struct span s = {
+        .traceparent = c->req.traceparent,
+        .parent = c->parent_span,
+        .kind = SPAN_SERVER,
+        .name = route ? arena_printf(c->req.arena, "%s %s", method, route) : method,
+        .error = sent->status < 500 ? NULL
+                 : c->failed        ? err_name(c->failed)
+                                    : "http_5xx",
+        .begin_us = c->req.now_us,
+        .end_us = c->req.now_us + c->end_us - c->http->start_us,
+        .attrs = attrs,
+        .nattrs = ARRAY_LEN(attrs) - !route,
+    };
+    trace_put(c->rt->svc->traces, &s);
+}
+
 /* A line is a sixth of what a hot read costs, and reads that went well are told of twice already,
  * by the gateway and to analytics. */
 static enum log_level level_of(const struct call *c, int status)
@@ -188,6 +219,8 @@ void route_record(struct call *c, const struct http_res *sent)
     bool unsent = sent->status == 304 || c->req.method == HEAD;
     if (c->rt->svc->reqlog && !c->rt->ops)
         tell(c, sent, unsent);
+    if (!c->rt->ops && trace_wants(c->rt->svc->traces, c->req.traceparent))
+        trace(c, sent);
     if (level >= log_level()) {
         struct kv kv[10] = {
             kv_s("method", c->http->method),

@@ -32,6 +32,7 @@ struct rcache;
 struct reqlog;
 struct req;
 struct sandboxes;
+struct traces;
 
 /* The settings every program has.  A program's own conf struct begins with this one. */
 struct svc_conf {
@@ -43,7 +44,8 @@ struct svc_conf {
     int64_t key_use_ms;
     int64_t rate_key, rate_client, rate_user, rate_network, rate_token, rate_login, rate_docs;
     bool public_read, request_log, log_reads;
-    const char *country_header;
+    const char *country_header, *otlp_url, *otlp_headers;
+    int64_t otlp_sample_ppm;
 };
 extern const struct conf_def svc_conf_defs[];
 
@@ -92,6 +94,7 @@ struct svc {
         *invalidations; /* topic that the relay tells of changed rows, set by prepare; or NULL */
     struct limits *limits;
     struct reqlog *reqlog;       /* NULL: requests are not told to analytics */
+    struct traces *traces;       /* NULL: nobody collects them */
     struct sandboxes *sandboxes; /* made by init, which sets the next too */
     int (*sandbox_enter)(struct req *req, struct err *err); /* NULL: sandbox keys are refused */
     bool sandboxed; /* a sandbox key's view (common/kit/sandbox.h): what it reads is kept nowhere */

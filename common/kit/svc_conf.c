@@ -84,6 +84,14 @@ const struct conf_def svc_conf_defs[] = {
        .offset = offsetof(struct svc_conf, log_reads),
        .doc = "A log line also for each read that went well; else only the gateway's access log and "
              "the request log have those." },
+    TEXT(
+        otlp_url, "CMS365_OTLP_URL", "",
+        "OpenTelemetry collector (OTLP/HTTP) that spans are sent to, without /v1/traces; empty: no "
+        "traces."),
+    SECRET(otlp_headers, "CMS365_OTLP_HEADERS",
+           "Headers for it, name=value by comma; empty: none."),
+    NUMBER(otlp_sample_ppm, "CMS365_OTLP_SAMPLE_PPM", "1000000", 0, 1000000,
+           "How many of a million traces are sent, the same ones in all programs."),
     TEXT(country_header, "CMS365_COUNTRY_HEADER", "",
          "Header in which one of CMS365_TRUSTED_PROXIES says the client's country, ISO 3166-1 "
          "alpha-2; empty: it is not known."),

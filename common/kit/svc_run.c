@@ -15,6 +15,7 @@
 #include "common/kit/reqlog.h"
 #include "common/kit/route.h"
 #include "common/kit/route_server.h"
+#include "common/kit/trace.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -238,6 +239,13 @@ static int start(struct svc *svc, struct err *err)
                                                  .brokers = svc->conf->kafka_brokers,
                                                  .cache = svc->cache },
                           &svc->reqlog, err);
+    if (!rc)
+        rc = trace_start(&(struct trace_conf){ .url = svc->conf->otlp_url,
+                                               .headers = svc->conf->otlp_headers,
+                                               .sample_ppm = svc->conf->otlp_sample_ppm,
+                                               .program = d->name,
+                                               .instance = svc->conf->listen },
+                         &svc->traces, err);
     if (!rc && svc->outbox)
         svc->key_uses = key_uses_new(svc->conf->key_use_ms);
     if (!rc && d->init)
@@ -281,6 +289,8 @@ static void stop(struct svc *svc)
     svc->outbox = NULL;
     reqlog_stop(svc->reqlog);
     svc->reqlog = NULL;
+    trace_stop(svc->traces);
+    svc->traces = NULL;
     key_uses_free(svc->key_uses);
     svc->key_uses = NULL;
     limits_free(svc->limits);

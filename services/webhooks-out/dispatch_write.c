@@ -4,6 +4,7 @@
 #include "common/base/str.h"
 #include "common/kit/metrics.h"
 #include "common/kit/outbox.h"
+#include "common/kit/trace.h"
 #include "services/webhooks-out/dispatch.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
@@ -204,7 +205,33 @@ static int write_tx(struct db_tx *tx, void *ctx, struct err *err)
     return rc;
 }
 
-static void account(const struct delivery *dl)
+static void trace(const struct dispatch *d, const struct delivery *dl)
+{
+    char code[8];
+    const char *error = str_eq(dl->status, "delivered") ? NULL
+                        : dl->refused                   ? "egress_refused"
+                        : dl->code                      ? code
+                                                        : "unreachable";
+    snprintf(code, sizeof code, "%d", (int)(dl->code % 1000));
+    const struct span_attr attrs[] = {
+        { .key = "http.request.method",        .text = "POST"       },
+        { .key = "http.response.status_code",  .number = dl->code   },
+        { .key = "http.request.resend_count",  .number = dl->n - 1  },
+        { .key = "cms365.event",               .text = dl->event    },
+        { .key = "cms365.webhook.endpoint_id", .number = dl->ep->id },
+        { .key = "cms365.webhook.delivery_id", .text = dl->id       },
+    };
+    trace_put(d->svc->traces, &(struct span){ .traceparent = dl->trace,
+                                              .kind = SPAN_CLIENT,
+                                              .name = "deliver webhook",
+                                              .error = error,
+                                              .begin_us = dl->ended_us - dl->latency_us,
+                                              .end_us = dl->ended_us,
+                                              .attrs = attrs,
+                                              .nattrs = ARRAY_LEN(attrs) });
+}
+
+static void account(const struct dispatch *d, const struct delivery *dl)
 {
     static const char *const outcomes[] = { "delivered", "failed", "dead" };
     static struct metric_cell *cells[3], *seconds, *lag;
@@ -227,6 +254,8 @@ static void account(const struct delivery *dl)
     if (dl->trace && strlen(dl->trace) > 35)
         snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%.32s", dl->trace + 3);
     log_context_set(&ctx);
+    if (trace_wants(d->svc->traces, dl->trace))
+        trace(d, dl);
     log_info("webhook.attempt", kv_s("delivery", dl->id), kv_s("message", dl->message_id),
              kv_s("type", dl->event), kv_i("endpoint", dl->ep->id), kv_i("attempt", dl->n),
              kv_s("outcome", dl->status), kv_i("status", dl->code),
@@ -293,7 +322,7 @@ int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err)
     if (b->tells)
         events_wake(d->svc);
     for (size_t i = 0; i < b->n; i++)
-        account(b->list[i]);
+        account(b->d, b->list[i]);
     int64_t now = clock_mono_us();
     dispatch_lock(d);
     for (size_t i = 0; i < b->nrecords; i++)

@@ -122,7 +122,7 @@ class Receiver:
     """An HTTP server that keeps every request; `plan` maps the n-th request (from 0) to
     (status, headers, delay) or is a function of the request."""
 
-    def __init__(self, plan=None, delay=0.0):
+    def __init__(self, plan=None, delay=0.0, port=0):
         self.requests = []
         self.lock = threading.Lock()
         self.plan = plan or (lambda request: 200)
@@ -156,7 +156,7 @@ class Receiver:
             daemon_threads = True
             request_queue_size = 256
 
-        self.server = Server((RECEIVER_HOST, 0), Handler)
+        self.server = Server((RECEIVER_HOST, port), Handler)
         self.url = f"http://{RECEIVER_HOST}:{self.server.server_address[1]}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -72,7 +72,7 @@ function Recent() {
             </li>
           ))}
         </ul>
-      ) : lists.some((l) => l.list.loading) ? <Bones /> : <Empty icon="doc" title={t('dashboard.nothing')} action={<Button kind="primary" icon="plus" to="/content/posts/new">{t('dashboard.first_post')}</Button>}>{t('dashboard.nothing_about')}</Empty>}
+      ) : lists.some((l) => l.list.loading) ? <Bones lines={recent_rows_max} rows /> : <Empty icon="doc" title={t('dashboard.nothing')} action={<Button kind="primary" icon="plus" to="/content/posts/new">{t('dashboard.first_post')}</Button>}>{t('dashboard.nothing_about')}</Empty>}
     </Card>
   );
 }
@@ -98,7 +98,7 @@ function Trouble() {
             </li>
           ))}
         </ul>
-      ) : out.loading || inn.loading ? <Bones lines={3} /> : <Empty icon="check" title={t('dashboard.no_dead')}>{t('dashboard.no_dead_about')}</Empty>}
+      ) : out.loading || inn.loading ? <Bones lines={3} rows /> : <Empty icon="check" title={t('dashboard.no_dead')}>{t('dashboard.no_dead_about')}</Empty>}
     </Card>
   );
 }

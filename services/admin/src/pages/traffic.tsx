@@ -70,12 +70,11 @@ export default function TrafficPage() {
       <Head title={t('nav.traffic')} about={t('traffic.about')}>
         <Select name="window" label={t('traffic.window')} choices={windows} fallback="24h" text={(v) => t(`traffic.window_${v}` as Message)} />
       </Head>
-      {failed && !overview.data ? absent(failed.status) ? <Card><Empty icon="info" title={t('auto.absent')}>{t('traffic.absent')}</Empty></Card> : <FailureNote failure={failed} retry={() => all.forEach((l) => l.reload())} /> : !overview.data ? <Bones lines={8} /> : (
+      {failed && !overview.data ? absent(failed.status) ? <Card><Empty icon="info" title={t('auto.absent')}>{t('traffic.absent')}</Empty></Card> : <FailureNote failure={failed} retry={() => all.forEach((l) => l.reload())} /> : (
         <div class="stack">
-          {overview.data.open_anomalies > 0 && <Note kind="warn"><Link to="/operations/anomalies?status=open">{t('traffic.anomalies', { n: overview.data.open_anomalies })}</Link></Note>}
-          {overview.data.not_recorded > 0 && <Note kind="warn">{t('traffic.lost', { n: overview.data.not_recorded })}</Note>}
+          {overview.data && overview.data.not_recorded > 0 && <Note kind="warn">{t('traffic.lost', { n: overview.data.not_recorded })}</Note>}
           <Tiles of={overview.data} />
-          <Card title={t('traffic.over_time')} pad>{series.data ? <Charts of={series.data} latency /> : <Bones lines={3} />}</Card>
+          <Card title={t('traffic.over_time')} pad><Charts of={series.data} latency /></Card>
           <div class="row spread">
             <span class="quiet">{t('traffic.top')}</span>
             <Select name="sort" label={t('traffic.sort')} choices={orders} fallback="requests" text={orderText} />

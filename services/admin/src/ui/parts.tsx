@@ -124,9 +124,10 @@ export function Empty({ icon, title, children, action, page }: { icon: IconName;
     </div>
   );
 }
-export function Bones({ lines = 5 }: { lines?: number }) {
+/** What is to come; with `rows` as high as a list of so many. */
+export function Bones({ lines = 5, rows }: { lines?: number; rows?: boolean }) {
   return (
-    <div class="stack tight pad" role="status" aria-label={t('state.loading')}>
+    <div class={rows ? 'bones' : 'stack tight pad'} role="status" aria-label={t('state.loading')}>
       {Array.from({ length: lines }, (_, i) => (
         <div key={i} class="bone" style={{ width: `${92 - ((i * 17) % 40)}%` }} />
       ))}

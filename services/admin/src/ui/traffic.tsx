@@ -4,7 +4,7 @@ import { number, t } from '../lib/i18n';
 import { useGet, useInterval } from '../lib/query';
 import { Link } from '../lib/router';
 import { Chart } from './chart';
-import { Bones, Card, FailureNote, Note } from './parts';
+import { Card, FailureNote, Note } from './parts';
 
 export interface Totals {
   requests: number;
@@ -48,45 +48,53 @@ const change = (now: number, before: number): string => {
   const p = Math.round((100 * (now - before)) / before);
   return t(p >= 0 ? 'traffic.more' : 'traffic.less', { p: Math.abs(p) });
 };
-export function Tiles({ of: o }: { of: Overview }) {
-  const tile = (label: string, value: string, about: string, bad = false) => (
-    <div class={`card stat ${bad ? 'bad' : ''}`}>
-      <span>{label}</span>
-      <b>{value}</b>
-      <small>{about}</small>
-    </div>
-  );
+/** Without an answer yet they are as large as with it, so that nothing moves when it comes. */
+export function Tiles({ of: o }: { of: Overview | null }) {
+  const tile = (label: string, value: (o: Overview) => string, about: (o: Overview) => string, bad?: (o: Overview) => boolean, to?: string) => {
+    const inner = (
+      <>
+        <span>{label}</span>
+        <b>{o ? value(o) : '…'}</b>
+        <small>{o ? about(o) : '\u00a0'}</small>
+      </>
+    );
+    const style = `card stat ${o && bad?.(o) ? 'bad' : ''}`;
+    return to ? <Link to={to} class={style}>{inner}</Link> : <div class={style}>{inner}</div>;
+  };
   return (
-    <div class="grid4">
-      {tile(t('traffic.requests'), number(o.requests), change(o.requests, o.before.requests))}
-      {tile(t('traffic.errors'), percent(o.error_ppm), t('traffic.of_them', { n: o.server_errors }), o.server_errors > 0)}
-      {tile(t('traffic.p95'), duration(o.p95_us), t('traffic.median', { of: duration(o.p50_us) }))}
-      {tile(t('traffic.database'), duration(o.db_us), t('traffic.of_mean', { of: duration(o.mean_us) }))}
-      {tile(t('traffic.limited'), number(o.limited), t('traffic.limited_about'))}
+    <div class="grid4" aria-busy={!o}>
+      {tile(t('traffic.requests'), (n) => number(n.requests), (n) => change(n.requests, n.before.requests))}
+      {tile(t('traffic.errors'), (n) => percent(n.error_ppm), (n) => t('traffic.of_them', { n: n.server_errors }), (n) => n.server_errors > 0)}
+      {tile(t('traffic.p95'), (n) => duration(n.p95_us), (n) => t('traffic.median', { of: duration(n.p50_us) }))}
+      {tile(t('traffic.database'), (n) => duration(n.db_us), (n) => t('traffic.of_mean', { of: duration(n.mean_us) }))}
+      {tile(t('traffic.limited'), (n) => number(n.limited), () => t('traffic.limited_about'))}
+      {tile(t('traffic.unusual'), (n) => number(n.open_anomalies), (n) => t(n.open_anomalies ? 'traffic.unusual_open' : 'traffic.unusual_none'), (n) => n.open_anomalies > 0, '/operations/anomalies?status=open')}
     </div>
   );
 }
 const ms = (v: number): string => duration(Math.round(v * 1000));
-export function Charts({ of: s, latency }: { of: Series; latency?: boolean }) {
+const no_points: Series['points'] = [];
+export function Charts({ of: s, latency }: { of: Series | null; latency?: boolean }) {
+  const points = s?.points ?? no_points;
   const { at, volume, time } = useMemo(() => ({
-    at: s.points.map((p) => Date.parse(p.at) / 1000),
+    at: points.map((p) => Date.parse(p.at) / 1000),
     volume: [
-      { label: t('traffic.requests'), values: s.points.map((p) => p.requests), colour: 1 as const, fill: true },
-      { label: t('traffic.client_errors'), values: s.points.map((p) => p.client_errors), colour: 3 as const },
-      { label: t('traffic.server_errors'), values: s.points.map((p) => p.server_errors), colour: 2 as const },
+      { label: t('traffic.requests'), values: points.map((p) => p.requests), colour: 1 as const, fill: true },
+      { label: t('traffic.client_errors'), values: points.map((p) => p.client_errors), colour: 3 as const },
+      { label: t('traffic.server_errors'), values: points.map((p) => p.server_errors), colour: 2 as const },
     ],
     time: [
-      { label: 'p50', values: s.points.map((p) => (p.requests ? p.p50_us / 1000 : null)), colour: 1 as const },
-      { label: 'p95', values: s.points.map((p) => (p.requests ? p.p95_us / 1000 : null)), colour: 3 as const },
-      { label: 'p99', values: s.points.map((p) => (p.requests ? p.p99_us / 1000 : null)), colour: 2 as const },
+      { label: 'p50', values: points.map((p) => (p.requests ? p.p50_us / 1000 : null)), colour: 1 as const },
+      { label: 'p95', values: points.map((p) => (p.requests ? p.p95_us / 1000 : null)), colour: 3 as const },
+      { label: 'p99', values: points.map((p) => (p.requests ? p.p99_us / 1000 : null)), colour: 2 as const },
     ],
-  }), [s]);
-  const total = s.points.reduce((n, p) => n + p.requests, 0);
-  const slowest = Math.max(0, ...s.points.map((p) => p.p95_us));
+  }), [points]);
+  const total = points.reduce((n, p) => n + p.requests, 0);
+  const slowest = Math.max(0, ...points.map((p) => p.p95_us));
   return (
     <div class="grid2">
-      <Chart label={t('traffic.chart_requests', { n: total })} at={at} lines={volume} />
-      {latency && <Chart label={t('traffic.chart_latency', { of: duration(slowest) })} at={at} lines={time} show={ms} />}
+      <Chart label={s ? t('traffic.chart_requests', { n: total }) : t('state.loading')} at={at} lines={volume} />
+      {latency && <Chart label={s ? t('traffic.chart_latency', { of: duration(slowest) }) : t('state.loading')} at={at} lines={time} show={ms} />}
     </div>
   );
 }
@@ -98,13 +106,12 @@ export function Traffic() {
   const failed = overview.error ?? series.error;
   return (
     <Card title={t('traffic.title')} pad actions={<Link to="/operations/traffic">{t('traffic.all')}</Link>}>
-      {failed && !overview.data ? absent(failed.status) ? <Note>{t('traffic.absent')}</Note> : <FailureNote failure={failed} retry={() => { overview.reload(); series.reload(); }} /> : overview.data ? (
+      {failed && !overview.data ? absent(failed.status) ? <Note>{t('traffic.absent')}</Note> : <FailureNote failure={failed} retry={() => { overview.reload(); series.reload(); }} /> : (
         <div class="stack">
-          {overview.data.open_anomalies > 0 && <Note kind="warn"><Link to="/operations/anomalies?status=open">{t('traffic.anomalies', { n: overview.data.open_anomalies })}</Link></Note>}
           <Tiles of={overview.data} />
-          {series.data && <Charts of={series.data} latency />}
+          <Charts of={series.data} latency />
         </div>
-      ) : <Bones lines={4} />}
+      )}
     </Card>
   );
 }
