@@ -269,10 +269,12 @@ static int read_headers(struct traces *t, const char *list, struct err *err)
 
 static const char *head_of(struct arena *a, const struct trace_conf *conf)
 {
-    const struct span_attr about[] = { { .key = "service.namespace", .text = "cms365" },
-                                       { .key = "service.name", .text = conf->program },
-                                       { .key = "service.version", .text = CMS365_VERSION },
-                                       { .key = "service.instance.id", .text = conf->instance } };
+    const struct span_attr about[] = {
+        { .key = "service.namespace",   .text = "cms365"       },
+        { .key = "service.name",        .text = conf->program  },
+        { .key = "service.version",     .text = CMS365_VERSION },
+        { .key = "service.instance.id", .text = conf->instance }
+    };
     struct buf b;
     buf_init(&b, a, 512, 4096);
     buf_puts(&b, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");

@@ -49,8 +49,8 @@ struct span {
     const struct span_attr *attrs;
     size_t nattrs;
 };
-/* Is it worth making a span?  Traces that the caller does not sample are left out, and of the others
- * a share, by the trace's id, so that all programs take the same.  t NULL: no. */
+/* Is it worth making a span?  Traces that the caller does not sample are left out, and of the
+ * others a share, by the trace's id, so that all programs take the same.  t NULL: no. */
 bool trace_wants(const struct traces *t, const char *traceparent);
 /* Any thread.  Nothing if trace_wants says no. */
 void trace_put(struct traces *t, const struct span *s);

@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 enum { request_max = 512 * 1024, waits_max = 2000 };
-#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
-#define SPAN "00f067aa0ba902b7"
+#define TRACE  "4bf92f3577b34da6a3ce929d0e0e4736"
+#define SPAN   "00f067aa0ba902b7"
 #define PARENT "b7ad6b7169203331"
 static const char sampled[] = "00-" TRACE "-" SPAN "-01", unsampled[] = "00-" TRACE "-" SPAN "-00";
 
@@ -118,8 +118,10 @@ static struct traces *start(int64_t ppm)
 
 static struct span span(const char *traceparent, const char *parent)
 {
-    static const struct span_attr attrs[] = { { .key = "http.route", .text = "/api/v2/posts" },
-                                              { .key = "http.response.status_code", .number = 503 } };
+    static const struct span_attr attrs[] = {
+        { .key = "http.route",                .text = "/api/v2/posts" },
+        { .key = "http.response.status_code", .number = 503           }
+    };
     return (struct span){ .traceparent = traceparent,
                           .parent = parent,
                           .kind = SPAN_SERVER,
@@ -284,19 +286,20 @@ static void N07_settings_that_are_none_are_refused(void **state)
 {
     static const struct {
         const char *url, *headers;
-    } wrong[] = { { "collector:4318", "" },
-                  { "ftp://collector", "" },
-                  { "http://collector", "name" },
-                  { "http://collector", "=value" },
-                  { "http://collector", "a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1" } };
+    } wrong[] = {
+        { "collector:4318",   ""                                    },
+        { "ftp://collector",  ""                                    },
+        { "http://collector", "name"                                },
+        { "http://collector", "=value"                              },
+        { "http://collector", "a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1" }
+    };
     struct traces *t;
     struct err err;
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        const struct trace_conf conf = { .url = wrong[i].url,
-                                         .headers = wrong[i].headers,
-                                         .program = "test",
-                                         .instance = "x" };
+        const struct trace_conf conf = {
+            .url = wrong[i].url, .headers = wrong[i].headers, .program = "test", .instance = "x"
+        };
         assert_int_equal(trace_start(&conf, &t, &err), -E_config);
         assert_null(t);
     }
