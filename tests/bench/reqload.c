@@ -3,7 +3,8 @@
  * Sends request records as a program does (common/kit/reqlog.h), at RATE a second for SECONDS, over
  * the routes, keys, networks and outcomes of an installation: one JSON object with how many were
  * offered and dropped, and the CPU time a record took, of the thread that answers requests and of
- * the whole process.  A process that only waits takes the same paces first; its time is not counted.
+ * the whole process.  A process that only waits takes the same paces first; its time is not
+ * counted.
  *
  *   reqload BROKERS RATE SECONDS
  */
@@ -66,7 +67,8 @@ static void put(struct reqlog *l, uint64_t n)
         .method = shapes[shape].method,
         .route = shapes[shape].route,
         .address = address[n * 13 % networks],
-        .user_agent = n & 1 ? "curl/7.88.1" : "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0",
+        .user_agent =
+            n & 1 ? "curl/7.88.1" : "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0",
         .country = "DE",
         .problem = shapes[shape].status == 404 ? "not_found" : NULL,
         .status = shapes[shape].status,
@@ -93,7 +95,8 @@ int main(int argc, char **argv)
     int64_t rate, seconds;
     struct reqlog *l;
     struct err err = { 0 };
-    if (argc != 4 || !str_to_i64(argv[2], 1, 1000000, &rate) || !str_to_i64(argv[3], 1, 600, &seconds)) {
+    if (argc != 4 || !str_to_i64(argv[2], 1, 1000000, &rate) ||
+        !str_to_i64(argv[3], 1, 600, &seconds)) {
         fprintf(stderr, "usage: reqload BROKERS RATE SECONDS\n");
         return 2;
     }
