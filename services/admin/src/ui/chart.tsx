@@ -1,5 +1,5 @@
-// Lines over time.  The library is fetched when the first chart is shown; what it draws is said in words beside it, for those who
-// do not see it.
+// Lines over time.  The library is fetched, and a chart drawn, when somebody has scrolled to it; what it draws is said in words beside
+// it, for those who do not see it.
 import { useEffect, useRef } from 'preact/hooks';
 import { language, short } from '../lib/i18n';
 
@@ -18,6 +18,7 @@ interface Props {
 }
 const height_px = 190;
 const axis_px = 64;
+const near_px = 100;
 
 export function Chart({ label, at, lines, show = short, height = height_px }: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -26,7 +27,7 @@ export function Chart({ label, at, lines, show = short, height = height_px }: Pr
     if (!el || at.length < 2) return;
     let gone = false;
     let undo = (): void => undefined;
-    void import('./uplot').then(({ UPlot }) => {
+    const draw = (): Promise<void> => import('./uplot').then(({ UPlot }) => {
       if (gone) return;
       const style = getComputedStyle(document.documentElement);
       const colour = (name: string): string => style.getPropertyValue(name).trim();
@@ -52,8 +53,15 @@ export function Chart({ label, at, lines, show = short, height = height_px }: Pr
         plot.destroy();
       };
     });
+    const near = new IntersectionObserver((seen) => {
+      if (!seen.some((s) => s.isIntersecting)) return;
+      near.disconnect();
+      void draw();
+    }, { rootMargin: `${near_px}px` });
+    near.observe(el);
     return () => {
       gone = true;
+      near.disconnect();
       undo();
     };
   }, [at, lines, show, height]);
