@@ -64,7 +64,7 @@ def test_N05_an_anomaly_raised_by_replayed_traffic_is_seen_and_answered(admin, c
     detector_from(end - 600)
     stack.wait_for(lambda: cms.get(f"{BASE}/anomalies?filter[key]={own.key_id}").json()["data"], 60, "the anomaly", 0.5)
     page = admin.go("/")
-    page.get_by_role("link", name="unusual right now").click()
+    page.get_by_role("link", name="open right now").click()
     expect(heading(page, "Anomalies")).to_be_visible()
     line = page.get_by_role("row").filter(has_text=f"API key {own.key_id}: 14 × its usual").first
     expect(line).to_contain_text("840 requests in 5 minutes, usually 60")
