@@ -205,6 +205,8 @@ static bool known_verb(const struct svc_def *def, int argc, char **argv)
     return own && argc == 2 + own->nargs;
 }
 
+enum { large_block_bytes = 128 * 1024 };
+
 int svc_main(const struct svc_def *def, int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -219,6 +221,11 @@ int svc_main(const struct svc_def *def, int argc, char **argv)
     if (!known_verb(def, argc, argv))
         return usage(def, verb);
     mallopt(M_ARENA_MAX, 3); /* an arena a thread would keep each thread's peak; of one all wait */
+    /* What is large goes back to the kernel when it is freed.  Said once, this stays: by itself the
+     * limit rises to the largest block ever freed (19 MB of a password's hash), and what is below
+     * it is cut out of the arenas, which keep it. */
+    mallopt(M_MMAP_THRESHOLD, large_block_bytes);
+    mallopt(M_TRIM_THRESHOLD, large_block_bytes * 8);
     signal(SIGPIPE, SIG_IGN);
     halt_init(&priv.halt);
     struct svc svc = {

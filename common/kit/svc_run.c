@@ -17,6 +17,8 @@
 #include "common/kit/route_server.h"
 #include "common/kit/trace.h"
 
+#include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -299,6 +301,49 @@ static void stop(struct svc *svc)
     router_free(p->ops_router);
 }
 
+/* --- memory --------------------------------------------------------------------------------------
+ */
+
+enum { trim_look_s = 5, trim_growth_bytes = 2 * 1024 * 1024 };
+
+static size_t resident_bytes(void)
+{
+    char text[64];
+    int64_t pages = 0;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    char *second = strchr(text, ' ');
+    if (!second)
+        return 0;
+    second[1 + strcspn(second + 1, " ")] = '\0';
+    return str_to_i64(second + 1, 0, INT64_MAX / 65536, &pages)
+               ? (size_t)pages * (size_t)sysconf(_SC_PAGESIZE)
+               : 0;
+}
+
+/* Until a signal of `set` comes.  Meanwhile free pages go back to the kernel whenever the process
+ * has grown: the allocator itself gives back only what is free at the end of an arena, and after a
+ * burst something is always still in use behind what is not. */
+static int wait_for_signal(const sigset_t *set)
+{
+    size_t kept = 0;
+    for (;;) {
+        int sig = sigtimedwait(set, NULL, &(struct timespec){ .tv_sec = trim_look_s });
+        if (sig > 0)
+            return sig;
+        size_t now = resident_bytes();
+        if (now > kept + trim_growth_bytes) {
+            malloc_trim(0);
+            kept = resident_bytes();
+        } else if (now < kept) {
+            kept = now;
+        }
+    }
+}
+
 int svc_serve(struct svc *svc, struct err *err)
 {
     sigset_t set;
@@ -314,7 +359,7 @@ int svc_serve(struct svc *svc, struct err *err)
     if (!rc) {
         log_info("svc.started", kv_s("version", CMS365_VERSION), kv_s("listen", svc->conf->listen),
                  kv_s("ops", svc->conf->ops_listen), kv_i("loops", (int64_t)loops_of(svc)));
-        sigwait(&set, &sig);
+        sig = wait_for_signal(&set);
         log_info("svc.stopping", kv_i("signal", sig));
     }
     stop(svc);
