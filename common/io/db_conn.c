@@ -253,15 +253,13 @@ static int next_result(struct db_conn *c, const char *stmt, int64_t deadline_us,
     if (unsent < 0 || (PQisBusy(c->pg) && PQstatus(c->pg) == CONNECTION_BAD))
         return conn_lost(c, stmt, err);
     *ret = PQgetResult(c->pg);
-    switch (*ret ? PQresultStatus(*ret) : PGRES_EMPTY_QUERY) {
-    case PGRES_COPY_IN:
-    case PGRES_COPY_OUT:
-    case PGRES_COPY_BOTH:
-        PQclear(*ret);
-        return conn_lost(c, stmt, err);
-    default:
-        return 0;
-    }
+    return 0;
+}
+
+static bool result_copies(const PGresult *res)
+{
+    ExecStatusType st = PQresultStatus(res);
+    return st == PGRES_COPY_IN || st == PGRES_COPY_OUT || st == PGRES_COPY_BOTH;
 }
 
 static bool result_good(const PGresult *res)
@@ -295,6 +293,11 @@ static int conn_collect(struct db_conn *c, const char *stmt, int64_t deadline_us
     PGresult *keep = NULL, *res;
     int rc;
     while ((rc = next_result(c, stmt, deadline_us, &res, err)) == 0 && res) {
+        if (result_copies(res)) { /* it would give this result for ever */
+            PQclear(res);
+            rc = conn_lost(c, stmt, err);
+            break;
+        }
         if (keep && !result_good(keep)) {
             PQclear(res);
             continue;
@@ -429,6 +432,59 @@ int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_p
     if (rc == 0)
         *ret = res;
     return rc;
+}
+
+/* All of it has left, so that libpq keeps a piece at most. */
+static int send_piece(struct db_conn *c, const char *data, int n, const char *stmt,
+                      int64_t deadline_us, struct err *err)
+{
+    if (n ? PQputCopyData(c->pg, data, n) != 1 : PQputCopyEnd(c->pg, NULL) < 0)
+        return conn_lost(c, stmt, err);
+    int unsent;
+    while ((unsent = PQflush(c->pg)) > 0) {
+        if (!conn_wait(c, true, deadline_us))
+            return conn_late(c, stmt, err);
+        if (!PQconsumeInput(c->pg))
+            return conn_lost(c, stmt, err);
+    }
+    return unsent < 0 ? conn_lost(c, stmt, err) : 0;
+}
+
+/* The statement did not get as far as its data. */
+static int copy_refused(struct db_conn *c, const char *stmt, PGresult *res, int64_t deadline_us,
+                        struct err *err)
+{
+    struct err ignored;
+    int rc = conn_judge(c, stmt, res, err);
+    if (!rc) { /* something else than a COPY was run */
+        PQclear(res);
+        return conn_lost(c, stmt, err);
+    }
+    while (!c->broken && next_result(c, stmt, deadline_us, &res, &ignored) == 0 && res)
+        PQclear(res);
+    return rc;
+}
+
+int conn_copy(struct db_conn *c, const struct db_stmt *s, const char *data, size_t n,
+              PGresult **ret, struct err *err)
+{
+    enum { piece_bytes = 64 * 1024 };
+    PGresult *res = NULL;
+    int64_t deadline_us = deadline_of(c);
+    if (((s->flags & DB_WRITE) && FAULT("db.write")) || !PQsendQuery(c->pg, s->sql))
+        return conn_lost(c, s->name, err);
+    int rc = next_result(c, s->name, deadline_us, &res, err);
+    if (rc)
+        return rc;
+    if (!res || PQresultStatus(res) != PGRES_COPY_IN)
+        return copy_refused(c, s->name, res, deadline_us, err);
+    PQclear(res);
+    for (size_t at = 0; at < n && !rc; at += piece_bytes)
+        rc = send_piece(c, data + at, (int)(n - at < piece_bytes ? n - at : piece_bytes), s->name,
+                        deadline_us, err);
+    if (!rc)
+        rc = send_piece(c, NULL, 0, s->name, deadline_us, err);
+    return rc ? rc : conn_collect(c, s->name, deadline_us, ret, err);
 }
 
 int conn_script(struct db_conn *c, const char *sql, struct err *err)

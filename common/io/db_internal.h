@@ -153,11 +153,18 @@ int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params 
 /* BEGIN and the statement in one round trip; *ret_begun says whether a transaction is open. */
 int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p,
                    PGresult **ret, struct err *err) MUST_CHECK;
+/* COPY … FROM STDIN with `data`; *ret is a good result. */
+int conn_copy(struct db_conn *c, const struct db_stmt *s, const char *data, size_t n,
+              PGresult **ret, struct err *err) MUST_CHECK;
 /* Statements without parameters, as one text; no time limit of the client's. */
 int conn_script(struct db_conn *c, const char *sql, struct err *err) MUST_CHECK;
 /* All that it runs from now on finds its tables there. */
 int conn_set_schema(struct db_conn *c, const char *schema, struct err *err) MUST_CHECK;
 bool conn_alive(struct db_conn *c); /* of an idle one: has the server closed it? */
+
+/* db_tx.c */
+int tx_copy(struct db_tx *tx, const struct db_stmt *s, const char *data, size_t n,
+            int64_t *ret_rows, struct err *err) MUST_CHECK; /* for db_copy.c */
 
 /* db_fast.c */
 void fast_init(struct db_loop *dl);

@@ -1,5 +1,6 @@
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/base/str.h"
 #include "common/io/db_internal.h"
 
 #include <assert.h>
@@ -48,6 +49,33 @@ int db_exec(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const st
     }
     *ret = db_rows_make(a, res);
     return 0;
+}
+
+int tx_copy(struct db_tx *tx, const struct db_stmt *s, const char *data, size_t n,
+            int64_t *ret_rows, struct err *err)
+{
+    PGresult *res;
+    int rc = 0;
+    if (tx->failed) {
+        *err = tx->err;
+        return -(int)err->code;
+    }
+    int64_t began_us = clock_mono_us();
+    if (!tx->begun && !(rc = conn_run(tx->conn, &begin_stmt, &no_params, &res, &tx->err)))
+        PQclear(res);
+    tx->begun = true;
+    if (!rc)
+        rc = conn_copy(tx->conn, s, data, n, &res, &tx->err);
+    *fiber_db_us() += clock_mono_us() - began_us;
+    if (rc < 0) {
+        tx->failed = true;
+        tx->rerun = db_state_is_rerun(tx->conn->sqlstate);
+        *err = tx->err;
+        return rc;
+    }
+    bool known = str_to_i64(PQcmdTuples(res), 0, INT64_MAX, ret_rows);
+    PQclear(res);
+    return known ? 0 : err_set(err, E_internal, "Something went wrong on our side.");
 }
 
 int db_try(struct db_tx *tx, struct arena *a, const struct db_stmt *s, const struct db_val *v,

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/siphash.h"
 #include "common/base/str.h"
+#include "common/io/db_copy.h"
 #include "common/kit/metrics.h"
 #include "services/analytics/analytics.h"
 #include "services/analytics/cells.h"
@@ -118,84 +119,69 @@ static int read_batches(struct ingest *in, struct msg **m, size_t n, struct err 
 /* --- the log ---------------------------------------------------------------------------------
  */
 
-enum log_column {
-    L_AT,
-    L_ROUTE,
-    L_STATUS,
-    L_TOTAL,
-    L_QUEUE,
-    L_DB,
-    L_IN,
-    L_OUT,
-    L_KEY,
-    L_CLIENT,
-    L_USER,
-    L_SESSION,
-    L_NUMBERS_,
-    L_ID = 0,
-    L_NETWORK,
-    L_AGENT,
-    L_COUNTRY,
-    L_PROBLEM,
-    L_TEXTS_
-};
-static const enum request_record_field log_texts[L_TEXTS_] = { RR_id, RR_network, RR_agent,
-                                                               RR_country, RR_problem };
-struct log_rows {
-    int64_t *number[L_NUMBERS_];
-    const char **text[L_TEXTS_];
-    size_t n;
+enum {
+    log_columns = 17,
+    log_row_bytes_max =
+        512, /* 2 and 4 a column, numbers of 87, texts of a UUID and three short words */
 };
 
-static int64_t at_most(int64_t v, int64_t max)
+static void put_number(struct db_copy *c, int64_t v)
 {
-    return v < max ? v : max;
+    if (v)
+        db_copy_i64(c, v);
+    else
+        db_copy_null(c);
 }
 
-static void put_log(struct log_rows *l, const struct record *r, int64_t at, int32_t route)
+static void put_text(struct db_copy *c, const char *s)
 {
-    const int64_t v[L_NUMBERS_] = {
-        [L_AT] = at,
-        [L_ROUTE] = route,
-        [L_STATUS] = r->number[RR_status],
-        [L_TOTAL] = at_most(r->number[RR_total_us], INT32_MAX),
-        [L_QUEUE] = at_most(r->number[RR_queue_us], INT32_MAX),
-        [L_DB] = at_most(r->number[RR_db_us], INT32_MAX),
-        [L_IN] = r->number[RR_bytes_in],
-        [L_OUT] = r->number[RR_bytes_out],
-        [L_KEY] = r->number[RR_key],
-        [L_CLIENT] = r->number[RR_client],
-        [L_USER] = r->number[RR_user],
-        [L_SESSION] = r->number[RR_session] != 0,
-    };
-    for (size_t i = 0; i < L_NUMBERS_; i++)
-        l->number[i][l->n] = v[i];
-    for (size_t i = 0; i < L_TEXTS_; i++)
-        l->text[i][l->n] = r->text[log_texts[i]];
-    l->n++;
+    if (*s)
+        db_copy_text(c, s);
+    else
+        db_copy_null(c);
 }
 
-static int store_log(struct ingest *in, struct log_rows *l, struct err *err)
+static int32_t int_of(int64_t v)
 {
-    struct db_val v[L_NUMBERS_ + L_TEXTS_];
-    struct db_rows *r;
-    if (!l->n)
-        return 0;
-    for (size_t i = 0; i < L_NUMBERS_; i++)
-        v[i] = db_i64s(l->number[i], l->n);
-    for (size_t i = 0; i < L_TEXTS_; i++)
-        v[L_NUMBERS_ + i] = db_texts(l->text[i], l->n);
-    l->n = 0;
-    return db_exec(in->tx, in->a, &sql_requests_store, v, ARRAY_LEN(v), &r, err);
+    return v < INT32_MAX ? (int32_t)v : INT32_MAX;
 }
 
-static void log_rows_init(struct log_rows *l, struct arena *a, size_t n)
+static int64_t network_of(const char *hex)
 {
-    for (size_t i = 0; i < L_NUMBERS_; i++)
-        l->number[i] = arena_raw(a, n * sizeof(int64_t));
-    for (size_t i = 0; i < L_TEXTS_; i++)
-        l->text[i] = arena_raw(a, n * sizeof(char *));
-    l->n = 0;
+    unsigned char raw[8] = { 0 };
+    uint64_t v = 0;
+    (void)!hex_decode(hex, 16, raw); /* it was looked at when it was read */
+    for (size_t i = 0; i < sizeof raw; i++)
+        v = v << 8 | raw[i];
+    return (int64_t)v;
+}
+
+/* In the order of requests_store. */
+static void put_log(struct db_copy *c, const struct record *r, int64_t at, int32_t route)
+{
+    db_copy_row(c, log_columns);
+    db_copy_time(c, at);
+    db_copy_i32(c, route);
+    db_copy_i16(c, (int16_t)r->number[RR_status]);
+    db_copy_i32(c, int_of(r->number[RR_total_us]));
+    db_copy_i32(c, int_of(r->number[RR_queue_us]));
+    db_copy_i32(c, int_of(r->number[RR_db_us]));
+    db_copy_i64(c, r->number[RR_bytes_in]);
+    db_copy_i64(c, r->number[RR_bytes_out]);
+    put_number(c, r->number[RR_key]);
+    put_number(c, r->number[RR_client]);
+    put_number(c, r->number[RR_user]);
+    db_copy_bool(c, r->number[RR_session] != 0);
+    put_text(c, r->text[RR_id]);
+    db_copy_i64(c, network_of(r->text[RR_network]));
+    db_copy_text(c, r->text[RR_agent]);
+    put_text(c, r->text[RR_country]);
+    put_text(c, r->text[RR_problem]);
+}
+
+static int store_log(struct ingest *in, struct db_copy *c, struct err *err)
+{
+    return c->rows ? db_copy(in->tx, c, &sql_requests_store, err) : 0;
 }
 
 /* --- cells and facets --------------------------------------------------------------------------
@@ -309,13 +295,13 @@ static int store_facets(struct ingest *in, struct facets *f, struct err *err)
 
 static int store_rows(struct ingest *in, struct err *err)
 {
-    struct log_rows log;
+    struct db_copy log;
     struct cells cells;
     static const char country[] = "country", agent[] = "agent", network[] = "network";
     int64_t now = clock_us();
     int rc = 0;
     size_t most = in->nrows < rows_at_once_max ? in->nrows : rows_at_once_max;
-    log_rows_init(&log, in->a, most + 1);
+    db_copy_init(&log, in->a, most * log_row_bytes_max);
     cells_init(&cells, in->a);
     struct facets *facets = facets_new(in->a, in->nrows);
     for (size_t i = 0; i < in->nb && !rc; i++) {
@@ -326,10 +312,10 @@ static int store_rows(struct ingest *in, struct err *err)
             if (!route || !consumer)
                 return err_set(err, E_unavailable, "A name is being made by another replica.");
             /* A clock that is ahead must not open partitions that nobody made. */
-            int64_t at = at_most(r->number[RR_at], now + future_us);
+            int64_t at = r->number[RR_at] < now + future_us ? r->number[RR_at] : now + future_us;
             int64_t number, s = at / 1000000;
             put_log(&log, r, at, route);
-            if (log.n == rows_at_once_max)
+            if (log.rows == rows_at_once_max)
                 rc = store_log(in, &log, err);
             add_cell(&cells, r,
                      &(struct cell_key){ .bucket = s - s % level_s[LEVEL_MINUTE],

@@ -67,7 +67,7 @@ static void put(struct reqlog *l, uint64_t n)
         .request_id = request_id[n % ids],
         .method = shapes[shape].method,
         .route = shapes[shape].route,
-        .address = address[n * 13 % networks],
+        .address = address[(who.key_id * 3 + (int64_t)(n % 3)) % networks],
         .user_agent =
             n & 1 ? "curl/7.88.1" : "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0",
         .country = "DE",

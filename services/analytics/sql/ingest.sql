@@ -27,15 +27,8 @@ SELECT id, kind, number, user_id FROM made
 UNION ALL SELECT c.id, c.kind, c.number, c.user_id FROM k JOIN consumers c USING (kind, number, user_id)
 
 -- name: requests_store write
-INSERT INTO requests (at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out, key_id, client_id, user_id, session,
-    request_id, network, agent, country, problem)
-SELECT 'epoch'::timestamptz + at * interval '1 microsecond', route, status, total_us, queue_us, db_us, bytes_in, bytes_out,
-    nullif(key_id, 0), nullif(client_id, 0), nullif(user_id, 0), session = 1, nullif(request_id, ''),
-    ('x' || network)::bit(64)::bigint, agent, nullif(country, ''), nullif(problem, '')
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
-    k(at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out, key_id, client_id, user_id, session,
-    request_id, network, agent, country, problem)
+COPY requests (at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out, key_id, client_id, user_id, session, request_id, network,
+    agent, country, problem) FROM STDIN (FORMAT binary)
 
 -- name: fresh_store write
 INSERT INTO fresh (bucket, route, consumer, class, n, limited, bytes_in, bytes_out, total_us, queue_us, db_us, max_us, sketch)
