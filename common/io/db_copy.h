@@ -22,9 +22,9 @@ void db_copy_init(struct db_copy *c, struct arena *a, size_t max_bytes);
 void db_copy_row(struct db_copy *c, unsigned columns);
 void db_copy_null(struct db_copy *c);
 void db_copy_bool(struct db_copy *c, bool v);
-void db_copy_i16(struct db_copy *c, int16_t v); /* smallint */
-void db_copy_i32(struct db_copy *c, int32_t v); /* integer */
-void db_copy_i64(struct db_copy *c, int64_t v); /* bigint */
+void db_copy_i16(struct db_copy *c, int16_t v);        /* smallint */
+void db_copy_i32(struct db_copy *c, int32_t v);        /* integer */
+void db_copy_i64(struct db_copy *c, int64_t v);        /* bigint */
 void db_copy_time(struct db_copy *c, int64_t unix_us); /* timestamptz */
 void db_copy_text(struct db_copy *c, const char *s);   /* UTF-8 */
 /* Sends what there is, and empties it.  A type that is not the column's, more bytes than were

@@ -5,7 +5,8 @@
  *
  * A request costs units (its route's `cost`).  They are taken from fixed windows that Redis counts
  * in its own time: a minute per key, client, user or network, a calendar month (UTC) per key and
- * client.  A replica takes units ahead (a lease), at most limit_lease_max and at most an eighth of
+ * client.  A replica takes units ahead (a lease), a limit_lease_share-th of the limit, from
+ * limit_lease_least to limit_lease_max units, and at most an eighth of
  * its part of what is left, one by one when less than a tenth is left; so the common case asks
  * nobody.  What was granted is never more than the limit; a replica that is killed takes its open
  * leases with it, one that stops gives them back.
@@ -25,7 +26,9 @@
 #include "common/kit/token.h"
 
 enum {
-    limit_lease_max = 32,       /* units */
+    limit_lease_least = 32,     /* units; of limits up to 32,768 */
+    limit_lease_share = 1024,   /* of greater ones a lease is that part */
+    limit_lease_max = 4096,     /* units */
     limit_window_s = 60,        /* of all rates */
     limit_rate_max = 100000000, /* units a minute that a setting or a key may say */
     limit_entries = 32768,      /* windows that one process remembers */

@@ -16,7 +16,8 @@ static const struct db_stmt all = {
     .sql = "select small, whole, big, yes, at, word from copied order by whole"
 };
 static const struct db_stmt number = { .name = "copied_number",
-                                       .sql = "select count(*), coalesce(sum(big), 0) from copied" };
+                                       .sql =
+                                           "select count(*), coalesce(sum(big), 0) from copied" };
 
 struct plan {
     const struct db_stmt *stmt;
@@ -69,12 +70,13 @@ static struct db *begin(void)
     struct db_session *s;
     struct err err;
     assert_int_equal(db_session_open(&conf, &s, &err), 0);
-    assert_int_equal(db_session_script(s,
-                                       "drop table if exists copied; create table copied (small "
-                                       "smallint, whole integer check (whole >= 0), big bigint, yes "
-                                       "boolean, at timestamptz, word text, nothing text)",
-                                       &err),
-                     0);
+    assert_int_equal(
+        db_session_script(s,
+                          "drop table if exists copied; create table copied (small "
+                          "smallint, whole integer check (whole >= 0), big bigint, yes "
+                          "boolean, at timestamptz, word text, nothing text)",
+                          &err),
+        0);
     db_session_close(s);
     return db;
 }

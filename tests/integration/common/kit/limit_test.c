@@ -198,7 +198,7 @@ static void a_killed_replica_never_gives_more(void **state)
     killed(one);
     for (int i = 0; i < 1000; i++)
         let += take_one(two, &who, 1) == 0;
-    assert_true(let <= 400 && let >= 400 - limit_lease_max);
+    assert_true(let <= 400 && let >= 400 - limit_lease_least);
     killed(two);
 }
 
@@ -219,7 +219,7 @@ static void a_lease_covers_the_common_case(void **state)
     const char *calls = strstr(r.text, "cmdstat_evalsha:calls=");
     assert_non_null(calls);
     int64_t n = strtoll(calls + strlen("cmdstat_evalsha:calls="), NULL, 10);
-    assert_true(n <= 3200 / limit_lease_max + 2);
+    assert_true(n <= 3200 / limit_lease_least + 2);
     limits_free(one);
 }
 
