@@ -155,6 +155,7 @@ int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct err *er
 int inbox_start(struct svc *svc, const struct consumer *rows, struct inbox **ret, struct err *err)
 {
     struct inbox_conf conf = { .svc = svc,
+                               .traces = svc->traces,
                                .db = svc->db,
                                .brokers = svc->conf->kafka_brokers,
                                .rows = rows,

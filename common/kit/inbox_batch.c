@@ -4,7 +4,6 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/kit/metrics.h"
-#include "common/kit/svc.h"
 #include "common/kit/trace.h"
 
 enum { again_ms = 50 };
@@ -57,7 +56,7 @@ struct batch {
 static void trace(const struct inbox_thread *t, struct msg *const *m, size_t n, int64_t begin_us,
                   int rc)
 {
-    struct traces *traces = t->inbox->conf.svc->traces;
+    struct traces *traces = t->inbox->conf.traces;
     for (size_t i = 0; traces && i < n; i++) {
         if (!trace_wants(traces, m[i]->traceparent))
             continue;

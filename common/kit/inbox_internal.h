@@ -25,7 +25,8 @@ enum {
 };
 
 struct inbox_conf {
-    struct svc *svc; /* for the callbacks; may be NULL in tests */
+    struct svc *svc;       /* for the callbacks; may be NULL in tests */
+    struct traces *traces; /* NULL: nobody collects them */
     struct db *db;
     const char *brokers;
     const struct consumer *rows; /* ends at .name NULL */
