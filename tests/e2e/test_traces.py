@@ -64,14 +64,16 @@ def test_N07_a_trace_follows_a_request_to_the_delivery(cms, collector, receiver,
         assert made.status_code == 201, made.text
     stack.wait_for(lambda: len(there.of("post.published", made.json()["data"]["id"])) == 1, 30, "the delivery")
     kinds = {Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CONSUMER, Span.SPAN_KIND_CLIENT}
-    stack.wait_for(lambda: kinds <= {s.kind for _, s, _ in spans_of(collector, trace)}, 60, "the spans of all three")
+    stack.wait_for(lambda: kinds <= {s.kind for _, s, _ in spans_of(collector, trace) if s.status.code == Status.STATUS_CODE_UNSET}, 60,
+                   "the spans of all three")
     found = spans_of(collector, trace)
     (server, span, said), = [f for f in found if f[1].kind == Span.SPAN_KIND_SERVER]
     assert server == "api" and span.name == "POST /api/v2/posts" and span.parent_span_id.hex() == caller
     assert said["http.route"] == "/api/v2/posts" and said["http.request.method"] == "POST" and said["http.response.status_code"] == 201
     assert 0 < said["cms365.db_us"] * 1000 <= span.end_time_unix_nano - span.start_time_unix_nano
     for kind, name in ((Span.SPAN_KIND_CONSUMER, "process "), (Span.SPAN_KIND_CLIENT, "deliver webhook")):
-        service, below, about = next(f for f in found if f[1].kind == kind and f[0] == "webhooks-out")
+        # An attempt over a connection that the receiver before had at the same port fails, and is made again.
+        service, below, about = [f for f in found if f[1].kind == kind and f[0] == "webhooks-out"][-1]
         assert below.name.startswith(name) and below.parent_span_id == span.span_id and below.span_id != span.span_id
         assert below.start_time_unix_nano >= span.start_time_unix_nano and below.status.code == Status.STATUS_CODE_UNSET
     assert about["http.response.status_code"] == 200 and about["cms365.event"] == "post.published"

@@ -72,8 +72,12 @@ static void script(const char *sql)
 {
     struct db_session *s;
     struct err err;
-    if (db_session_open(&conf, &s, &err) || db_session_script(s, sql, &err))
+    struct db_conf patient = conf; /* a machine that is busy makes tables slowly */
+    patient.statement_timeout_ms = patient.connect_timeout_ms = 30000;
+    if (db_session_open(&patient, &s, &err) || db_session_script(s, sql, &err)) {
+        fprintf(stderr, "%s: %s\n", err.msg, err.detail);
         fail_msg("%s: %s", err.msg, err.detail);
+    }
     db_session_close(s);
 }
 
