@@ -257,25 +257,41 @@ enum limit_verdict limit_local(struct limits *l, struct limit_need *n)
     return v;
 }
 
-void limit_asked(struct limits *l, const struct limit_need *n)
+void limit_asked(struct limits *l, struct limit_need *n)
 {
     uint64_t hash;
     struct limit_shard *s = lock(l, &n->who, &hash);
     struct limit_window *w = find(s, hash, &n->who);
     if (w && w->hops)
         w->hops--;
+    if (w)
+        w->asked = w->asked > n->asks ? w->asked - n->asks : 0;
+    n->asks = 0;
     pthread_mutex_unlock(&s->mu);
 }
 
-void limit_own(struct limits *l, const struct limit_need *n, int64_t *ret_granted,
-               int64_t *ret_label, int64_t *ret_leased)
+static int64_t lease_most(int64_t limit)
+{
+    int64_t share = limit / limit_lease_share;
+    return share < limit_lease_least ? limit_lease_least
+           : share > limit_lease_max ? limit_lease_max
+                                     : share;
+}
+
+void limit_own(struct limits *l, struct limit_need *n, int64_t *ret_granted, int64_t *ret_label,
+               int64_t *ret_leased)
 {
     uint64_t hash;
+    int64_t most = n->lease ? lease_most(n->limit) : 0;
     struct limit_shard *s = lock(l, &n->who, &hash);
-    const struct limit_window *w = find(s, hash, &n->who);
+    struct limit_window *w = find(s, hash, &n->who);
     *ret_granted = w ? w->granted : 0;
     *ret_label = w ? w->label : 0;
     *ret_leased = w && w->until_us > clock_mono_us() ? w->leased : 0;
+    if (w) {
+        n->asks = n->cost > most ? n->cost : most;
+        w->asked += n->asks;
+    }
     pthread_mutex_unlock(&s->mu);
 }
 
@@ -337,14 +353,15 @@ enum limit_verdict limit_apply(struct limits *l, struct limit_need *n, const str
     return v;
 }
 
-/* Our part of the limit, less what we were granted of it.  Of a quota of which we know nothing all
- * goes: it is counted when Redis is back. */
+/* Our part of the limit, less what we were granted of it, and less what a hop that is under way
+ * over another connection may be: Redis does not know of what we take here meanwhile.  Of a quota
+ * of which we know nothing all goes: it is counted when Redis is back. */
 static int64_t part_left(const struct limits *l, const struct limit_window *w)
 {
     int64_t replicas = __atomic_load_n(&l->replicas, __ATOMIC_RELAXED);
     if (policies[w->who.policy].monthly)
         return w->used ? w->rest / replicas : w->rest;
-    int64_t part = w->limit / replicas - w->granted;
+    int64_t part = w->limit / replicas - w->granted - w->asked;
     return part < w->rest ? part : w->rest;
 }
 

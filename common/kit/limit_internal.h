@@ -30,6 +30,7 @@ struct limit_window {
     int64_t leased;  /* granted to us and not used */
     int64_t granted; /* to us, in this window, leases included */
     int64_t rest;    /* what Redis had left after its last grant to us */
+    int64_t asked;   /* at most so many may be granted by hops under way */
     int64_t used;    /* of all, as far as we know; of quotas only */
     int64_t told;    /* of that, what auth knows */
     int64_t seen_us;
@@ -58,6 +59,7 @@ struct limit_need {
     int64_t limit, cost, window_s; /* window_s 0: a calendar month */
     bool lease;                    /* asks for more than the cost */
     unsigned tries;
+    int64_t asks;  /* of the hop under way: its share of the window's `asked` */
     int64_t taken; /* label of the window that the cost was taken from; 0: not yet */
     enum limit_verdict verdict;
     struct limit_state *state;
@@ -75,10 +77,10 @@ enum limit_verdict limit_apply(struct limits *l, struct limit_need *need,
                                const struct limit_grant *g, int64_t asked_us);
 /* The same without Redis: from our part of the limit. */
 enum limit_verdict limit_alone(struct limits *l, struct limit_need *need);
-void limit_asked(struct limits *l, const struct limit_need *need); /* the hop is over */
-/* What we were granted, and in which window. */
-void limit_own(struct limits *l, const struct limit_need *need, int64_t *ret_granted,
-               int64_t *ret_label, int64_t *ret_leased);
+void limit_asked(struct limits *l, struct limit_need *need); /* the hop is over */
+/* What we were granted, and in which window; a hop that says so begins. */
+void limit_own(struct limits *l, struct limit_need *need, int64_t *ret_granted, int64_t *ret_label,
+               int64_t *ret_leased);
 const char *limit_key(struct arena *a, const struct limit_id *who); /* in Redis, without window */
 /* The window of `window_s` (0: the calendar month) around a time. */
 struct limit_span {

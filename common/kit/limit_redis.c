@@ -245,9 +245,10 @@ int limits_beat(struct limits *l, struct arena *a, struct err *err)
     __atomic_store_n(&l->clock_ms, r.items[0].i64 - clock_ms(), __ATOMIC_RELAXED);
     unsigned n = r.items[1].i64 > 0 ? (unsigned)r.items[1].i64 : 1;
     unsigned before = __atomic_load_n(&l->replicas, __ATOMIC_RELAXED);
-    /* One that lost its data has not heard of all of us yet: whoever believed it would take the
-     * others' parts for his own. */
-    if (r.items[2].i64 < (int64_t)limit_beats_gone_s * 1000 && n < before)
+    /* One that lost its data has not heard of all of us yet, and some may be late in finding it:
+     * whoever believed it would take the others' parts for his own.  Parts count as long as a
+     * window lasts. */
+    if (r.items[2].i64 < (int64_t)limit_window_s * 1000 && n < before)
         n = before;
     __atomic_store_n(&l->replicas, n, __ATOMIC_RELAXED);
     return 0;
