@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from support import stack
 
 COLLECTOR_PORT = int(os.environ["CMS365_PORT_BASE"]) + 94  # CMS365_OTLP_URL of scripts/dev/test
+ENDPOINT = "cms365.webhook.endpoint_id"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def spans_of(collector, trace):
 
 def test_N07_a_trace_follows_a_request_to_the_delivery(cms, collector, receiver, endpoint):
     there = receiver()
-    endpoint(there.url, ["post.published"])
+    own = endpoint(there.url, ["post.published"])["id"]
     author = cms.make("/api/v2/users", username=stack.unique("u"), email=stack.unique("m") + "@example.org", role="author")
     silent, trace, caller = secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(8)
     title = stack.unique("Canary")
@@ -62,20 +63,23 @@ def test_N07_a_trace_follows_a_request_to_the_delivery(cms, collector, receiver,
         made = cms.post("/api/v2/posts", json={"title": title, "author": author["id"], "status": "published"},
                         headers={"traceparent": f"00-{which}-{caller}-{flags}"})
         assert made.status_code == 201, made.text
-    stack.wait_for(lambda: len(there.of("post.published", made.json()["data"]["id"])) == 1, 30, "the delivery")
-    kinds = {Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CONSUMER, Span.SPAN_KIND_CLIENT}
-    stack.wait_for(lambda: kinds <= {s.kind for _, s, _ in spans_of(collector, trace) if s.status.code == Status.STATUS_CODE_UNSET}, 60,
-                   "the spans of all three")
-    found = spans_of(collector, trace)
+    stack.wait_for(lambda: len(there.of("post.published", made.json()["data"]["id"])) >= 1, 30, "the delivery")
+    parts = {("api", Span.SPAN_KIND_SERVER), ("webhooks-out", Span.SPAN_KIND_CONSUMER), ("webhooks-out", Span.SPAN_KIND_CLIENT)}
+
+    def good():
+        """Other endpoints may hear of it too."""
+        return [f for f in spans_of(collector, trace) if f[1].status.code == Status.STATUS_CODE_UNSET and f[2].get(ENDPOINT, own) == own]
+
+    stack.wait_for(lambda: parts <= {(service, s.kind) for service, s, _ in good()}, 60, "the spans of all three")
+    found = good()
     (server, span, said), = [f for f in found if f[1].kind == Span.SPAN_KIND_SERVER]
     assert server == "api" and span.name == "POST /api/v2/posts" and span.parent_span_id.hex() == caller
     assert said["http.route"] == "/api/v2/posts" and said["http.request.method"] == "POST" and said["http.response.status_code"] == 201
     assert 0 < said["cms365.db_us"] * 1000 <= span.end_time_unix_nano - span.start_time_unix_nano
     for kind, name in ((Span.SPAN_KIND_CONSUMER, "process "), (Span.SPAN_KIND_CLIENT, "deliver webhook")):
-        # An attempt over a connection that the receiver before had at the same port fails, and is made again.
-        service, below, about = [f for f in found if f[1].kind == kind and f[0] == "webhooks-out"][-1]
+        service, below, about = next(f for f in found if f[1].kind == kind and f[0] == "webhooks-out")
         assert below.name.startswith(name) and below.parent_span_id == span.span_id and below.span_id != span.span_id
-        assert below.start_time_unix_nano >= span.start_time_unix_nano and below.status.code == Status.STATUS_CODE_UNSET
+        assert below.start_time_unix_nano >= span.start_time_unix_nano
     assert about["http.response.status_code"] == 200 and about["cms365.event"] == "post.published"
     assert not spans_of(collector, silent), "whoever calls has said that this one is not sampled"
     with collector.lock:
@@ -86,13 +90,13 @@ def test_N07_a_trace_follows_a_request_to_the_delivery(cms, collector, receiver,
 
 def test_N07_what_fails_is_said_in_its_span(cms, collector, receiver, endpoint):
     there = receiver(plan=lambda request: 500)
-    endpoint(there.url, ["company.created"])
+    own = endpoint(there.url, ["company.created"])["id"]
     trace = secrets.token_hex(16)
     made = cms.post("/api/v2/companies", json={"name": stack.unique("C")}, headers={"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01"})
     assert made.status_code == 201, made.text
 
     def failed():
-        return [(s, a) for _, s, a in spans_of(collector, trace) if s.kind == Span.SPAN_KIND_CLIENT and s.status.code == Status.STATUS_CODE_ERROR]
+        return [(s, a) for _, s, a in spans_of(collector, trace) if a.get(ENDPOINT) == own and s.status.code == Status.STATUS_CODE_ERROR]
 
     span, about = stack.wait_for(failed, 60, "the failed attempt")[0]
     assert about["error.type"] == "500" and about["http.response.status_code"] == 500 and about["http.request.resend_count"] == 0
