@@ -203,6 +203,8 @@ static struct httpd *take_pub(struct svc_private *p)
     return h;
 }
 
+/* It asks how many replicas there are before it serves: one that believed to be alone would go on
+ * with whole limits if Redis went away now.  Waits for cache_timeout_ms at most. */
 static struct limits *new_limits(const struct svc *svc)
 {
     const struct svc_conf *c = svc->conf;
@@ -217,7 +219,13 @@ static struct limits *new_limits(const struct svc *svc)
                  [POLICY_LOGIN] = c->rate_login,
                  [POLICY_DOCS] = c->rate_docs }
     };
-    return limits_new(&conf);
+    struct limits *l = limits_new(&conf);
+    struct arena *a = arena_new();
+    struct err err = { 0 };
+    if (limits_beat(l, a, &err))
+        log_debug("limits.no_beat", kv_s("why", err.detail));
+    arena_free(a);
+    return l;
 }
 
 /* None of these waits for a dependency: what is away is asked again, and /readyz says so meanwhile.
