@@ -11,7 +11,8 @@
 
 /* Which Redis this is and since when it knows: a restart or a loss of data makes it anew.  INFO is
  * a hundred times as dear as the rest, and is asked only after LASTSAVE has changed, as it does
- * when a server starts and when it has saved. */
+ * when a server starts and when it has saved; one that starts twice within a second is not
+ * seen. */
 #define SINCE                                                                                      \
     "local t = redis.call('TIME')\n"                                                               \
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"                                          \
@@ -207,9 +208,10 @@ int limit_hop(struct limits *l, struct arena *a, struct limit_need *const *needs
     set_down(l, rc != 0, err);
     metric_inc(M_limit_hops);
     for (size_t i = 0; i < n; i++) {
-        limit_asked(l, needs[i]);
-        if (rc)
+        if (rc) {
+            limit_asked(l, needs[i]);
             continue;
+        }
         const struct cache_reply *x = &r.items[1 + i * need_reply];
         const struct limit_grant g = { .granted = x[0].i64,
                                        .rest = x[1].i64,
@@ -217,6 +219,7 @@ int limit_hop(struct limits *l, struct arena *a, struct limit_need *const *needs
                                        .left_ms = x[3].i64,
                                        .used = x[4].i64 };
         needs[i]->verdict = g.label ? limit_apply(l, needs[i], &g, asked) : TAKE_ASK;
+        limit_asked(l, needs[i]); /* now that it is granted, nobody takes it for free */
     }
     return rc;
 }

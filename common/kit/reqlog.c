@@ -416,16 +416,20 @@ static bool wait_for_more(struct reqlog *l, bool can_send)
     return more;
 }
 
+bool reqlog_idle(struct reqlog *l)
+{
+    pthread_mutex_lock(&l->mu);
+    bool left = l->first || l->under_way || (l->filling && l->filling->rows);
+    pthread_mutex_unlock(&l->mu);
+    return !left;
+}
+
 static void finish(struct reqlog *l, struct bus_producer *bus)
 {
     int64_t until = clock_mono_us() + reqlog_close_ms * INT64_C(1000);
-    bool left = true;
-    while (left && clock_mono_us() < until) {
+    while (!reqlog_idle(l) && clock_mono_us() < until) {
         (void)send_all(l, bus);
         bus_poll(bus, 20);
-        pthread_mutex_lock(&l->mu);
-        left = l->first || l->under_way || (l->filling && l->filling->rows);
-        pthread_mutex_unlock(&l->mu);
     }
 }
 

@@ -49,4 +49,5 @@ struct reqlog_record {
 /* Any thread; does not wait but for a lock that is held for a few hundred nanoseconds. */
 void reqlog_put(struct reqlog *l, const struct reqlog_record *r);
 uint64_t reqlog_dropped(const struct reqlog *l);
+bool reqlog_idle(struct reqlog *l); /* nothing waits, and Kafka has acknowledged the rest */
 #endif
