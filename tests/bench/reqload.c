@@ -16,9 +16,8 @@
 
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { pace_us = 1000, keys = 200, networks = 500, ids = 4096, drain_ms = 300, begin_s = 2 };
+enum { pace_us = 1000, keys = 200, networks = 500, ids = 4096, wait_ms_max = 30000 };
 
 static const struct {
     const char *method, *route;
@@ -91,6 +90,14 @@ static uint64_t pace(struct reqlog *l, int64_t rate, int64_t seconds)
     return n;
 }
 
+/* Kafka has acknowledged all of it. */
+static void await_idle(struct reqlog *l)
+{
+    int64_t end = clock_mono_us() + wait_ms_max * INT64_C(1000);
+    while (!reqlog_idle(l) && clock_mono_us() < end)
+        nanosleep(&(struct timespec){ .tv_nsec = (long)pace_us * 1000 }, NULL);
+}
+
 int main(int argc, char **argv)
 {
     int64_t rate, seconds;
@@ -114,11 +121,11 @@ int main(int argc, char **argv)
         return 1;
     }
     put(l, 0); /* the way to Kafka is found before the load, as in a program that runs */
-    sleep(begin_s);
+    await_idle(l);
     double all_us = cpu_us(RUSAGE_SELF), path_us = cpu_us(RUSAGE_THREAD);
     uint64_t n = pace(l, rate, seconds);
     path_us = cpu_us(RUSAGE_THREAD) - path_us - idle_us;
-    nanosleep(&(struct timespec){ .tv_nsec = (long)drain_ms * 1000000 }, NULL);
+    await_idle(l);
     all_us = cpu_us(RUSAGE_SELF) - all_us - idle_us;
     uint64_t dropped = reqlog_dropped(l);
     reqlog_stop(l);

@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { request_max = 512 * 1024, waits_max = 2000 };
+enum { request_max = 512 * 1024, wait_s_max = 30 };
 #define TRACE  "4bf92f3577b34da6a3ce929d0e0e4736"
 #define SPAN   "00f067aa0ba902b7"
 #define PARENT "b7ad6b7169203331"
@@ -33,9 +33,10 @@ static struct {
     unsigned port;
     pthread_t thread;
     pthread_mutex_t mu;
+    pthread_cond_t cv;
     char request[request_max]; /* the last one */
     _Atomic int asked, refuse; /* requests so far; how many of them are answered 503 */
-} collector = { .mu = PTHREAD_MUTEX_INITIALIZER };
+} collector = { .mu = PTHREAD_MUTEX_INITIALIZER, .cv = PTHREAD_COND_INITIALIZER };
 
 static size_t read_request(int fd, char *text)
 {
@@ -72,7 +73,10 @@ static void *serve(void *unused)
         ssize_t ignored = send(fd, answer, strlen(answer), MSG_NOSIGNAL);
         (void)ignored;
         collector.refuse -= refused;
+        pthread_mutex_lock(&collector.mu);
         collector.asked++;
+        pthread_cond_signal(&collector.cv);
+        pthread_mutex_unlock(&collector.mu);
     }
     return NULL;
 }
@@ -148,11 +152,16 @@ static int64_t counted(const char *outcome)
     return n;
 }
 
-static void wait_for(_Atomic int *what, int least)
+static void wait_for_asked(int least)
 {
-    for (int i = 0; *what < least && i < waits_max; i++)
-        usleep(10000);
-    assert_true(*what >= least);
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += wait_s_max;
+    pthread_mutex_lock(&collector.mu);
+    while (collector.asked < least && !pthread_cond_timedwait(&collector.cv, &collector.mu, &end))
+        ;
+    pthread_mutex_unlock(&collector.mu);
+    assert_true(collector.asked >= least);
 }
 
 static json_t *last_body(const char **ret_headers)
@@ -195,7 +204,7 @@ static void N07_spans_reach_the_collector_in_a_batch(void **state)
     trace_put(t, &own);
     trace_put(t, &root);
     trace_put(t, &below);
-    wait_for(&collector.asked, asked + 1);
+    wait_for_asked(asked + 1);
     trace_stop(t);
     json_t *body = last_body(&headers);
     assert_non_null(strstr(headers, "POST /v1/traces HTTP/1.1\r\n"));
@@ -253,7 +262,7 @@ static void N07_a_collector_that_is_busy_is_asked_again(void **state)
     collector.refuse = 1;
     struct traces *t = start(1000000);
     trace_put(t, &s);
-    wait_for(&collector.asked, asked + 2);
+    wait_for_asked(asked + 2);
     trace_stop(t);
     assert_int_equal(counted("sent"), sent + 1);
     assert_int_equal(counted("refused"), refused);
