@@ -338,6 +338,8 @@ static int64_t next_due(struct dispatch *d, int64_t now)
     int64_t written = d->rush ? now : d->first_result_us + results_wait_us;
     if (d->results && written < at)
         at = written;
+    if (d->deferred_us < at)
+        at = d->deferred_us;
     if (d->endpoints_changed || d->probe_all || d->allowed_unwritten)
         at = now;
     dispatch_unlock(d);
@@ -382,6 +384,8 @@ static int round_of(struct dispatch *d, struct err *err)
     }
     if (!rc)
         rc = dispatch_write_allowed(d, err);
+    if (!rc)
+        rc = dispatch_expand(d, err);
     if (!rc)
         rc = dispatch_probe(d, all, err);
     if (all)

@@ -17,6 +17,7 @@
  *   dispatch_gate.c   may an endpoint be sent to now: permission, token, rate, throttle, circuit
  *   dispatch_offer.c  the short way: fan-out hands over what it wrote, so that it is sent without
  *                     being read again
+ *   dispatch_deferred.c  what would only wait is a row an event first, and deliveries later
  */
 #include "services/webhooks-out/provider.h"
 #include "services/webhooks-out/sending.h"
@@ -78,8 +79,10 @@ struct endpoint {
     struct sending *how;
     bool active, mine, seen, probe;
     bool behind;     /* there may be more due in the table than the queue has */
+    bool deferred;   /* there may be more to come that was put off */
     int64_t pace_us; /* how long it takes to answer, smoothed; 0: it has not answered yet */
     unsigned in_flight, unwritten, unwritten_failed, offered, taken;
+    int64_t heard_us;  /* monotonic; when an attempt last ended, or the first of these began */
     uint64_t failures; /* counts, so that what was read before one is not used after it */
     int64_t due_us;    /* monotonic; a retry is due then; 0: none known */
     struct delivery *queue, **queue_tail, *held;
@@ -120,6 +123,8 @@ struct dispatch {
     bool endpoints_changed, probe_all, stopping;
     bool allowed_unwritten;
     struct delivery *offers, **offers_tail; /* written, but not committed yet */
+    bool deferring;                         /* so are some that were put off */
+    int64_t deferred_us;                    /* monotonic; deliveries are made of these then */
     int64_t hints[hints_max];               /* endpoints that got something that was not offered */
     size_t nhints;
     _Atomic bool shard[shards_max]; /* set by the dispatcher's thread */
@@ -150,7 +155,12 @@ bool delivery_held(const struct endpoint *ep, const char *id);
 void dispatch_lock(struct dispatch *d);
 void dispatch_unlock(struct dispatch *d);
 
+/* --- dispatch_offer.c, under the lock: may it be sent what fan-out has just written? --- */
+bool endpoint_takes(const struct dispatch *d, const struct endpoint *ep);
+
 /* --- dispatch_send.c, under the lock --- */
+/* It is slow, silent or failing: what comes for it waits. */
+bool endpoint_hangs(const struct endpoint *ep, int64_t now_us);
 void endpoint_pump(struct dispatch *d, struct endpoint *ep); /* sends while there is room */
 void line_leave(struct endpoint *ep);                        /* it need not be in one */
 /* The first in the queue fails without a request. */
@@ -176,6 +186,9 @@ void dispatch_take(struct dispatch *d, struct endpoint *ep, const struct db_rows
                    size_t i); /* under the lock */
 /* dispatch_batch.c: makes batches of what is due at these endpoints. */
 int dispatch_batches(struct dispatch *d, const int64_t *ids, size_t n, struct err *err) MUST_CHECK;
+/* dispatch_deferred.c: makes deliveries of some that were put off, if it is time. */
+int dispatch_expand(struct dispatch *d, struct err *err) MUST_CHECK;
+void deferred_settle(struct dispatch *d, bool committed); /* under the lock */
 /* dispatch_write.c */
 int dispatch_write(struct dispatch *d, bool *ret_more, struct err *err) MUST_CHECK;
 int dispatch_write_allowed(struct dispatch *d, struct err *err) MUST_CHECK;

@@ -24,6 +24,9 @@ int dispatch_open(struct dispatch *d, struct err *err)
     if (rc)
         return rc;
     d->balance_us = d->reload_us = 0;
+    dispatch_lock(d);
+    d->deferred_us = 0;
+    dispatch_unlock(d);
     /* A result that is lost with the machine is a delivery repeated, never one forgotten. */
     rc = db_session_script(d->session, "SET synchronous_commit = off", err);
     return rc ? rc : dispatch_run(d, &sql_shard_presence, NULL, 0, &rows, err);

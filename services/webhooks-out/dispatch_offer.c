@@ -7,7 +7,7 @@
  */
 #include "services/webhooks-out/dispatch.h"
 
-static bool takes(const struct dispatch *d, const struct endpoint *ep)
+bool endpoint_takes(const struct dispatch *d, const struct endpoint *ep)
 {
     return ep && ep->mine && ep->active && !d->stopping && !endpoint_ordered(ep) &&
            !endpoint_batches(ep);
@@ -31,7 +31,7 @@ void dispatch_offer(struct svc *svc, const struct offer *o, size_t n)
     dispatch_lock(d);
     for (size_t i = 0; i < n; i++) {
         struct endpoint *ep = endpoint_find(d, o[i].endpoint_id);
-        if (o[i].batched || !takes(d, ep) || ep->behind || dispatch_full(d) ||
+        if (o[i].batched || !endpoint_takes(d, ep) || ep->behind || dispatch_full(d) ||
             ep->nqueue + ep->offered >= queue_max) {
             hint(d, o[i].endpoint_id);
             if (ep)
@@ -58,7 +58,7 @@ static bool settle_offers(struct dispatch *d, bool committed)
         struct endpoint *ep = dl->ep;
         next = dl->next;
         ep->offered--;
-        if (committed && takes(d, ep)) {
+        if (committed && endpoint_takes(d, ep)) {
             endpoint_push(ep, dl);
             endpoint_pump(d, ep);
             continue;
@@ -93,6 +93,7 @@ void dispatch_offered(struct svc *svc, bool committed)
     dispatch_lock(d);
     bool look = settle_offers(d, committed);
     look |= settle_hints(d);
+    deferred_settle(d, committed);
     dispatch_unlock(d);
     if (look)
         dispatch_ring(d);

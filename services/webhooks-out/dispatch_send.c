@@ -69,6 +69,7 @@ static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_re
     keep(dl, res);
     if (res->total_us > 0)
         ep->pace_us = ep->pace_us ? ep->pace_us + (res->total_us - ep->pace_us) / 8 : res->total_us;
+    ep->heard_us = clock_mono_us();
     ep->in_flight--;
     ep->unwritten++;
     d->in_flight--;
@@ -99,6 +100,12 @@ static void ended(struct dispatch *d, struct delivery *dl, const struct httpc_re
 static bool is_quick(const struct endpoint *ep)
 {
     return ep->pace_us && ep->pace_us < answers_within_us;
+}
+
+bool endpoint_hangs(const struct endpoint *ep, int64_t now_us)
+{
+    bool silent = ep->in_flight && now_us - ep->heard_us > answers_within_us;
+    return silent || ep->pace_us >= answers_within_us || ep->circuit != CIRCUIT_CLOSED;
 }
 
 static bool has_room(const struct dispatch *d, bool quick)
@@ -224,6 +231,8 @@ static void attempt(struct dispatch *d, struct delivery *dl)
     keep_sent(dl, how, a, &s);
     gate_sends(ep, dl);
     dl->flying = true;
+    if (!ep->in_flight)
+        ep->heard_us = clock_mono_us();
     ep->in_flight++;
     d->in_flight++;
     if (barred)

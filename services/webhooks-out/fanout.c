@@ -28,6 +28,7 @@ struct row {
     const char *id, *status, *error;     /* status: pending, skipped or dead (with the reason) */
     int64_t endpoint_id, user_id, sight; /* from 1 */
     bool batched;                        /* goes with others; the dispatcher puts them together */
+    bool deferred;                       /* its endpoint could not be sent to now */
 };
 
 /* Who listens to a type is asked once: the messages were all read before the first of them gets
@@ -247,18 +248,26 @@ static int one_event(struct fan *f, struct msg *m, struct err *err)
     return rc;
 }
 
-static int store(const struct fan *f, struct err *err)
+/* Rows that would only wait go another way; false: there are none such. */
+static bool defer(const struct fan *f)
 {
-    enum { EVENT_ID, TYPE, KEY, TIME, TRACE, REQUEST_ID, BODY, TEXTS };
-    struct db_rows *rows;
-    const char **text[TEXTS], **of_row[3];
-    int64_t *num[3];
+    int64_t *endpoint = arena_alloc(f->a, f->nrows * sizeof(*endpoint));
+    bool *put_off = arena_alloc(f->a, f->nrows), some = false;
+    for (size_t i = 0; i < f->nrows; i++)
+        endpoint[i] = str_eq(f->rows[i].status, "pending") ? f->rows[i].endpoint_id : 0;
+    dispatch_defer(f->svc, endpoint, f->nrows, put_off);
+    for (size_t i = 0; i < f->nrows; i++)
+        some |= f->rows[i].deferred = put_off[i];
+    return some;
+}
+
+enum { EVENT_ID, TYPE, KEY, TIME, TRACE, REQUEST_ID, BODY, TEXTS };
+
+static void sight_params(const struct fan *f, struct db_val ret[TEXTS])
+{
+    const char **text[TEXTS];
     for (size_t c = 0; c < TEXTS; c++)
         text[c] = arena_alloc(f->a, f->nsights * sizeof(**text));
-    for (size_t c = 0; c < ARRAY_LEN(num); c++) {
-        num[c] = arena_alloc(f->a, f->nrows * sizeof(**num));
-        of_row[c] = arena_alloc(f->a, f->nrows * sizeof(**of_row));
-    }
     for (size_t i = 0; i < f->nsights; i++) {
         const struct sight *s = &f->sights[i];
         const char *const of[TEXTS] = { s->m->event_id,    s->def->type,     s->m->key, s->m->time,
@@ -266,20 +275,57 @@ static int store(const struct fan *f, struct err *err)
         for (size_t c = 0; c < TEXTS; c++)
             text[c][i] = of[c];
     }
-    for (size_t i = 0; i < f->nrows; i++) {
-        of_row[0][i] = f->rows[i].id;
-        of_row[1][i] = f->rows[i].status;
-        of_row[2][i] = f->rows[i].error;
-        num[0][i] = f->rows[i].endpoint_id;
-        num[1][i] = f->rows[i].user_id;
-        num[2][i] = f->rows[i].sight;
-    }
-    struct db_val v[6 + TEXTS] = { db_texts(of_row[0], f->nrows), db_i64s(num[0], f->nrows),
-                                   db_i64s(num[1], f->nrows),     db_i64s(num[2], f->nrows),
-                                   db_texts(of_row[1], f->nrows), db_texts(of_row[2], f->nrows) };
     for (size_t c = 0; c < TEXTS; c++)
-        v[6 + c] = db_texts(text[c], f->nsights);
-    return db_exec(f->tx, f->a, &sql_deliveries_add, v, ARRAY_LEN(v), &rows, err);
+        ret[c] = db_texts(text[c], f->nsights);
+}
+
+/* Those that are deferred, or those that are not. */
+static int store(const struct fan *f, bool deferred, const struct db_val sights[TEXTS],
+                 struct err *err)
+{
+    enum { IDS, ENDPOINTS, USERS, SIGHTS, BOTH, STATUS = BOTH, ERROR, ADDED };
+    struct db_rows *rows;
+    const char **text[3];
+    int64_t *num[3];
+    size_t n = 0;
+    for (size_t c = 0; c < ARRAY_LEN(num); c++) {
+        num[c] = arena_alloc(f->a, f->nrows * sizeof(**num));
+        text[c] = arena_alloc(f->a, f->nrows * sizeof(**text));
+    }
+    for (size_t i = 0; i < f->nrows; i++) {
+        const struct row *r = &f->rows[i];
+        if (r->deferred != deferred)
+            continue;
+        text[0][n] = r->id;
+        text[1][n] = r->status;
+        text[2][n] = r->error;
+        num[0][n] = r->endpoint_id;
+        num[1][n] = r->user_id;
+        num[2][n++] = r->sight;
+    }
+    struct db_val v[ADDED + TEXTS] = { [IDS] = db_texts(text[0], n),
+                                       [ENDPOINTS] = db_i64s(num[0], n),
+                                       [USERS] = db_i64s(num[1], n),
+                                       [SIGHTS] = db_i64s(num[2], n) };
+    size_t nv = BOTH;
+    if (!deferred) {
+        v[STATUS] = db_texts(text[1], n);
+        v[ERROR] = db_texts(text[2], n);
+        nv = ADDED;
+    }
+    memcpy(v + nv, sights, TEXTS * sizeof(*sights));
+    return n ? db_exec(f->tx, f->a, deferred ? &sql_deferred_add : &sql_deliveries_add, v,
+                       nv + TEXTS, &rows, err)
+             : 0;
+}
+
+static int store_all(const struct fan *f, struct err *err)
+{
+    struct db_val sights[TEXTS];
+    bool deferred = defer(f);
+    sight_params(f, sights);
+    int rc = store(f, false, sights, err);
+    return rc || !deferred ? rc : store(f, true, sights, err);
 }
 
 static void hand_over(const struct fan *f, struct svc *svc)
@@ -288,7 +334,7 @@ static void hand_over(const struct fan *f, struct svc *svc)
     size_t n = 0;
     for (size_t i = 0; i < f->nrows; i++) {
         const struct row *r = &f->rows[i];
-        if (!str_eq(r->status, "pending"))
+        if (!str_eq(r->status, "pending") || r->deferred)
             continue;
         const struct sight *s = &f->sights[r->sight - 1];
         o[n++] = (struct offer){ .id = r->id,
@@ -367,7 +413,7 @@ int fanout(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct e
         arena_reset(f.scratch);
     }
     if (!rc && f.nrows)
-        rc = store(&f, err);
+        rc = store_all(&f, err);
     if (!rc && f.nrows)
         hand_over(&f, svc);
     arena_free(f.scratch);

@@ -102,6 +102,9 @@ struct offer { /* a row of deliveries, written in a transaction that is still op
     int64_t endpoint_id, user_id, event_us;
     bool batched;
 };
+/* Whose deliveries would only wait: *ret[i] for those whose rows go to `deferred` in the
+ * transaction that is open.  Before the others are offered; one consumer's thread only. */
+void dispatch_defer(struct svc *svc, const int64_t *endpoint, size_t n, bool *ret);
 /* From now on the dispatcher does not look for these rows; one consumer's thread only. */
 void dispatch_offer(struct svc *svc, const struct offer *o, size_t n);
 /* What became of the transaction: sent at once, or left to be found in the table if it is there. */

@@ -84,8 +84,8 @@ def fan_out(stack, o):
 
 
 def tar_pits(stack, o):
-    """The p99 from event to arrival at a healthy receiver, alone and beside those that hang, in turns.  Each event is a delivery more for
-    each of them: at the higher rate that alone is thousands of rows a second."""
+    """The p99 from event to arrival at a healthy receiver, alone and beside those that hang, in turns; that they were made and began to hang
+    is over by then.  Each event is a delivery more for each of them."""
     found = {20: ([], []), 100: ([], [])}
     with Sink(stack) as sink, Sink(stack, 91) as pit, endpoints(stack, sink, 1, "/healthy"):
         def p99(rate):
@@ -101,8 +101,9 @@ def tar_pits(stack, o):
                 alone.append(p99(rate))
                 with endpoints(stack, pit, o.pits, "/pit{i}?delay_ms=14000"):
                     pit.reset()
+                    sink.reset()
                     each(lambda i: stack.call("POST", "/api/v2/companies", {"name": f"pit {i}"}), range(10))
-                    wait_for(lambda: pit.stats()["requests"] >= o.pits, 60, "all of them to hang")
+                    wait_for(lambda: pit.stats()["requests"] >= o.pits and sink.stats()["requests"] >= 10, 60, "all of them to hang")
                     beside.append(p99(rate))
     rows = []
     for rate, lists in found.items():

@@ -335,6 +335,73 @@ static void tar_pits_hold_up_nobody(void **state)
     fx.conf.timeout_ms = 8000;
 }
 
+static bool hangs(int64_t id)
+{
+    struct dispatch *d = fx.svc.state;
+    dispatch_lock(d);
+    const struct endpoint *ep = endpoint_find(d, id);
+    bool yes = ep && ep->nqueue >= 8 && endpoint_hangs(ep, clock_mono_us());
+    dispatch_unlock(d);
+    return yes;
+}
+
+/* proves: W-13, X-04.  What would only wait at receivers that hang is a row an event when the event
+ * is fanned out, whoever of them listens; soon it is a delivery each, and once. */
+static void what_would_only_wait_is_put_off(void **state)
+{
+    enum { pits = 5, before = 50, after = 20 };
+    static const char all[] = "SELECT count(*) FROM deliveries WHERE event = 'post.updated' AND"
+                              " $1::bigint = 0";
+    static const char post[] = "{\"data\":{\"id\":1,\"title\":\"t\",\"status\":\"published\","
+                               "\"version\":1},\"changed\":[],\"owner_id\":null}";
+    int64_t pit[pits], until = clock_mono_us() + wait_ms * 1000;
+    (void)state;
+    fx.conf.timeout_ms = 120000;
+    for (int i = 0; i < pits; i++)
+        pit[i] = endpoint(EP(arena_printf(fx.a, "/hangs%d?delay_ms=110000", i), "post.*"));
+    int64_t ordered = endpoint(EP("/hangs-too?delay_ms=110000", "post.*", .set = "ordered = true"));
+    for (int i = 0; i < before; i++)
+        happens("post.updated", "post:1", post);
+    for (int i = 0; i < pits; i++)
+        while (!hangs(pit[i])) {
+            assert_true(clock_mono_us() < until);
+            usleep(10000);
+        }
+    int64_t rows = number("SELECT nextval('deferred_id_seq') + $1::bigint", 0);
+    for (int i = 0; i < after; i++)
+        happens("post.updated", "post:1", post);
+    assert_int_equal(
+        number("SELECT count(*) FROM deliveries WHERE endpoint_id = $1::bigint", ordered),
+        before + after); /* it keeps order, so it is not put off */
+    wait_for_count(all, 0, (pits + 1) * (before + after));
+    assert_int_equal(number("SELECT nextval('deferred_id_seq') - $1::bigint", rows), after + 1);
+    assert_int_equal(number(all, 0), (pits + 1) * (before + after));
+    assert_int_equal(number("SELECT count(DISTINCT (endpoint_id, event_id)) FROM deliveries WHERE"
+                            " $1::bigint = 0",
+                            0),
+                     (pits + 1) * (before + after));
+    assert_int_equal(number("SELECT count(*) FROM deferred WHERE $1::bigint = 0", 0), 0);
+    stop();
+    fx.conf.timeout_ms = 8000;
+}
+
+/* proves: X-04.  A replica was killed before it made deliveries of these. */
+static void what_was_put_off_outlives_its_replica(void **state)
+{
+    (void)state;
+    int64_t id = endpoint(EP("/left?delay_ms=0", "company.*"));
+    stop();
+    const struct db_val v = db_i64(id);
+    sql("INSERT INTO deferred (event_id, event, entity, event_at, body, delivery_ids, endpoint_ids,"
+        " user_ids) SELECT gen_random_uuid(), 'company.updated', 'company:' || k, now(),"
+        " format('{\"data\":{\"id\":%s,\"version\":1}}', k), ARRAY[gen_random_uuid()],"
+        " ARRAY[$1::bigint], ARRAY[1::bigint] FROM generate_series(1, 30) k",
+        &v, 1);
+    start();
+    wait_for_count(count_delivered, id, 30);
+    assert_int_equal(arrived("/left", NULL), 30);
+}
+
 /* --- https only --- */
 
 /* proves: W-14.  Nothing leaves in clear where that is not wanted: no delivery, no question for
@@ -383,6 +450,8 @@ int main(int argc, char **argv)
         T(a_held_backlog_drains_in_order_under_its_rate),
         T(order_holds_over_a_hundred_keys_and_two_replicas),
         T(tar_pits_hold_up_nobody),
+        T(what_would_only_wait_is_put_off),
+        T(what_was_put_off_outlives_its_replica),
         T(without_tls_nothing_leaves),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -372,7 +372,7 @@ static int teardown(void **state)
 static int each_setup(void **state)
 {
     (void)state;
-    sql("TRUNCATE endpoints, secrets, deliveries, attempts, people, outbox", NULL, 0);
+    sql("TRUNCATE endpoints, secrets, deliveries, deferred, attempts, people, outbox", NULL, 0);
     start();
     return 0;
 }
