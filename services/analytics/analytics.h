@@ -13,6 +13,7 @@
 struct analytics_conf {
     struct svc_conf svc; /* first */
     int64_t log_days, minute_days, hour_days, roll_ms, anomaly_min;
+    const char *anomaly_mail_to;
 };
 extern const struct conf_def analytics_conf_defs[];
 extern const struct route analytics_routes[];

@@ -194,7 +194,7 @@ static int act(struct looking *l, struct subject *s, enum signal_kind k, enum ve
                const struct finding *f, struct err *err)
 {
     const struct anomaly_facts facts = facts_of(l, s, k, f);
-    const struct anomaly_db at = { .a = l->a, .tx = l->tx };
+    const struct anomaly_db at = { .a = l->a, .tx = l->tx, .conf = analytics_conf(l->svc) };
     int rc = 0;
     switch (what) {
     case VERDICT_OPENS:
@@ -306,7 +306,7 @@ static int look_at_news(struct looking *l, struct err *err)
 {
     enum { CONSUMER, KIND, VALUE, N, KNOWN };
     const struct db_val at = db_i64(l->since);
-    const struct anomaly_db db = { .a = l->a, .tx = l->tx };
+    const struct anomaly_db db = { .a = l->a, .tx = l->tx, .conf = analytics_conf(l->svc) };
     struct db_rows *r;
     int rc = db_exec(l->tx, l->a, &sql_detector_unseen, &at, 1, &r, err);
     size_t rows = rc ? 0 : db_nrows(r), n = 0;

@@ -13,6 +13,7 @@
 struct anomaly_db {
     struct arena *a;
     struct db_tx *tx;
+    const struct analytics_conf *conf;
 };
 struct anomaly_facts {
     enum signal_kind signal;
@@ -32,9 +33,14 @@ int anomaly_go_on(const struct anomaly_db *db, int64_t id, const struct anomaly_
                   struct err *err) MUST_CHECK;
 int anomaly_end(const struct anomaly_db *db, int64_t id, int64_t at, struct err *err) MUST_CHECK;
 int anomaly_end_news(const struct anomaly_db *db, int64_t at, struct err *err) MUST_CHECK;
-/* Puts the row into the outbox as an event of that type. */
+/* Puts the row into the outbox as an event of that type, and as mail to whom is to have it. */
 int anomaly_event(const struct anomaly_db *db, const char *type, int64_t id,
                   struct err *err) MUST_CHECK;
+
+/* anomaly_mail.c: a mail about the row, as JSON, to each of CMS365_ANOMALY_MAIL_TO. */
+int anomaly_mail(const struct anomaly_db *db, const char *type, int64_t id, const char *row,
+                 struct err *err) MUST_CHECK;
+int anomaly_mail_check(struct arena *a, const char *list, struct err *err) MUST_CHECK;
 
 /* One window, if there is one to look at. */
 int look_once(struct svc *svc, struct arena *a, bool *ret_done, struct err *err) MUST_CHECK;

@@ -127,17 +127,17 @@ int anomaly_event(const struct anomaly_db *db, const char *type, int64_t id, str
         return rc;
     rowplan_init(&plan, db->a, &entity_anomaly, VC_ADMIN, ~UINT64_C(0));
     buf_init(&b, db->a, 1024, 64 * 1024);
-    buf_puts(&b, "{\"data\":");
     rowjson_put(&b, &plan, r, 0, ~UINT64_C(0), NULL, 0);
-    buf_puts(&b, ",\"changed\":[],\"owner_id\":");
-    if (db_is_null(r, 0, USER))
-        buf_puts(&b, "null}");
-    else
-        buf_printf(&b, "%lld}", (long long)db_get_i64(r, 0, USER));
+    const char *owner = db_is_null(r, 0, USER)
+                            ? "null"
+                            : arena_printf(db->a, "%lld", (long long)db_get_i64(r, 0, USER));
     const struct outbox_event e = { .type = type,
                                     .key = arena_printf(db->a, "anomaly:%lld", (long long)id),
-                                    .payload = b.data };
-    return outbox_put(db->tx, db->a, &e, NULL, err);
+                                    .payload = arena_printf(
+                                        db->a, "{\"data\":%s,\"changed\":[],\"owner_id\":%s}",
+                                        b.data, owner) };
+    rc = outbox_put(db->tx, db->a, &e, NULL, err);
+    return rc ? rc : anomaly_mail(db, type, id, b.data, err);
 }
 
 int anomaly_open(const struct anomaly_db *db, const struct anomaly_facts *f, int64_t *ret_id,

@@ -39,6 +39,12 @@ const struct conf_def analytics_conf_defs[] = {
      .max = 1000000,
      .offset = AT(anomaly_min),
      .doc = "Requests in five minutes below which nothing is called unusual." },
+    { .name = "CMS365_ANOMALY_MAIL_TO",
+     .type = CONF_TEXT,
+     .fallback = "",
+     .offset = AT(anomaly_mail_to),
+     .doc = "Who gets mail about what is unusual, and about its end: addresses, with commas; empty: "
+             "nobody." },
     { 0 },
 };
 

@@ -166,7 +166,9 @@ const struct consumer analytics_consumers[] = {
 static int init(struct svc *svc, struct err *err)
 {
     struct analytics *state = arena_alloc(svc->arena, sizeof *state);
-    (void)err;
+    int rc = anomaly_mail_check(svc->arena, analytics_conf(svc)->anomaly_mail_to, err);
+    if (rc)
+        return rc;
     state->names = names_new();
     state->tail = tail_new();
     svc->state = state;

@@ -83,7 +83,8 @@ static void set_up(const char *name)
                                        .minute_days = 8,
                                        .hour_days = 400,
                                        .roll_ms = 50,
-                                       .anomaly_min = 50 };
+                                       .anomaly_min = 50,
+                                       .anomaly_mail_to = "" };
     fx.svc =
         (struct svc){ .conf = &fx.conf.svc, .arena = fx.a, .priv = &fx.priv, .state = &fx.state };
     check(db_session_open(&fx.priv.db_conf, &fx.session, &err), &err);

@@ -5,6 +5,8 @@
 #include "services/analytics/anomaly.h"
 
 #include "common/io/httpd_internal.h"
+#include "common/kit/shape.h"
+#include "proto/command.h"
 #include "tests/integration/services/analytics/analytics_fixture.h"
 
 static int64_t window; /* begin of the one that is looked at next */
@@ -102,6 +104,69 @@ static void a_key_far_above_its_usual_rate_is_told_of_and_ends(void **state)
     assert_int_equal(
         number("SELECT count(*) FROM anomalies WHERE status = 'open' AND subject = 'key'"), 0);
     assert_true(number("SELECT count(*) FROM outbox WHERE type = 'anomaly.resolved'") >= 1);
+}
+
+static int64_t mails(const char *template, const char *to)
+{
+    return number(arena_printf(
+        fx.a,
+        "SELECT count(*) FROM outbox WHERE type = 'mail.command' AND payload::json->>'template' ="
+        " '%s' AND payload::json->>'to' = '%s' AND payload::json->'data'->'anomaly'->>'signal' ="
+        " 'rate_high' AND payload::json->'data'->'anomaly'->'key'->>'id' = '7' AND"
+        " payload::json->'data'->>'url' = 'http://cms.test/admin/operations/anomalies'",
+        template, to));
+}
+
+/* Once when it begins, once when it ends, to each address; never about what is muted. */
+static void mail_tells_of_it_and_of_its_end(void **state)
+{
+    struct err err = { 0 };
+    (void)state;
+    fx.conf.anomaly_mail_to = "ops@example.com, second@example.org";
+    clean();
+    happen(&ordinary, 60);
+    look();
+    usual("rate", 60, 6);
+    sql("UPDATE baselines SET mean = 60, dev = 6, weight = 48", NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        happen(&ordinary, 840);
+        look();
+    }
+    assert_int_equal(mails("anomaly_detected", "ops@example.com"), 1);
+    assert_int_equal(mails("anomaly_detected", "second@example.org"), 1);
+    assert_int_equal(mails("anomaly_resolved", "ops@example.com"), 0);
+    struct db_rows *r =
+        sql("SELECT payload FROM outbox WHERE type = 'mail.command' LIMIT 1", NULL, 0);
+    struct shape_row row;
+    json_t *body;
+    check(json_parse(fx.a, db_str(r, 0, 0), strlen(db_str(r, 0, 0)), &body, &err), &err);
+    shape_read(fx.a, command_find("mail.command")->shape->fields, SHAPE_CREATE, false, body, &row);
+    assert_int_equal(row.faults->n, 0);
+    for (int i = 0; i < 3; i++) {
+        happen(&ordinary, 60);
+        look();
+    }
+    assert_int_equal(mails("anomaly_resolved", "ops@example.com"), 1);
+    assert_int_equal(mails("anomaly_resolved", "second@example.org"), 1);
+    fx.conf.anomaly_mail_to = "";
+}
+
+static void a_list_of_addresses_is_checked(void **state)
+{
+    struct err err = { 0 };
+    (void)state;
+    check(anomaly_mail_check(fx.a, "", &err), &err);
+    check(anomaly_mail_check(fx.a, " a@example.com,b@example.com ", &err), &err);
+    assert_int_equal(anomaly_mail_check(fx.a, "a@example.com;b@example.com", &err), -E_invalid);
+    assert_int_equal(anomaly_mail_check(fx.a, "a@example.com, ops", &err), -E_invalid);
+    assert_non_null(strstr(err.msg, "CMS365_ANOMALY_MAIL_TO: ops"));
+    const char *many = "a@example.com";
+    for (size_t i = 1; i < 20; i++)
+        many = arena_printf(fx.a, "%s,a@example.com", many);
+    check(anomaly_mail_check(fx.a, many, &err), &err);
+    many = arena_printf(fx.a, "%s,a@example.com", many);
+    assert_int_equal(anomaly_mail_check(fx.a, many, &err), -E_invalid);
+    assert_non_null(strstr(err.msg, "more than 20"));
 }
 
 static void errors_latency_and_silence_are_told_of(void **state)
@@ -285,6 +350,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_far_above_its_usual_rate_is_told_of_and_ends),
+        cmocka_unit_test(mail_tells_of_it_and_of_its_end),
+        cmocka_unit_test(a_list_of_addresses_is_checked),
         cmocka_unit_test(errors_latency_and_silence_are_told_of),
         cmocka_unit_test(a_new_country_and_many_networks_of_a_key_are_told_of),
         cmocka_unit_test(what_is_muted_is_written_down_and_not_told),
