@@ -86,6 +86,13 @@ def unique(prefix="t"):
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
+def altered(text):
+    """Another secret, token or signature of the same form.  The character is well before the end: what is there may be padding, bits that
+    a decoder drops, or zeros that a MAC does not see."""
+    i = len(text) - 6
+    return text[:i] + ("1" if text[i] != "1" else "2") + text[i + 1:]
+
+
 def wait_for(condition, seconds=20, what="condition", every=0.02):
     """Polls until condition() is truthy and returns it; bounded, and says what did not come (`what`, or what it returns)."""
     end = time.monotonic() + seconds
