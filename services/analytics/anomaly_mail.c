@@ -45,11 +45,11 @@ int anomaly_mail(const struct anomaly_db *db, const char *type, int64_t id, cons
     const struct svc_conf *conf = &db->conf->svc;
     int rc = recipients(db->a, db->conf->anomaly_mail_to, to, &n, err);
     for (size_t i = 0; i < n && !rc; i++) {
-        json_t *o = json_pack("{s:s, s:s, s:{s:o?, s:s}}", "template",
-                              str_eq(type, "anomaly.detected") ? "anomaly_detected"
-                                                               : "anomaly_resolved",
-                              "to", to[i], "data", "anomaly", json_loads(row, 0, NULL), "url",
-                              arena_printf(db->a, "%s/admin/operations/anomalies", conf->public_url));
+        json_t *o =
+            json_pack("{s:s, s:s, s:{s:o?, s:s}}", "template",
+                      str_eq(type, "anomaly.detected") ? "anomaly_detected" : "anomaly_resolved",
+                      "to", to[i], "data", "anomaly", json_loads(row, 0, NULL), "url",
+                      arena_printf(db->a, "%s/admin/operations/anomalies", conf->public_url));
         const struct outbox_event e = { .type = "mail.command",
                                         .key = arena_printf(db->a, "anomaly:%lld", (long long)id),
                                         .payload = json_text(db->a, json_in(db->a, o)) };

@@ -43,8 +43,9 @@ const struct conf_def analytics_conf_defs[] = {
      .type = CONF_TEXT,
      .fallback = "",
      .offset = AT(anomaly_mail_to),
-     .doc = "Who gets mail about what is unusual, and about its end: addresses, with commas; empty: "
-             "nobody." },
+     .doc =
+          "Who gets mail about what is unusual, and about its end: addresses, with commas; empty: "
+          "nobody." },
     { 0 },
 };
 

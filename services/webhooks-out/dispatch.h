@@ -33,6 +33,9 @@ enum {
     in_flight_wide = 224,              /* up to here everybody has what they may be sent, */
     in_flight_kept = 64,               /* and so many are kept for those who answer: */
     answers_within_us = 1000000,       /* on average of late */
+    in_flight_enough = 64,             /* above this, who answers at once */
+    at_once_us = 50000,                /* within this */
+    at_once_in_flight = 8,             /* is sent so many at a time: more would only wait there */
     queue_max = 64,                    /* read ahead for an endpoint */
     queue_per_key_max = 8,             /* of one entity, at an ordered endpoint */
     held_max = 65536,                  /* deliveries in memory, all endpoints together, */

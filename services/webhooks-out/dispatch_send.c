@@ -116,9 +116,13 @@ static bool has_room(const struct dispatch *d, bool quick)
 static size_t room(const struct dispatch *d, const struct endpoint *ep)
 {
     bool quick = is_quick(ep);
+    size_t most = (size_t)ep->how->max_in_flight;
     if (!has_room(d, quick))
         return 0;
-    return quick || d->in_flight < in_flight_wide ? (size_t)ep->how->max_in_flight : 1;
+    if (!quick)
+        return d->in_flight < in_flight_wide ? most : 1;
+    bool enough = d->in_flight >= in_flight_enough && ep->pace_us < at_once_us;
+    return enough && most > at_once_in_flight ? at_once_in_flight : most;
 }
 
 static void line_up(struct dispatch *d, struct endpoint *ep)
