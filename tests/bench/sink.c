@@ -20,8 +20,10 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum { lines_max = 256, targets_max = 256, samples_max = 1 << 20, body_max = 4 << 20 };
@@ -353,6 +355,26 @@ static int usage(const char *why)
     return 2;
 }
 
+/* libmicrohttpd's own thread waits for more when exactly as many requests came at once as it asks
+ * epoll for (128), before it has answered one of them: with as many in flight, for ever. So it is
+ * run from here. */
+static void serve_until(struct MHD_Daemon *d, const sigset_t *signals)
+{
+    enum { look_ms = 1000 };
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd on[] = {
+        { .fd = info->epoll_fd, .events = POLLIN },
+        { .fd = signalfd(-1, signals, SFD_CLOEXEC), .events = POLLIN }
+    };
+    while (!on[1].revents) {
+        MHD_UNSIGNED_LONG_LONG ms;
+        bool waits = MHD_get_timeout(d, &ms) == MHD_YES && ms < look_ms;
+        (void)!poll(on, 2, waits ? (int)ms : look_ms);
+        MHD_run(d);
+    }
+    (void)close(on[1].fd);
+}
+
 /* The daemon and the delayer, until a signal. */
 static int run(uint16_t port)
 {
@@ -367,7 +389,7 @@ static int run(uint16_t port)
     if (pthread_create(&thread, NULL, delayer, NULL) != 0)
         return 1;
     struct MHD_Daemon *d = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL, serve, NULL,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, port, NULL, NULL, serve, NULL,
         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_URI_LOG_CALLBACK, begin, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, ended, NULL, MHD_OPTION_CONNECTION_LIMIT, 4096U,
         MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
@@ -376,8 +398,7 @@ static int run(uint16_t port)
         return 1;
     }
     fprintf(stderr, "sink: listening on 127.0.0.1:%u\n", (unsigned)port);
-    int got;
-    sigwait(&signals, &got);
+    serve_until(d, &signals);
     pthread_mutex_lock(&sink.lock);
     sink.stopping = true;
     pthread_cond_signal(&sink.more);
