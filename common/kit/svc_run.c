@@ -333,22 +333,23 @@ static size_t resident_bytes(void)
 }
 
 /* Until a signal of `set` comes.  Meanwhile free pages go back to the kernel whenever the process
- * has grown: the allocator itself gives back only what is free at the end of an arena, and after a
- * burst something is always still in use behind what is not. */
+ * has grown or much was freed: the allocator itself gives back only what is free at the end of an
+ * arena, and after a burst something is always still in use behind what is not. */
 static int wait_for_signal(const sigset_t *set)
 {
-    size_t kept = 0;
+    size_t kept = 0, unused = 0; /* resident, and free in the allocator, after the last time */
     for (;;) {
         int sig = sigtimedwait(set, NULL, &(struct timespec){ .tv_sec = trim_look_s });
         if (sig > 0)
             return sig;
-        size_t now = resident_bytes();
-        if (now > kept + trim_growth_bytes) {
+        size_t now = resident_bytes(), free_now = mallinfo2().fordblks;
+        if (now > kept + trim_growth_bytes || free_now > unused + trim_growth_bytes) {
             malloc_trim(0);
             kept = resident_bytes();
-        } else if (now < kept) {
-            kept = now;
+            unused = mallinfo2().fordblks;
         }
+        kept = now < kept ? now : kept;
+        unused = free_now < unused ? free_now : unused;
     }
 }
 
