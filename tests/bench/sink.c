@@ -357,10 +357,10 @@ static int usage(const char *why)
 
 /* libmicrohttpd's own thread waits for more when exactly as many requests came at once as it asks
  * epoll for (128), before it has answered one of them: with as many in flight, for ever. So it is
- * run from here. */
+ * run from here; nothing wakes it for what goes on after a delay, so it looks. */
 static void serve_until(struct MHD_Daemon *d, const sigset_t *signals)
 {
-    enum { look_ms = 1000 };
+    enum { look_ms = 2 };
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_EPOLL_FD);
     struct pollfd on[] = {
         { .fd = info->epoll_fd, .events = POLLIN },
