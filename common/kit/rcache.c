@@ -97,14 +97,17 @@ static bool make_room(struct rcache_shard *s, size_t n)
     return true;
 }
 
-/* Was it asked for before?  It is from now on. */
+/* Was it asked for before?  It is from now on.  Two share a place: the two keys of a look-up may
+ * fall together, and would drive each other out for ever. */
 static bool seen_before(struct rcache_shard *s, uint64_t hash)
 {
-    uint32_t *slot = &s->seen[hash / rcache_shards % rcache_seen_slots];
+    uint32_t *place = &s->seen[hash / rcache_shards % rcache_seen_slots & ~UINT64_C(1)];
     uint32_t mark = (uint32_t)(hash >> 32) | 1;
-    bool seen = *slot == mark;
-    *slot = mark;
-    return seen;
+    if (place[0] == mark || place[1] == mark)
+        return true;
+    place[1] = place[0];
+    place[0] = mark;
+    return false;
 }
 
 /* --- look-up --- */

@@ -414,6 +414,25 @@ static void a_key_is_stored_when_it_comes_again(void **state)
     assert_true(wanted); /* it was worth it before */
 }
 
+/* Whoever reads is looked up twice, as anybody and in person; wherever the two keys fall, the
+ * second time counts.  One pair in 8,192 falls together. */
+static void two_keys_of_a_look_up_do_not_drive_each_other_out(void **state)
+{
+    enum { pairs = 100000 };
+    (void)state;
+    for (int i = 0; i < pairs; i++) {
+        char any[32], own[32];
+        struct rcache_entry *e;
+        bool wanted = false;
+        snprintf(any, sizeof(any), "any %d", i);
+        snprintf(own, sizeof(own), "own %d", i);
+        const struct rcache_key k[] = { key_of(any), key_of(own) };
+        assert_int_equal(rcache_find(cache, k, 2, &e, &wanted), RCACHE_MISS);
+        assert_int_equal(rcache_find(cache, k, 2, &e, &wanted), RCACHE_MISS);
+        assert_true(wanted);
+    }
+}
+
 /* --- time ---------------------------------------------------------------------------------------
  */
 
@@ -497,6 +516,7 @@ int main(void)
         T(what_is_being_sent_counts),
         T(a_walk_over_everything_throws_nothing_out),
         T(a_key_is_stored_when_it_comes_again),
+        T(two_keys_of_a_look_up_do_not_drive_each_other_out),
         T(without_a_heartbeat_nothing_is_answered),
         T(a_list_does_not_outlive_the_next_publication),
         T(a_token_is_worth_nothing_once_all_is_forgotten),
