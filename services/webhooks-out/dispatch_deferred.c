@@ -1,9 +1,9 @@
 /*
  * What would only wait.  A receiver that hangs, or whose circuit is open, and that has enough read
- * ahead, gets nothing more for now, so fan-out does not make it a delivery before the others' are
- * sent: all such endpoints share one row an event.  The dispatcher makes deliveries of these rows
- * in the background, soon, but in a twentieth of its time while nobody waits for them.  They keep
- * no order, so an endpoint that does is never put off.
+ * ahead, is sent nothing until it answers, so fan-out does not make it a delivery before the
+ * others' are sent: all such endpoints share one row an event.  The dispatcher makes deliveries of
+ * these rows in the background, soon, but in a twentieth of its time while nobody waits for them.
+ * They keep no order, so an endpoint that does is never put off.
  */
 #include "services/webhooks-out/dispatch.h"
 
