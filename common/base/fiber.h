@@ -12,7 +12,7 @@
  */
 #include "common/base/loop.h"
 
-enum { fiber_stack_bytes = 256 * 1024, fiber_idle_max = 64, fibers_max = 8192 };
+enum { fiber_stack_bytes = 256 * 1024, fiber_idle_max = 128, fibers_max = 8192 };
 
 struct fiber;
 /* Runs fn(ctx) on a fresh fiber at once, until it parks or ends.  False: fibers_max reached. */

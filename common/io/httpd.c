@@ -25,7 +25,7 @@ static void run_mhd(struct httpd_loop *l)
     unsigned runs = 0;
     l->in_run = true;
     do {
-        l->again = false;
+        l->again = l->moved = false;
         MHD_run(l->mhd);
     } while (l->again && ++runs < runs_in_a_row_max);
     l->in_run = false;
@@ -33,7 +33,9 @@ static void run_mhd(struct httpd_loop *l)
     if (l->again)
         timer_set(l->loop, &l->timeout, 0);
     else if (MHD_get_timeout(l->mhd, &ms) == MHD_YES)
-        timer_set(l->loop, &l->timeout, (int64_t)ms * 1000);
+        /* A request that waits in its place is "at once" to MHD, but is not for it to go on with. */
+        timer_set(l->loop, &l->timeout,
+                  (int64_t)(!ms && l->waiting && !l->moved ? httpd_look_ms : ms) * 1000);
 }
 
 static void on_mhd_event(struct watch *w, uint32_t events)

@@ -113,6 +113,9 @@ void httpd_on_completed(void *cls, struct MHD_Connection *mhd, void **slot,
         return;
     *slot = NULL;
     c->mhd_done = true;
+    c->l->moved = true;
+    if (c->state == REQ_PARKED && !c->held)
+        c->l->waiting--; /* its client went away */
     if (c->linger) {
         const union MHD_ConnectionInfo *i =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -296,6 +299,20 @@ static enum MHD_Result queue(struct httpd_conn *c)
     return rc;
 }
 
+/* A parked request has its answer.  c is gone if MHD finds that its client is. */
+static void unpark(struct httpd_conn *c)
+{
+    struct httpd_loop *l = c->l;
+    c->state = REQ_READY;
+    if (c->held)
+        MHD_resume_connection(c->mhd);
+    else
+        l->waiting--;
+    if (!c->held && queue(c) == MHD_NO)
+        c->state = REQ_READY; /* asked again, MHD hears of it and closes */
+    httpd_kick(l);
+}
+
 static void fiber_main(void *p)
 {
     struct httpd_conn *c = p;
@@ -306,9 +323,7 @@ static void fiber_main(void *p)
     if (c->mhd_done) { /* abandoned, and its answer is gone already */
         release(c);
     } else if (c->state == REQ_PARKED) {
-        c->state = REQ_READY;
-        MHD_resume_connection(c->mhd);
-        httpd_kick(l);
+        unpark(c);
     }
 }
 
@@ -331,7 +346,18 @@ static enum MHD_Result serve(struct httpd_conn *c)
         return queue(c); /* never parked, so never suspended: rulings.md 2 */
     c->state = REQ_PARKED;
     httpd_count(&l->suspended);
-    MHD_suspend_connection(c->mhd);
+    l->waiting++;
+    return MHD_YES;
+}
+
+/* MHD asks each time it runs whether there is an answer by now. */
+static enum MHD_Result look(struct httpd_conn *c)
+{
+    if (++c->looks == httpd_looks_max) {
+        c->l->waiting--;
+        c->held = true;
+        MHD_suspend_connection(c->mhd);
+    }
     return MHD_YES;
 }
 
@@ -340,9 +366,7 @@ void httpd_abandon(struct httpd_conn *c)
     if (c->state != REQ_PARKED)
         return;
     c->abandoned = true;
-    c->state = REQ_READY;
-    MHD_resume_connection(c->mhd);
-    httpd_kick(c->l);
+    unpark(c);
 }
 
 /* --- reading -------------------------------------------------------------------------------------
@@ -566,6 +590,9 @@ enum MHD_Result httpd_on_access(void *cls, struct MHD_Connection *mhd, const cha
     (void)cls;
     (void)url; /* the target as sent is in c */
     assert(c && c->mhd == mhd);
+    if (c->state == REQ_PARKED)
+        return look(c);
+    c->l->moved = true;
     switch (c->state) {
     case REQ_HEAD:
         return on_head(c, method, version);

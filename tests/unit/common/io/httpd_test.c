@@ -84,17 +84,24 @@ static void on_done(struct http_req *req, const struct http_res *res, void *ctx)
 
 static const struct httpd_ops ops = { .head = on_head, .serve = on_serve, .done = on_done };
 
-static struct httpd *start(size_t loops)
+static struct httpd *start_idle(size_t loops, unsigned idle_timeout_s)
 {
-    struct httpd_conf conf = {
-        .listen = "127.0.0.1:0", .loops = loops, .conns_max = 256, .ops = &ops
-    };
+    struct httpd_conf conf = { .listen = "127.0.0.1:0",
+                               .loops = loops,
+                               .conns_max = 256,
+                               .idle_timeout_s = idle_timeout_s,
+                               .ops = &ops };
     struct httpd *h = NULL;
     struct err err = { 0 };
     heads = serves = dones = 0;
     parked = NULL;
     assert_int_equal(httpd_start(&conf, &h, &err), 0);
     return h;
+}
+
+static struct httpd *start(size_t loops)
+{
+    return start_idle(loops, 0);
 }
 
 /* Bounded wait for what another thread does. */
@@ -391,27 +398,118 @@ static void head_has_no_body(void **state)
     httpd_stop(h, 1000);
 }
 
+static int park(const struct httpd *h)
+{
+    int fd = dial(httpd_port(h));
+    say(fd, GET("/park"));
+    WAIT_FOR(__atomic_load_n(&parked, __ATOMIC_ACQUIRE));
+    return fd;
+}
+
+static unsigned hits(const struct httpd *h, unsigned n)
+{
+    static struct reply r;
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(ask(httpd_port(h), GET("/hit"), &r), 200);
+    return n;
+}
+
+enum { looks_enough = 50 }; /* more than a request that waits is looked at in its place */
+
 /* Nothing of the request may be freed under the fiber that still uses it (run under ASan). */
 static void client_may_leave_while_parked(void **state)
+{
+    struct httpd *h = start(1);
+    unsigned n = 0;
+    (void)state;
+    /* in its place, and suspended */
+    for (unsigned before = 0; before <= looks_enough; before += looks_enough) {
+        int fd = park(h);
+        n += 1 + hits(h, before);
+        shutdown(fd, SHUT_RDWR);
+        close(fd);
+        n += hits(h, 1); /* the loop goes on */
+        loop_post(parked_loop, wake_parked, NULL);
+        WAIT_FOR(in_flight(h) == 0);
+        WAIT_FOR(__atomic_load_n(&dones, __ATOMIC_RELAXED) == n);
+    }
+    /* and one who leaves in the middle of a body */
+    int fd = dial(httpd_port(h));
+    say(fd, "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\nabc");
+    n++;
+    WAIT_FOR(__atomic_load_n(&heads, __ATOMIC_RELAXED) == n);
+    close(fd);
+    WAIT_FOR(__atomic_load_n(&dones, __ATOMIC_RELAXED) == n);
+    httpd_stop(h, 1000);
+}
+
+/* A client that has sent all it will (half-closed) still gets its answer. */
+static void client_may_finish_sending_while_parked(void **state)
 {
     static struct reply r;
     struct httpd *h = start(1);
     (void)state;
-    int fd = dial(httpd_port(h));
-    say(fd, GET("/park"));
-    WAIT_FOR(__atomic_load_n(&parked, __ATOMIC_ACQUIRE));
-    shutdown(fd, SHUT_RDWR);
-    close(fd);
-    assert_int_equal(ask(httpd_port(h), GET("/hit"), &r), 200); /* the loop goes on */
-    loop_post(parked_loop, wake_parked, NULL);
-    WAIT_FOR(in_flight(h) == 0);
-    WAIT_FOR(__atomic_load_n(&dones, __ATOMIC_RELAXED) == 2);
-    /* and one who leaves in the middle of a body */
-    fd = dial(httpd_port(h));
-    say(fd, "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\nabc");
-    WAIT_FOR(__atomic_load_n(&heads, __ATOMIC_RELAXED) == 3);
-    close(fd);
-    WAIT_FOR(__atomic_load_n(&dones, __ATOMIC_RELAXED) == 3);
+    for (unsigned before = 0; before <= looks_enough; before += looks_enough) {
+        int fd = park(h);
+        shutdown(fd, SHUT_WR);
+        hits(h, before + 1);
+        loop_post(parked_loop, wake_parked, NULL);
+        assert_true(hear(fd, &r));
+        assert_int_equal(r.status, 200);
+        close(fd);
+    }
+    httpd_stop(h, 1000);
+}
+
+/* The limit on idle connections is not one on requests: neither beside others nor alone. */
+static void waiting_is_not_idling(void **state)
+{
+    static struct reply r;
+    struct httpd *h = start_idle(1, 1);
+    (void)state;
+    for (unsigned busy = 0; busy < 2; busy++) {
+        int fd = park(h), idle = dial(httpd_port(h));
+        int64_t until = clock_mono_us() + 2500 * 1000;
+        while (busy && clock_mono_us() < until)
+            hits(h, 1);
+        char byte;
+        assert_int_equal(recv(idle, &byte, 1, 0), 0); /* the server has had enough of this one */
+        close(idle);
+        loop_post(parked_loop, wake_parked, NULL);
+        assert_true(hear(fd, &r));
+        assert_int_equal(r.status, 200);
+        close(fd);
+    }
+    httpd_stop(h, 1000);
+}
+
+/* Many wait at once, and each is answered once: what became ready in one round and what did not. */
+static void many_wait_side_by_side(void **state)
+{
+    static struct reply r;
+    static int fds[100];
+    struct httpd *h = start(1);
+    struct httpd_stats s;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = dial(httpd_port(h));
+    for (unsigned round = 0; round < 10; round++) {
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+            say(fds[i], i % 10 == round ? GET("/sleep") GET("/400") : GET("/sleep"));
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+            assert_true(hear(fds[i], &r));
+            assert_int_equal(r.status, 200);
+            if (i % 10 == round) {
+                assert_true(hear(fds[i], &r));
+                assert_int_equal(r.status, 400);
+            }
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    httpd_stats(h, &s);
+    assert_int_equal(s.suspended, 10 * ARRAY_LEN(fds));
+    assert_int_equal(s.in_flight, 0);
     httpd_stop(h, 1000);
 }
 
@@ -540,6 +638,9 @@ int main(void)
         cmocka_unit_test(a_small_body_of_a_refused_request_keeps_the_connection),
         cmocka_unit_test(head_has_no_body),
         cmocka_unit_test(client_may_leave_while_parked),
+        cmocka_unit_test(client_may_finish_sending_while_parked),
+        cmocka_unit_test(waiting_is_not_idling),
+        cmocka_unit_test(many_wait_side_by_side),
         cmocka_unit_test(stop_waits_for_requests_in_flight),
         cmocka_unit_test(stop_out_of_patience_answers_503),
         cmocka_unit_test(draining_tells_clients_to_leave),
