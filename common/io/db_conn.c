@@ -112,8 +112,8 @@ static char *session_options(struct arena *a, const struct db_conf *conf)
                         " -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601"
                         " -c bytea_output=hex -c standard_conforming_strings=on -c jit=off"
                         " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
-                        " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000",
-                        own, conf->statement_timeout_ms);
+                        " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000 %s",
+                        own, conf->statement_timeout_ms, conf->settings ? conf->settings : "");
 }
 
 static PGconn *pg_start(const struct db_conf *conf)

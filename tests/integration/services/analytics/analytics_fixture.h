@@ -73,6 +73,7 @@ static void set_up(const char *name)
         (struct db_conf){ .conninfo = arena_printf(fx.a, "%s%soptions=-csearch_path%%3D%s", url,
                                                    strchr(url, '?') ? "&" : "?", fx.schema),
                           .application = "analytics_test",
+                          .settings = analytics_def()->db_settings,
                           .conns_max = 2,
                           .loops = 1,
                           .statement_timeout_ms = 30000,
