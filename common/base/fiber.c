@@ -185,9 +185,27 @@ static struct fiber *fiber_take(struct loop_fibers *all)
     if (!f)
         return fiber_map();
     all->idle = f->next;
-    all->n_idle--;
+    if (--all->n_idle < all->n_least)
+        all->n_least = all->n_idle;
     side_unpoison(&f->side);
     return f;
+}
+
+size_t fibers_trim(struct loop *loop)
+{
+    struct loop_fibers *all = loop_fibers(loop);
+    struct fiber **at = &all->idle;
+    size_t keep = all->n_idle - (all->n_least + 1) / 2;
+
+    for (size_t i = 0; i < keep; i++) /* the first of the list are in the caches */
+        at = &(*at)->next;
+    for (struct fiber *f = *at, *next; f; f = next) {
+        next = f->next;
+        fiber_unmap(f);
+    }
+    *at = NULL;
+    all->n_idle = all->n_least = keep;
+    return keep;
 }
 
 /* ---- running ---- */

@@ -5,14 +5,14 @@
  * io modules and the worker pool park and wake; handlers never see this header.
  *
  * Stacks are fiber_stack_bytes of reserved address space with a guard page, kept on a per-loop free
- * list (touched pages stay resident, so the list is trimmed to fiber_idle_max).  A fiber stays on
- * its loop's thread for life.  All functions are for that thread only, but worker_run, which parks
- * the calling fiber while fn runs on a worker thread.  The address, thread and undefined sanitizers
- * are told of each switch.
+ * list of fiber_idle_max at most (touched pages stay resident; fibers_trim gives them back).  A
+ * fiber stays on its loop's thread for life.  All functions are for that thread only, but
+ * worker_run, which parks the calling fiber while fn runs on a worker thread.  The address, thread
+ * and undefined sanitizers are told of each switch.
  */
 #include "common/base/loop.h"
 
-enum { fiber_stack_bytes = 256 * 1024, fiber_idle_max = 128, fibers_max = 8192 };
+enum { fiber_stack_bytes = 256 * 1024, fiber_idle_max = 256, fibers_max = 8192 };
 
 struct fiber;
 /* Runs fn(ctx) on a fresh fiber at once, until it parks or ends.  False: fibers_max reached. */
@@ -24,6 +24,9 @@ void fiber_park(void);
 void fiber_wake(struct fiber *f);
 void fiber_sleep_ms(unsigned ms); /* in a thread: sleeps it */
 size_t fiber_count(const struct loop *loop);
+/* Unmaps half of the free stacks that were not needed since the last call.  Returns how many are
+ * left. */
+size_t fibers_trim(struct loop *loop);
 
 /* What a fiber-local pointer is for: the log context follows the fiber. */
 void fiber_local_set(void *p);

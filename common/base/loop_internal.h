@@ -8,6 +8,7 @@ struct loop_fibers {
     struct fiber *idle;                /* ended: their stacks wait for the next spawn */
     struct fiber *all;                 /* running or parked */
     size_t n, n_idle;
+    size_t n_least; /* n_idle at its lowest since the last trim */
 };
 
 struct loop_fibers *loop_fibers(struct loop *l);

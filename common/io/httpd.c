@@ -20,6 +20,20 @@ enum {
 /* --- driving MHD ---------------------------------------------------------------------------------
  */
 
+/* A burst leaves stacks and arenas behind; half of what was not needed since the last time goes. */
+static void on_trim(struct timer *t)
+{
+    struct httpd_loop *l = container_of(t, struct httpd_loop, trim);
+    size_t go = (l->spare_least + 1) / 2;
+    for (size_t i = 0; i < go; i++)
+        arena_free(l->spare[i]);
+    l->nspare -= go;
+    memmove(l->spare, l->spare + go, l->nspare * sizeof *l->spare);
+    l->spare_least = l->nspare;
+    if (fibers_trim(l->loop) || l->nspare)
+        timer_set(l->loop, &l->trim, (int64_t)httpd_trim_ms * 1000);
+}
+
 static void run_mhd(struct httpd_loop *l)
 {
     unsigned runs = 0;
@@ -33,9 +47,12 @@ static void run_mhd(struct httpd_loop *l)
     if (l->again)
         timer_set(l->loop, &l->timeout, 0);
     else if (MHD_get_timeout(l->mhd, &ms) == MHD_YES)
-        /* A request that waits in its place is "at once" to MHD, but is not for it to go on with. */
+        /* A request that waits in its place is "at once" to MHD, but is not for it to go on with.
+         */
         timer_set(l->loop, &l->timeout,
                   (int64_t)(!ms && l->waiting && !l->moved ? httpd_look_ms : ms) * 1000);
+    if (!l->trim.slot && l->nspare)
+        timer_set(l->loop, &l->trim, (int64_t)httpd_trim_ms * 1000);
 }
 
 static void on_mhd_event(struct watch *w, uint32_t events)
@@ -172,6 +189,7 @@ static void *loop_main(void *p)
     l->watch.fn = on_mhd_event;
     l->timeout.fn = on_mhd_timeout;
     l->run.fn = on_deferred;
+    l->trim.fn = on_trim;
     if (h->conf.loop_start)
         h->conf.loop_start(l->loop, h->conf.ctx);
     watch_set(l->loop, &l->watch, EPOLLIN);
@@ -180,6 +198,7 @@ static void *loop_main(void *p)
     watch_set(l->loop, &l->watch, 0);
     timer_clear(l->loop, &l->timeout);
     timer_clear(l->loop, &l->patience);
+    timer_clear(l->loop, &l->trim);
     MHD_stop_daemon(l->mhd); /* completes what is left: idle connections, half-read requests */
     l->mhd = NULL;
     if (h->conf.loop_stop)

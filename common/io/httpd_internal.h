@@ -18,7 +18,8 @@ enum {
     httpd_answer_bytes = 7 * 1024, /* of it, kept for the answer's header */
     httpd_field_bytes = 64,        /* of it, for a field of the request beside its text */
     httpd_line_bytes = 512,        /* of it, for the status line and what is added to an answer */
-    httpd_spare_arenas_max = 128,
+    httpd_spare_arenas_max = 256,
+    httpd_trim_ms = 1000, /* how often what was not needed meanwhile is given back, by halves */
     httpd_body_first_bytes = 16 * 1024,
     httpd_discard_bytes_max = 64 * 1024,       /* read and dropped to keep a refused connection */
     httpd_overrun_bytes_max = 1 * 1024 * 1024, /* the same, of a chunked body past body_max */
@@ -53,7 +54,8 @@ struct httpd_loop {
     bool moved;     /* in this run, anything was done but looking */
     size_t waiting; /* requests parked in their places */
     struct arena *spare[httpd_spare_arenas_max];
-    size_t nspare, nlinger;
+    size_t nspare, spare_least, nlinger;
+    struct timer trim;
     struct httpd_field fields[httpd_headers_max]; /* of the header being read */
     struct httpd_conn *live;                      /* requests between first line and release */
     /* Written by the loop, read by httpd_stats. */

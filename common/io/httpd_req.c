@@ -54,7 +54,11 @@ void http_res_header(struct http_res *res, const char *name, const char *value)
 
 static struct arena *arena_take(struct httpd_loop *l)
 {
-    return l->nspare ? l->spare[--l->nspare] : arena_new();
+    if (!l->nspare)
+        return arena_new();
+    if (--l->nspare < l->spare_least)
+        l->spare_least = l->nspare;
+    return l->spare[l->nspare];
 }
 
 static void arena_give(struct httpd_loop *l, struct arena *a)

@@ -141,8 +141,8 @@ static int session_run(struct outbox *o, struct db_session *s, struct err *err)
     bool locked = false;
     /* What a crash of the server brings back is produced once more under its old event id; not to
      * wait for the disk at each delete is worth that.  The few statements of a relay are read from
-     * the low end of an index whatever their values: planned anew each time, a read took three times
-     * as long. */
+     * the low end of an index whatever their values: planned anew each time, a read took three
+     * times as long. */
     int rc = db_session_script(
         s, "set synchronous_commit = off; set plan_cache_mode = force_generic_plan", err);
     while (rc == 0 && !atomic_load(&o->stop)) {

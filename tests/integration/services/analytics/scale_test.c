@@ -127,9 +127,8 @@ static void what_a_week_costs_does_not_grow_with_its_requests(void **state)
  * product's own) or not (a gateway's): the rest of the log is not read. */
 static void an_id_is_found_without_reading_the_log(void **state)
 {
-    static const char *const ids[] = {
-        "md5(x::text)", "'01a222de-2f5d-789b-ad01-' || lpad(x::text, 12, '0')"
-    };
+    static const char *const ids[] = { "md5(x::text)",
+                                       "'01a222de-2f5d-789b-ad01-' || lpad(x::text, 12, '0')" };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
         sql("TRUNCATE requests", NULL, 0);

@@ -233,6 +233,46 @@ static void fibers_are_limited(void **state)
     assert_non_null(one_more);
 }
 
+static void parks_quietly(void *ctx)
+{
+    struct fiber **at = ctx;
+
+    *at = fiber_self();
+    fiber_park();
+}
+
+static void burst(size_t n)
+{
+    static struct fiber *all[100];
+
+    assert_in_range(n, 1, ARRAY_LEN(all));
+    for (size_t i = 0; i < n; i++)
+        assert_true(fiber_spawn(loop, parks_quietly, &all[i]));
+    for (size_t i = 0; i < n; i++)
+        fiber_wake(all[i]);
+    loop_post(loop, stops, loop);
+    loop_run(loop);
+    assert_int_equal(fiber_count(loop), 0);
+}
+
+/* What a burst left goes by halves; what is in use every time stays. */
+static void free_stacks_go_by_halves(void **state)
+{
+    (void)state;
+    assert_int_equal(fibers_trim(loop), 0);
+    burst(100);
+    assert_int_equal(fibers_trim(loop), 100); /* all were needed since the last time */
+    assert_int_equal(fibers_trim(loop), 50);
+    burst(40); /* ten were not */
+    assert_int_equal(fibers_trim(loop), 45);
+    burst(45);
+    assert_int_equal(fibers_trim(loop), 45);
+    for (size_t left = 45; left; left /= 2)
+        assert_int_equal(fibers_trim(loop), left / 2);
+    burst(3); /* and come back */
+    assert_int_equal(fibers_trim(loop), 3);
+}
+
 /* ---- workers ---- */
 
 struct work {
@@ -425,6 +465,7 @@ int main(void)
         LOOP_TEST(sleeping_fibers_do_not_hold_each_other),
         LOOP_TEST(log_context_follows_the_fiber),
         LOOP_TEST(fibers_are_limited),
+        LOOP_TEST(free_stacks_go_by_halves),
         LOOP_TEST(worker_runs_elsewhere_while_the_fiber_waits),
         LOOP_TEST(full_queue_refuses),
         LOOP_TEST(deep_stacks_survive_switches),
