@@ -6,13 +6,11 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    listen_backlog = 1024,
     runs_in_a_row_max = 8, /* then the loop's other work has its turn */
     abandon_grace_ms = 5000,
 };
@@ -34,7 +32,7 @@ static void on_trim(struct timer *t)
         timer_set(l->loop, &l->trim, (int64_t)httpd_trim_ms * 1000);
 }
 
-static void run_mhd(struct httpd_loop *l)
+void httpd_run(struct httpd_loop *l)
 {
     unsigned runs = 0;
     l->in_run = true;
@@ -58,17 +56,17 @@ static void run_mhd(struct httpd_loop *l)
 static void on_mhd_event(struct watch *w, uint32_t events)
 {
     (void)events;
-    run_mhd(container_of(w, struct httpd_loop, watch));
+    httpd_run(container_of(w, struct httpd_loop, watch));
 }
 
 static void on_mhd_timeout(struct timer *t)
 {
-    run_mhd(container_of(t, struct httpd_loop, timeout));
+    httpd_run(container_of(t, struct httpd_loop, timeout));
 }
 
 static void on_deferred(struct deferred *d)
 {
-    run_mhd(container_of(d, struct httpd_loop, run));
+    httpd_run(container_of(d, struct httpd_loop, run));
 }
 
 void httpd_kick(struct httpd_loop *l)
@@ -100,15 +98,15 @@ static size_t keep_escaped(void *cls, struct MHD_Connection *mhd, char *s)
 static int daemon_start(struct httpd_loop *l, struct err *err)
 {
     const struct httpd *h = l->h;
-    size_t conns = h->conf.conns_max ? h->conf.conns_max : 4096;
     l->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        httpd_on_access, l, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        l->listen_fd, MHD_OPTION_URI_LOG_CALLBACK, httpd_on_line, l, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, httpd_on_completed, l,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+            MHD_USE_NO_LISTEN_SOCKET,
+        0, NULL, NULL, httpd_on_access, l, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, httpd_on_line, l, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped,
+        NULL, MHD_OPTION_NOTIFY_COMPLETED, httpd_on_completed, l,
         MHD_OPTION_NOTIFY_CONNECTION, httpd_on_connection, l, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)httpd_pool_bytes, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)((conns + h->nloops - 1) / h->nloops), MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)h->conns_a_loop, MHD_OPTION_CONNECTION_TIMEOUT,
         h->conf.idle_timeout_s ? h->conf.idle_timeout_s : 60U, MHD_OPTION_END);
     if (!l->mhd)
         return err_set(err, E_config, "cannot start the listener on %s", h->listen);
@@ -124,7 +122,7 @@ static int daemon_start(struct httpd_loop *l, struct err *err)
 static bool busy(const struct httpd_loop *l)
 {
     if (!l->gave_up)
-        return l->live || l->nlinger;
+        return l->live || l->nlinger || __atomic_load_n(&l->expected, __ATOMIC_RELAXED);
     for (const struct httpd_conn *c = l->live; c; c = c->next) {
         if (c->state >= REQ_PARKED)
             return true;
@@ -165,18 +163,13 @@ static void begin_stop(void *p)
     struct httpd_loop *l = o->l;
     unsigned drain_ms = o->drain_ms;
     free(o);
-    struct pollfd waiting = { .fd = l->listen_fd, .events = POLLIN };
-    /* Closing resets what the kernel has accepted and we have not: take that first. */
-    for (unsigned i = 0; i < listen_backlog && poll(&waiting, 1, 0) == 1; i++)
-        run_mhd(l);
+    httpd_close_door(l);
+    httpd_run(l); /* requests that came with them are in flight from here on */
     l->stopping = true;
     for (struct httpd_conn *c = l->live, *next; c; c = next) {
         next = c->next;
         httpd_end_stream(c);
     }
-    MHD_quiesce_daemon(l->mhd);
-    close(l->listen_fd);
-    l->listen_fd = -1;
     l->patience.fn = on_impatient;
     timer_set(l->loop, &l->patience, (int64_t)drain_ms * 1000);
     httpd_released(l);
@@ -193,12 +186,14 @@ static void *loop_main(void *p)
     if (h->conf.loop_start)
         h->conf.loop_start(l->loop, h->conf.ctx);
     watch_set(l->loop, &l->watch, EPOLLIN);
+    httpd_open_door(l);
     httpd_kick(l);
     loop_run(l->loop);
     watch_set(l->loop, &l->watch, 0);
     timer_clear(l->loop, &l->timeout);
     timer_clear(l->loop, &l->patience);
     timer_clear(l->loop, &l->trim);
+    timer_clear(l->loop, &l->reopen);
     MHD_stop_daemon(l->mhd); /* completes what is left: idle connections, half-read requests */
     l->mhd = NULL;
     if (h->conf.loop_stop)
@@ -272,7 +267,7 @@ static int bind_one(const struct addrinfo *ai, bool share, bool any_family)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (ai->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, any_family ? &off : &on, sizeof on);
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, listen_backlog)) {
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, httpd_backlog)) {
         int saved = errno;
         close(fd);
         errno = saved;
@@ -351,6 +346,7 @@ static struct httpd *httpd_new(const struct httpd_conf *conf)
         abort();
     h->conf = *conf;
     h->nloops = n;
+    h->conns_a_loop = ((conf->conns_max ? conf->conns_max : 4096) + n - 1) / n;
     for (size_t i = 0; i < n; i++) {
         h->loops[i].h = h;
         h->loops[i].listen_fd = -1;

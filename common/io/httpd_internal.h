@@ -1,8 +1,9 @@
 #ifndef IO_HTTPD_INTERNAL_H
 #define IO_HTTPD_INTERNAL_H
 /*
- * What httpd's three files share: httpd.c (sockets, loop threads, start and stop), httpd_req.c (one
- * request from its first line to its release), httpd_linger.c (closing politely under an upload).
+ * What httpd's files share: httpd.c (sockets, loop threads, start and stop), httpd_accept.c (which
+ * loop gets a connection), httpd_req.c (one request from its first line to its release),
+ * httpd_linger.c (closing politely under an upload).
  */
 #include "common/base/fiber.h"
 #include "common/io/httpd.h"
@@ -32,6 +33,10 @@ enum {
      * twentieth of that each time libmicrohttpd runs.  So it is suspended after so many looks: what
      * waits long costs twice at most, and most does not. */
     httpd_looks_max = 20,
+    httpd_backlog = 1024,
+    httpd_accepts_in_a_row_max = 16,
+    httpd_full_ms = 10,     /* until a loop looks again whether there is room for a connection */
+    httpd_no_room_ms = 100, /* the same, of the process's table of descriptors */
     httpd_look_ms = 5, /* between two looks if nothing else makes libmicrohttpd run */
 };
 
@@ -47,10 +52,13 @@ struct httpd_loop {
     bool threaded; /* the thread exists */
     int listen_fd;
     struct watch watch;    /* MHD's own epoll */
+    struct watch door;     /* listen_fd */
+    struct timer reopen;
     struct timer timeout;  /* MHD's next connection timeout */
     struct timer patience; /* of stopping */
     struct deferred run;
     bool in_run, again, stopping, gave_up;
+    bool welcomed;  /* MHD has begun with the connection that is being added */
     bool moved;     /* in this run, anything was done but looking */
     size_t waiting; /* requests parked in their places */
     struct arena *spare[httpd_spare_arenas_max];
@@ -61,6 +69,9 @@ struct httpd_loop {
     /* Written by the loop, read by httpd_stats. */
     uint64_t requests, suspended, refused;
     size_t connections, in_flight;
+    /* Written by all loops: connections that are this one's, and of them those it was not told of
+     * yet. */
+    size_t assigned, expected;
 };
 
 struct httpd {
@@ -68,7 +79,7 @@ struct httpd {
     char *listen;
     unsigned port;
     bool draining;
-    size_t nloops;
+    size_t nloops, conns_a_loop;
     struct httpd_loop loops[];
 };
 
@@ -121,8 +132,12 @@ void httpd_on_completed(void *cls, struct MHD_Connection *mhd, void **slot,
 void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
                          enum MHD_ConnectionNotificationCode what);
 
-/* MHD has something to do: runs it before the loop sleeps. */
+/* MHD has something to do: runs it before the loop sleeps, or now. */
 void httpd_kick(struct httpd_loop *l);
+void httpd_run(struct httpd_loop *l);
+void httpd_open_door(struct httpd_loop *l);  /* accepts from now on */
+void httpd_close_door(struct httpd_loop *l); /* takes what the kernel has accepted, and no more */
+void httpd_left(struct httpd_loop *l);       /* a connection of this loop is no more */
 /* Answers a parked request 503 though its fiber goes on. */
 void httpd_abandon(struct httpd_conn *c);
 /* Ends a stream, for a listener that stops. */

@@ -137,10 +137,12 @@ void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
     struct httpd_peer *p = *slot;
     httpd_level(&l->connections, what == MHD_CONNECTION_NOTIFY_STARTED);
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        httpd_left(l);
         free(p);
         *slot = NULL;
         return;
     }
+    l->welcomed = true;
     p = calloc(1, sizeof *p);
     const union MHD_ConnectionInfo *i =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
