@@ -103,10 +103,9 @@ static int daemon_start(struct httpd_loop *l, struct err *err)
             MHD_USE_NO_LISTEN_SOCKET,
         0, NULL, NULL, httpd_on_access, l, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, httpd_on_line, l, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped,
-        NULL, MHD_OPTION_NOTIFY_COMPLETED, httpd_on_completed, l,
-        MHD_OPTION_NOTIFY_CONNECTION, httpd_on_connection, l, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)httpd_pool_bytes, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)h->conns_a_loop, MHD_OPTION_CONNECTION_TIMEOUT,
+        NULL, MHD_OPTION_NOTIFY_COMPLETED, httpd_on_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
+        httpd_on_connection, l, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)httpd_pool_bytes,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->conns_a_loop, MHD_OPTION_CONNECTION_TIMEOUT,
         h->conf.idle_timeout_s ? h->conf.idle_timeout_s : 60U, MHD_OPTION_END);
     if (!l->mhd)
         return err_set(err, E_config, "cannot start the listener on %s", h->listen);

@@ -11,8 +11,9 @@
 
 /*
  * Connections are accepted here, not by libmicrohttpd: the kernel spreads them over the loops'
- * sockets by chance, and of few (a gateway keeps a dozen) one loop may get twice as many as another,
- * for as long as they live.  So the loop that accepts one gives it to a loop that has fewer.
+ * sockets by chance, and of few (a gateway keeps a dozen) one loop may get twice as many as
+ * another, for as long as they live.  So the loop that accepts one gives it to a loop that has
+ * fewer.
  */
 struct newcomer {
     struct httpd_loop *l;

@@ -37,7 +37,7 @@ enum {
     httpd_accepts_in_a_row_max = 16,
     httpd_full_ms = 10,     /* until a loop looks again whether there is room for a connection */
     httpd_no_room_ms = 100, /* the same, of the process's table of descriptors */
-    httpd_look_ms = 5, /* between two looks if nothing else makes libmicrohttpd run */
+    httpd_look_ms = 5,      /* between two looks if nothing else makes libmicrohttpd run */
 };
 
 struct httpd_field {
@@ -51,8 +51,8 @@ struct httpd_loop {
     pthread_t thread;
     bool threaded; /* the thread exists */
     int listen_fd;
-    struct watch watch;    /* MHD's own epoll */
-    struct watch door;     /* listen_fd */
+    struct watch watch; /* MHD's own epoll */
+    struct watch door;  /* listen_fd */
     struct timer reopen;
     struct timer timeout;  /* MHD's next connection timeout */
     struct timer patience; /* of stopping */

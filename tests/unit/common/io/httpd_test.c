@@ -576,7 +576,8 @@ static void connections_past_the_limit_wait(void **state)
     httpd_stop(h, 1000);
 }
 
-/* What the kernel took in before the listener closed is answered, whichever loop it was given to. */
+/* What the kernel took in before the listener closed is answered, whichever loop it was given to.
+ */
 static void stop_answers_who_has_just_come(void **state)
 {
     static struct reply r;
