@@ -1,5 +1,5 @@
 #define _GNU_SOURCE /* strcasestr */
-#include "common/io/httpd_internal.h"
+#include "common/io/httpd.h"
 
 #include "common/base/clock.h"
 #include "common/base/fiber.h"
@@ -84,11 +84,11 @@ static void on_done(struct http_req *req, const struct http_res *res, void *ctx)
 
 static const struct httpd_ops ops = { .head = on_head, .serve = on_serve, .done = on_done };
 
-static struct httpd *start_with(size_t loops, size_t conns_max, unsigned idle_timeout_s)
+static struct httpd *start_idle(size_t loops, unsigned idle_timeout_s)
 {
     struct httpd_conf conf = { .listen = "127.0.0.1:0",
                                .loops = loops,
-                               .conns_max = conns_max,
+                               .conns_max = 256,
                                .idle_timeout_s = idle_timeout_s,
                                .ops = &ops };
     struct httpd *h = NULL;
@@ -101,7 +101,7 @@ static struct httpd *start_with(size_t loops, size_t conns_max, unsigned idle_ti
 
 static struct httpd *start(size_t loops)
 {
-    return start_with(loops, 256, 0);
+    return start_idle(loops, 0);
 }
 
 /* Bounded wait for what another thread does. */
@@ -465,7 +465,7 @@ static void client_may_finish_sending_while_parked(void **state)
 static void waiting_is_not_idling(void **state)
 {
     static struct reply r;
-    struct httpd *h = start_with(1, 256, 1);
+    struct httpd *h = start_idle(1, 1);
     (void)state;
     for (unsigned busy = 0; busy < 2; busy++) {
         int fd = park(h), idle = dial(httpd_port(h));
@@ -511,91 +511,6 @@ static void many_wait_side_by_side(void **state)
     assert_int_equal(s.suspended, 10 * ARRAY_LEN(fds));
     assert_int_equal(s.in_flight, 0);
     httpd_stop(h, 1000);
-}
-
-static size_t of_loop(const struct httpd *h, size_t i)
-{
-    return __atomic_load_n(&h->loops[i].connections, __ATOMIC_RELAXED);
-}
-
-/* The kernel spreads few connections by chance: of 20, three of four times one loop would get 12 or
- * more. */
-static void loops_get_equally_many_connections(void **state)
-{
-    static struct reply r;
-    struct httpd *h = start(2);
-    int fds[20];
-    (void)state;
-    for (unsigned round = 0; round < 10; round++) {
-        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-            fds[i] = dial(httpd_port(h));
-            say(fds[i], GET("/who"));
-            assert_true(hear(fds[i], &r));
-            assert_int_equal(r.status, 200);
-            assert_int_equal(strncmp(r.body, "127.0.0.1|", 10), 0);
-        }
-        assert_int_equal(of_loop(h, 0) + of_loop(h, 1), ARRAY_LEN(fds));
-        assert_in_range(of_loop(h, 0), ARRAY_LEN(fds) / 2 - 1, ARRAY_LEN(fds) / 2 + 1);
-        for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-            close(fds[i]);
-        WAIT_FOR(of_loop(h, 0) + of_loop(h, 1) == 0);
-    }
-    httpd_stop(h, 1000);
-}
-
-/* One too many is not refused: it waits for room. */
-static void connections_past_the_limit_wait(void **state)
-{
-    static struct reply r;
-    struct httpd *h = start_with(2, 4, 0);
-    int fds[4], more[3];
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        fds[i] = dial(httpd_port(h));
-        say(fds[i], GET("/hit"));
-        assert_true(hear(fds[i], &r));
-    }
-    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
-        more[i] = dial(httpd_port(h));
-        say(more[i], GET("/hit"));
-    }
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) { /* those that are in are served meanwhile */
-        say(fds[i], GET("/sleep"));
-        assert_true(hear(fds[i], &r));
-        assert_int_equal(r.status, 200);
-    }
-    assert_int_equal(__atomic_load_n(&serves, __ATOMIC_RELAXED), 2 * ARRAY_LEN(fds));
-    for (size_t i = 0; i < ARRAY_LEN(more); i++)
-        close(fds[i]);
-    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
-        assert_true(hear(more[i], &r));
-        assert_int_equal(r.status, 200);
-        close(more[i]);
-    }
-    close(fds[3]);
-    httpd_stop(h, 1000);
-}
-
-/* What the kernel took in before the listener closed is answered, whichever loop it was given to.
- */
-static void stop_answers_who_has_just_come(void **state)
-{
-    static struct reply r;
-    (void)state;
-    for (unsigned round = 0; round < 20; round++) {
-        struct httpd *h = start(2);
-        int fds[20];
-        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-            fds[i] = dial(httpd_port(h));
-            say(fds[i], GET("/sleep"));
-        }
-        httpd_stop(h, 5000);
-        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-            assert_true(hear(fds[i], &r));
-            assert_int_equal(r.status, 200);
-            close(fds[i]);
-        }
-    }
 }
 
 struct stopper {
@@ -726,9 +641,6 @@ int main(void)
         cmocka_unit_test(client_may_finish_sending_while_parked),
         cmocka_unit_test(waiting_is_not_idling),
         cmocka_unit_test(many_wait_side_by_side),
-        cmocka_unit_test(loops_get_equally_many_connections),
-        cmocka_unit_test(connections_past_the_limit_wait),
-        cmocka_unit_test(stop_answers_who_has_just_come),
         cmocka_unit_test(stop_waits_for_requests_in_flight),
         cmocka_unit_test(stop_out_of_patience_answers_503),
         cmocka_unit_test(draining_tells_clients_to_leave),
