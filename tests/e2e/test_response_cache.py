@@ -106,9 +106,13 @@ def test_R08_a_change_is_in_the_next_answer(cms, plural):
         version = cms.get(one).json()["data"]["version"]
         assert version == row["version"] + 1 == cms.get(slugged).json()["data"]["version"] == listed()[row["id"]]
         row["version"] = version
-    warm()
-    assert cms.patch(f"{path}?dry_run=true", json=[{"op": "delete", "id": row["id"]}]).status_code == 200
-    assert "stale" not in cms.get(one).headers["Cache-Status"]  # nothing was changed, so nothing is over
+    for _ in range(20):  # the event of the change before may come only now
+        warm()
+        assert cms.patch(f"{path}?dry_run=true", json=[{"op": "delete", "id": row["id"]}]).status_code == 200
+        if "stale" not in cms.get(one).headers["Cache-Status"]:
+            break
+    else:
+        pytest.fail("nothing was changed, but what was kept is over")
     assert cms.delete(one).status_code == 204
     assert cms.get(one).status_code == cms.get(slugged).status_code == 404 and row["id"] not in listed() and total() == before - 1
     hot(cms, newest)
