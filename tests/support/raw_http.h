@@ -12,6 +12,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Bounded wait for what another thread does. */
+#define WAIT_FOR(cond)                                                                             \
+    do {                                                                                           \
+        for (unsigned i_ = 0; i_ < 5000 && !(cond); i_++)                                          \
+            usleep(1000);                                                                          \
+        assert_true(cond);                                                                         \
+    } while (0)
+
 enum { reply_max = 64 * 1024 };
 
 static inline int dial(unsigned port)

@@ -12,14 +12,6 @@
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
 
-/* Bounded wait for what another thread does. */
-#define WAIT_FOR(cond)                                                                             \
-    do {                                                                                           \
-        for (unsigned i_ = 0; i_ < 5000 && !(cond); i_++)                                          \
-            usleep(1000);                                                                          \
-        assert_true(cond);                                                                         \
-    } while (0)
-
 static unsigned serves; /* atomic */
 
 static bool on_head(struct http_req *req, struct http_res *res, void *ctx)
@@ -59,8 +51,7 @@ static size_t of_loop(const struct httpd *h, size_t i)
     return __atomic_load_n(&h->loops[i].connections, __ATOMIC_RELAXED);
 }
 
-/* The kernel spreads few connections by chance: of 20, three of four times one loop would get 12 or
- * more. */
+/* The kernel spreads few connections by chance: of 20 one loop gets 12 or more half the time. */
 static void loops_get_equally_many_connections(void **state)
 {
     static struct reply r;

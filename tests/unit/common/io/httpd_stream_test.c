@@ -104,13 +104,6 @@ static void tell(const char *text, bool over)
     loop_post(feed.loop, wake, &feed);
 }
 
-#define WAIT_FOR(cond)                                                                             \
-    do {                                                                                           \
-        for (unsigned i_ = 0; i_ < 10000 && !(cond); i_++)                                         \
-            usleep(1000);                                                                          \
-        assert_true(cond);                                                                         \
-    } while (0)
-
 static bool is_open(void)
 {
     return __atomic_load_n(&feed.open, __ATOMIC_ACQUIRE);

@@ -104,14 +104,6 @@ static struct httpd *start(size_t loops)
     return start_idle(loops, 0);
 }
 
-/* Bounded wait for what another thread does. */
-#define WAIT_FOR(cond)                                                                             \
-    do {                                                                                           \
-        for (unsigned i_ = 0; i_ < 5000 && !(cond); i_++)                                          \
-            usleep(1000);                                                                          \
-        assert_true(cond);                                                                         \
-    } while (0)
-
 static size_t in_flight(const struct httpd *h)
 {
     struct httpd_stats s;
