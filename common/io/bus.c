@@ -2,9 +2,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/resolve.h"
 #include "common/base/str.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
@@ -17,6 +19,53 @@ static void on_error(rd_kafka_t *rk, int e, const char *reason, void *opaque)
     (void)rk, (void)opaque;
     log_debug("bus.error", kv_s("error", rd_kafka_err2name((rd_kafka_resp_err_t)e)),
               kv_s("text", reason));
+}
+
+/* librdkafka's own way to an address blocks its threads for as long as the name server is silent,
+ * and whoever closes a handle waits for them.  Without a host it frees what it was given. */
+static int on_resolve(const char *host, const char *service, const struct addrinfo *hints,
+                      struct addrinfo **list, void *opaque)
+{
+    struct found {
+        struct addrinfo info[resolve_addresses_max];
+        struct addresses addresses;
+    } *f;
+    int64_t port = 0;
+    size_t n = 0;
+    (void)opaque;
+    if (!host) {
+        free(*list); /* its first member: the whole */
+        return 0;
+    }
+    if (service && !str_to_i64(service, 0, 65535, &port))
+        return EAI_SERVICE;
+    f = calloc(1, sizeof *f);
+    if (!f)
+        abort();
+    int rc = resolve(host, &f->addresses);
+    for (size_t i = 0; !rc && i < f->addresses.n; i++) {
+        struct sockaddr_storage *at = &f->addresses.at[i];
+        bool v4 = at->ss_family == AF_INET;
+        if (hints && hints->ai_family != AF_UNSPEC && hints->ai_family != at->ss_family)
+            continue;
+        *(v4 ? &((struct sockaddr_in *)at)->sin_port : &((struct sockaddr_in6 *)at)->sin6_port) =
+            htons((uint16_t)port);
+        f->info[n] = (struct addrinfo){ .ai_family = at->ss_family,
+                                        .ai_socktype = SOCK_STREAM,
+                                        .ai_protocol = IPPROTO_TCP,
+                                        .ai_addrlen = v4 ? sizeof(struct sockaddr_in)
+                                                         : sizeof(struct sockaddr_in6),
+                                        .ai_addr = (struct sockaddr *)at };
+        if (n)
+            f->info[n - 1].ai_next = &f->info[n];
+        n++;
+    }
+    if (!n) {
+        free(f);
+        return rc ? rc : EAI_NONAME;
+    }
+    *list = f->info;
+    return 0;
 }
 
 static const struct bus_setting common_settings[] = {
@@ -53,6 +102,7 @@ rd_kafka_conf_t *bus_conf(const char *brokers, const struct bus_setting *extra, 
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_resolve_cb(conf, on_resolve);
     if (apply(conf, common_settings, err) || apply(conf, own, err) || apply(conf, extra, err)) {
         rd_kafka_conf_destroy(conf);
         return NULL;

@@ -2,11 +2,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/fiber.h"
+#include "common/base/resolve.h"
 #include "common/base/str.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <netdb.h>
 
 int cache_down(struct err *err, const char *detail)
 {
@@ -72,22 +72,18 @@ static bool parse_url(struct cache *c, const char *url)
     return *c->host != '\0';
 }
 
-/* Blocks on DNS: threads only.  Each connect of a thread refreshes what the loops use. */
-static bool resolve(struct cache *c)
+/* Blocks: threads only.  Each connect of a thread refreshes what the loops use. */
+static bool find_host(struct cache *c)
 {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *list;
-    char text[64];
-    if (getaddrinfo(c->host, NULL, &hints, &list))
+    struct addresses found;
+    char text[NI_MAXHOST];
+    if (resolve(c->host, &found))
         return false;
-    bool ok = getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof(text), NULL, 0,
-                          NI_NUMERICHOST) == 0;
-    freeaddrinfo(list);
-    if (ok) {
-        pthread_mutex_lock(&c->mu);
-        snprintf(c->address, sizeof(c->address), "%s", text);
-        pthread_mutex_unlock(&c->mu);
-    }
-    return ok;
+    address_text(&found.at[0], text);
+    pthread_mutex_lock(&c->mu);
+    snprintf(c->address, sizeof(c->address), "%.63s", text);
+    pthread_mutex_unlock(&c->mu);
+    return true;
 }
 
 /* --- life ---------------------------------------------------------------------------------------
@@ -122,7 +118,7 @@ int cache_new(const struct cache_conf *conf, struct cache **ret, struct err *err
     int rc = pthread_key_create(&c->own, thread_free);
     assert(rc == 0);
     (void)rc;
-    resolve(c);
+    find_host(c);
     *ret = c;
     return 0;
 }
@@ -242,7 +238,7 @@ static int thread_connect(struct cache *c, struct cache_thread *t, struct err *e
     char address[64];
     if (clock_mono_us() < t->retry_us)
         return cache_down(err, "known to be down");
-    if (!resolve(c))
+    if (!find_host(c))
         return fail(t, "cannot resolve its name", err);
     pthread_mutex_lock(&c->mu);
     memcpy(address, c->address, sizeof(address));

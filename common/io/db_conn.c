@@ -1,6 +1,8 @@
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
+#include "common/base/resolve.h"
 #include "common/io/db_internal.h"
 
 #include <assert.h>
@@ -98,48 +100,86 @@ static void on_notice(void *ctx, const char *text)
     log_debug("db.notice", kv_s("text", text));
 }
 
-/* The session's settings travel in the start packet, after those of the conninfo. */
-static char *session_options(struct arena *a, const struct db_conf *conf)
+/* What libpq is told besides the conninfo. */
+struct start {
+    const char *options;         /* of the server's session, after those of the conninfo */
+    const char *host, *hostaddr; /* NULL: as the conninfo says */
+    const char *unknown;         /* a host whose addresses nobody knows */
+};
+
+/* One plain name is resolved here, where it takes no longer than resolve_wait_ms; a directory,
+ * several names and what has an address already are libpq's. */
+static void find_host(struct arena *a, const char *host, struct start *s)
 {
-    const char *own = "";
-    PQconninfoOption *all = PQconninfoParse(conf->conninfo, NULL);
-    for (PQconninfoOption *o = all; o && o->keyword; o++)
-        if (strcmp(o->keyword, "options") == 0 && o->val)
-            own = arena_strdup(a, o->val);
-    PQconninfoFree(all);
-    return arena_printf(a,
-                        "%s -c statement_timeout=%u -c idle_in_transaction_session_timeout=60000"
-                        " -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601"
-                        " -c bytea_output=hex -c standard_conforming_strings=on -c jit=off"
-                        " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
-                        " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000 %s",
-                        own, conf->statement_timeout_ms, conf->settings ? conf->settings : "");
+    struct addresses found;
+    struct buf names, texts;
+    char text[NI_MAXHOST];
+    if (!*host || strpbrk(host, "/@,"))
+        return;
+    if (resolve(host, &found)) {
+        s->unknown = host;
+        return;
+    }
+    buf_init(&names, a, 256, resolve_addresses_max * (NI_MAXHOST + 1));
+    buf_init(&texts, a, 256, resolve_addresses_max * (NI_MAXHOST + 1));
+    for (size_t i = 0; i < found.n; i++) { /* libpq takes a list of each, of one length */
+        address_text(&found.at[i], text);
+        buf_printf(&names, "%s%s", i ? "," : "", host);
+        buf_printf(&texts, "%s%s", i ? "," : "", text);
+    }
+    s->host = names.data;
+    s->hostaddr = texts.data;
 }
 
-static PGconn *pg_start(const struct db_conf *conf)
+static void prepare_start(struct arena *a, const struct db_conf *conf, struct start *s)
 {
-    struct arena *a = arena_new();
+    const char *own = "", *host = "", *hostaddr = "";
+    PQconninfoOption *all = PQconninfoParse(conf->conninfo, NULL);
+    for (PQconninfoOption *o = all; o && o->keyword; o++) {
+        const char **to = strcmp(o->keyword, "options") == 0    ? &own
+                          : strcmp(o->keyword, "host") == 0     ? &host
+                          : strcmp(o->keyword, "hostaddr") == 0 ? &hostaddr
+                                                                : NULL;
+        if (to && o->val)
+            *to = arena_strdup(a, o->val);
+    }
+    PQconninfoFree(all);
+    s->options =
+        arena_printf(a,
+                     "%s -c statement_timeout=%u -c idle_in_transaction_session_timeout=60000"
+                     " -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601"
+                     " -c bytea_output=hex -c standard_conforming_strings=on -c jit=off"
+                     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
+                     " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000 %s",
+                     own, conf->statement_timeout_ms, conf->settings ? conf->settings : "");
+    if (!*hostaddr)
+        find_host(a, host, s);
+}
+
+static PGconn *pg_start(const struct db_conf *conf, const struct start *s)
+{
     const struct {
         const char *key, *value;
     } set[] = {
-        { "dbname", conf->conninfo },
-        { "options", session_options(a, conf) },
-        { "application_name", conf->application },
-        { "client_encoding", "UTF8" },
-        { "keepalives", "1" },
-        { "keepalives_idle", "5" },
-        { "keepalives_interval", "2" },
-        { "keepalives_count", "3" },
-        { "tcp_user_timeout", "3000" },
-        { NULL, NULL },
+        { "dbname",              conf->conninfo    },
+        { "host",                s->host           },
+        { "hostaddr",            s->hostaddr       },
+        { "options",             s->options        },
+        { "application_name",    conf->application },
+        { "client_encoding",     "UTF8"            },
+        { "keepalives",          "1"               },
+        { "keepalives_idle",     "5"               },
+        { "keepalives_interval", "2"               },
+        { "keepalives_count",    "3"               },
+        { "tcp_user_timeout",    "3000"            },
+        { NULL,                  NULL              },
     };
     const char *keys[ARRAY_LEN(set)], *values[ARRAY_LEN(set)];
     for (size_t i = 0; i < ARRAY_LEN(set); i++) {
         keys[i] = set[i].key;
-        values[i] = set[i].value;
+        values[i] = set[i].value; /* NULL: left as it is */
     }
     PGconn *pg = PQconnectStartParams(keys, values, 1);
-    arena_free(a);
     if (!pg)
         abort(); /* out of memory */
     return pg;
@@ -158,19 +198,26 @@ static bool pg_finish_start(PGconn *pg, int64_t deadline_us)
     return st == PGRES_POLLING_OK && PQsetnonblocking(pg, 1) == 0;
 }
 
-/* Blocks the thread (names are resolved by libpq, which has no other way): fibers call it through a
- * worker. */
+/* Blocks the thread, for a name, the start and its answer: fibers call it through a worker. */
 int conn_open(const struct db_conf *conf, struct db_counters *count, struct db_conn **ret,
               struct err *err)
 {
     unsigned ms = conf->connect_timeout_ms > 0 ? conf->connect_timeout_ms : 3000;
-    PGconn *pg = FAULT("db.connect") ? NULL : pg_start(conf);
-    if (!pg || !pg_finish_start(pg, clock_mono_us() + (int64_t)ms * 1000)) {
+    struct arena *a = arena_new();
+    struct start s = { 0 };
+    prepare_start(a, conf, &s);
+    PGconn *pg = s.unknown || FAULT("db.connect") ? NULL : pg_start(conf, &s);
+    bool ok = pg && pg_finish_start(pg, clock_mono_us() + (int64_t)ms * 1000);
+    if (!ok) {
         char state[db_sqlstate_len + 1];
-        int rc = db_error(pg, NULL, "connect", state, err);
+        db_error(pg, NULL, "connect", state, err);
+        if (s.unknown)
+            err_detail(err, "the database's host %s has no address", s.unknown);
         PQfinish(pg);
-        return rc;
     }
+    arena_free(a);
+    if (!ok)
+        return -(int)err->code;
     PQsetNoticeProcessor(pg, on_notice, NULL);
     struct db_conn *c = calloc(1, sizeof(*c));
     if (!c)

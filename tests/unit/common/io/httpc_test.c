@@ -24,7 +24,7 @@ static struct {
     int http, dns;
     unsigned http_port, dns_port;
     pthread_t http_thread, dns_thread;
-    _Atomic int accepted, asked, flips;
+    _Atomic int accepted, asked, flips, losses;
     pthread_mutex_t mu;
     char request[8192]; /* the last one */
 } server = { .mu = PTHREAD_MUTEX_INITIALIZER };
@@ -162,15 +162,15 @@ static void *http_main(void *ctx)
     return NULL;
 }
 
-/* good.test is this machine, evil.test a private network, both.test both; the rest does not exist.
- */
+/* good.test and lost.test are this machine, evil.test a private network, both.test both; the rest
+ * does not exist. */
 static size_t dns_answer(unsigned char *m, size_t n)
 {
     static const unsigned char local[4] = { 127, 0, 0, 1 }, private[4] = { 10, 0, 0, 1 };
     const unsigned char *addr[2] = { 0 };
     bool is_a = n > 16 && m[n - 3] == 1;
     size_t name = n > 12 ? m[12] : 0, count = 0;
-    if (name == 4 && !memcmp(m + 13, "good", 4))
+    if (name == 4 && (!memcmp(m + 13, "good", 4) || !memcmp(m + 13, "lost", 4)))
         addr[count++] = local;
     else if (name == 4 && !memcmp(m + 13, "evil", 4))
         addr[count++] = private;
@@ -208,6 +208,8 @@ static void *dns_main(void *ctx)
         if (n <= 0)
             return NULL;
         atomic_fetch_add(&server.asked, 1);
+        if (n > 17 && !memcmp(m + 13, "lost", 4) && atomic_fetch_add(&server.losses, 1) < 4)
+            continue; /* two questions, each twice */
         size_t out = dns_answer(m, (size_t)n);
         sendto(server.dns, m, out, 0, (struct sockaddr *)&from, from_n);
     }
@@ -389,6 +391,23 @@ static void judges_what_names_mean(void **state)
     httpc_free(c);
 }
 
+static void asks_again_when_packets_are_lost(void **state)
+{
+    struct httpc *c = client("127.0.0.0/8");
+    struct arena *a = arena_new();
+    struct httpc_res res;
+    struct err err;
+    const struct httpc_req req = { .method = "GET",
+                                   .url =
+                                       arena_printf(a, "http://lost.test:%u/ok", server.http_port),
+                                   .timeout_ms = 20000,
+                                   .reply_bytes_max = 1000 };
+    (void)state;
+    assert_int_equal(httpc_call(c, a, &req, &res, &err), 0);
+    arena_free(a);
+    httpc_free(c);
+}
+
 /* proves: W-14.  A resolver that changes its answer gains nothing: the name is judged each time. */
 static void a_name_that_changes_its_answer_is_refused(void **state)
 {
@@ -508,6 +527,7 @@ int main(void)
         cmocka_unit_test(takes_the_last_head_and_caps_the_body),
         cmocka_unit_test(names_its_failures),
         cmocka_unit_test(judges_what_names_mean),
+        cmocka_unit_test(asks_again_when_packets_are_lost),
         cmocka_unit_test(a_name_that_changes_its_answer_is_refused),
         cmocka_unit_test(hostile_answers_are_bounded),
         cmocka_unit_test(freeing_it_cancels_what_is_under_way),
