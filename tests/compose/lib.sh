@@ -21,6 +21,7 @@ step() {
         FAILED=$((FAILED + 1))
         printf 'FAILED %-66s %4d s\n' "$text" $((SECONDS - begin))
         tail -n 25 "$log" | cut -c1-240 | sed 's/^/    | /'
+        ! declare -F on_failed >/dev/null || on_failed "$(basename "$log" .log)"
     fi
     LAST=$rc
 }
