@@ -134,15 +134,14 @@ static int next_due(struct parked *p, struct err *err)
 {
     static const struct db_stmt due = {
         .name = "inbox_retry_due",
-        .sql = "select coalesce(ceil(greatest(0, extract(epoch from min(next_at) - now()) * "
-               "1000))::bigint, -1)"
-               " from inbox_retry where consumer = $1::text",
+        .sql = "select ceil(greatest(0, extract(epoch from next_at - now()) * 1000))::bigint"
+               " from inbox_retry where consumer = $1::text order by next_at limit 1",
     };
     const struct db_val v = db_text(p->t->row->name);
     struct db_rows *r;
     int rc = db_query(p->t->inbox->conf.db, p->a, &due, &v, 1, &r, err);
     if (!rc)
-        p->wait_ms = db_get_i64(r, 0, 0);
+        p->wait_ms = db_nrows(r) ? db_get_i64(r, 0, 0) : -1;
     return rc;
 }
 

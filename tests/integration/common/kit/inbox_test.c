@@ -448,6 +448,25 @@ static void waiting_message_holds_its_key_only_and_order_is_kept(void **state)
         0);
 }
 
+/* Each look is a transaction, of every consumer of every replica, all day long. */
+static void who_has_nothing_parked_looks_rarely(void **state)
+{
+    (void)state;
+    static const struct consumer rows[] = CONSUMER("t.idle");
+    struct inbox in = { .conf = { .db = db } };
+    struct inbox_thread t = { .inbox = &in, .row = rows };
+    struct err err;
+    int64_t before = clock_mono_us();
+    assert_int_equal(inbox_retry_due(&t, arena, &err), 0);
+    assert_true(t.next_retry_us - before >= 1000 * 1000);
+    script("insert into inbox_retry (consumer, key, event_id, type, topic, partition, msg_offset, "
+           "next_at) values ('test.t.idle', 'k', gen_random_uuid()::text, 'x', 't.idle', 0, 0, "
+           "now() + "
+           "interval '700 ms')");
+    assert_int_equal(inbox_retry_due(&t, arena, &err), 0);
+    assert_true(t.next_retry_us <= clock_mono_us() + 700 * 1000);
+}
+
 /* The effect's table is locked: statements time out, which is no reason to give a message up. */
 static void database_that_does_not_answer_loses_nothing(void **state)
 {
@@ -612,6 +631,7 @@ int main(void)
         cmocka_unit_test_setup(one_call_gets_many_partitions_and_a_bad_message_goes_alone, setup),
         cmocka_unit_test_setup(malformed_messages_are_dead_letters_and_nothing_stalls, setup),
         cmocka_unit_test_setup(waiting_message_holds_its_key_only_and_order_is_kept, setup),
+        cmocka_unit_test_setup(who_has_nothing_parked_looks_rarely, setup),
         cmocka_unit_test_setup(database_that_does_not_answer_loses_nothing, setup),
         cmocka_unit_test_setup(types_that_are_not_wanted_leave_no_trace, setup),
         cmocka_unit_test_setup(nothing_is_taken_before_the_schema_is_there, setup),
