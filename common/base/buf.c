@@ -125,24 +125,33 @@ void buf_put_i64(struct buf *b, int64_t v)
 
 typedef unsigned char block __attribute__((vector_size(16)));
 
-/* Whether any of its bytes is < 0x20, '"' or '\\'. */
-static bool block_needs_escape(const char *s)
+/* A mask of the bytes that are < 0x20, '"' or '\\'. */
+static inline block escapes(const char *s)
 {
-    block v, bad;
-    uint64_t w[2];
+    block v;
 
     memcpy(&v, s, sizeof(v));
-    bad = (block)((v < 0x20) | (v == '"') | (v == '\\'));
-    memcpy(w, &bad, sizeof(w));
+    return (block)((v < 0x20) | (v == '"') | (v == '\\'));
+}
+
+static inline bool any(block mask)
+{
+    uint64_t w[2];
+
+    memcpy(w, &mask, sizeof(w));
     return w[0] | w[1];
 }
 
 static size_t plain_prefix(const char *s, size_t n)
 {
+    enum { size = sizeof(block), four = 4 * size };
     size_t i = 0;
 
-    while (n - i >= sizeof(block) && !block_needs_escape(s + i))
-        i += sizeof(block);
+    while (n - i >= four && !any(escapes(s + i) | escapes(s + i + size) |
+                                 escapes(s + i + 2 * size) | escapes(s + i + 3 * size)))
+        i += four;
+    while (n - i >= size && !any(escapes(s + i)))
+        i += size;
     while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
         i++;
     return i;
@@ -172,14 +181,24 @@ static void put_escape(struct buf *b, unsigned char c)
 
 void buf_put_json_string(struct buf *b, const char *s, size_t n)
 {
-    buf_putc(b, '"');
-    for (size_t i = 0; i < n;) {
-        size_t plain = plain_prefix(s + i, n - i);
+    size_t plain = plain_prefix(s, n);
+    char *p = plain == n ? buf_room(b, n + 2) : NULL;
 
+    if (p) { /* nearly all: one look for room, one copy */
+        *p = '"';
+        memcpy(p + 1, s, n);
+        memcpy(p + 1 + n, "\"", 2);
+        b->len += n + 2;
+        return;
+    }
+    buf_putc(b, '"');
+    for (size_t i = 0;;) {
         buf_put(b, s + i, plain);
         i += plain;
-        if (i < n)
-            put_escape(b, (unsigned char)s[i++]);
+        if (i == n)
+            break;
+        put_escape(b, (unsigned char)s[i++]);
+        plain = plain_prefix(s + i, n - i);
     }
     buf_putc(b, '"');
 }

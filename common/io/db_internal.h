@@ -30,6 +30,7 @@ enum {
 
 struct db_rows {
     PGresult *res;
+    size_t nrows, ncols; /* asked of libpq once, not for each cell */
 };
 
 struct db_params {

@@ -148,14 +148,16 @@ static void clear_result(void *res)
 struct db_rows *db_rows_make(struct arena *a, PGresult *res)
 {
     struct db_rows *r = arena_alloc(a, sizeof(*r));
-    r->res = res;
+    *r = (struct db_rows){ .res = res,
+                           .nrows = (size_t)PQntuples(res),
+                           .ncols = (size_t)PQnfields(res) };
     arena_defer(a, clear_result, res);
     return r;
 }
 
 size_t db_nrows(const struct db_rows *r)
 {
-    return (size_t)PQntuples(r->res);
+    return r->nrows;
 }
 
 size_t db_rows_bytes(const struct db_rows *r)
@@ -165,7 +167,7 @@ size_t db_rows_bytes(const struct db_rows *r)
 
 size_t db_ncols(const struct db_rows *r)
 {
-    return (size_t)PQnfields(r->res);
+    return r->ncols;
 }
 
 size_t db_affected(const struct db_rows *r)
@@ -176,19 +178,19 @@ size_t db_affected(const struct db_rows *r)
 
 const char *db_col_name(const struct db_rows *r, size_t col)
 {
-    assert(col < db_ncols(r));
+    assert(col < r->ncols);
     return PQfname(r->res, (int)col);
 }
 
 bool db_is_null(const struct db_rows *r, size_t row, size_t col)
 {
-    assert(row < db_nrows(r) && col < db_ncols(r));
+    assert(row < r->nrows && col < r->ncols);
     return PQgetisnull(r->res, (int)row, (int)col);
 }
 
 const char *db_cell(const struct db_rows *r, size_t row, size_t col, size_t *ret_len)
 {
-    assert(row < db_nrows(r) && col < db_ncols(r));
+    assert(row < r->nrows && col < r->ncols);
     if (ret_len)
         *ret_len = (size_t)PQgetlength(r->res, (int)row, (int)col);
     return PQgetvalue(r->res, (int)row, (int)col);

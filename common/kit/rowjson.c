@@ -37,7 +37,7 @@ void rowplan_init(struct rowplan *p, struct arena *a, const struct entity_def *e
         struct rowcol *c = &p->cols[p->n++];
         c->f = shown ? f : NULL; /* NULL: read for the ETag, not shown */
         c->index = i;
-        c->key = arena_printf(a, "\"%s\":", f->name);
+        c->key = arena_printf(a, ",\"%s\":", f->name);
         c->key_len = strlen(c->key);
         c->if_own = shown && !vis_field(e, f, vc, false);
     }
@@ -181,7 +181,7 @@ static void put_cell(struct buf *b, const struct rowcol *c, const struct db_rows
         buf_put(b, cell, len);
         return;
     case F_BOOL:
-        buf_puts(b, cell[0] == 't' ? "true" : "false");
+        buf_put(b, cell[0] == 't' ? "true" : "false", cell[0] == 't' ? 4 : 5);
         return;
     case F_TIME:
         rowjson_put_time(b, cell, len);
@@ -225,9 +225,13 @@ void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r
         const struct rowcol *c = &p->cols[i];
         if (!c->f || !(mask >> c->index & 1) || (c->if_own && !own))
             continue;
-        buf_putc(b, sep);
+        if (sep == '{') {
+            buf_putc(b, sep);
+            buf_put(b, c->key + 1, c->key_len - 1);
+        } else {
+            buf_put(b, c->key, c->key_len);
+        }
         sep = ',';
-        buf_put(b, c->key, c->key_len);
         const struct rowinc *mine = NULL;
         for (size_t k = 0; k < ninc; k++)
             if (inc[k].field == c->f)

@@ -14,7 +14,7 @@
 struct rowcol {
     const struct field_def *f;
     size_t index;    /* of the field in the entity's table */
-    const char *key; /* "\"title\":" */
+    const char *key; /* ",\"title\":" */
     size_t key_len;
     bool if_own; /* shown on the reader's own rows only */
 };

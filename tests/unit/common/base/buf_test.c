@@ -125,24 +125,33 @@ static void json_strings(void **state)
     }
 }
 
-/* The word-wise scan must find a special byte at any place, and nothing else. */
+/* The block-wise scan must find a special byte at any place, and nothing else: strings as long as
+ * its blocks of 16 and 64, and between. */
 static void json_strings_at_each_offset(void **state)
 {
+    enum { most = 150 };
     for (unsigned c = 1; c < 256; c++) {
-        for (size_t at = 0; at < 20; at++) {
-            char text[21];
-            struct buf b;
+        for (size_t at = 0; at < most; at++) {
+            static const size_t lens[] = { 20, 64, 80, 143, most };
             bool special = c < 0x20 || c == '"' || c == '\\';
-
-            memset(text, 'a', 20);
-            text[at] = (char)c;
-            buf_init(&b, *state, 64, 64);
-            buf_put_json_string(&b, text, 20);
-            assert_int_equal(b.len > 22, special);
-            assert_memory_equal(b.data + 1, text, at);
-            assert_memory_equal(b.data + b.len - 20 + at, "aaaaaaaaaaaaaaaaaaa", 19 - at);
-            if (!special)
-                assert_int_equal((unsigned char)b.data[at + 1], c);
+            for (size_t k = 0; k < ARRAY_LEN(lens); k++) {
+                char text[most];
+                struct buf b;
+                size_t n = lens[k];
+                if (at >= n)
+                    continue;
+                memset(text, 'a', n);
+                text[at] = (char)c;
+                buf_init(&b, *state, 64, 400);
+                buf_put_json_string(&b, text, n);
+                assert_int_equal(b.len > n + 2, special);
+                assert_int_equal(b.data[b.len], '\0');
+                assert_memory_equal(b.data + 1, text, at);
+                memset(text, 'a', n);
+                assert_memory_equal(b.data + b.len - n + at, text, n - 1 - at);
+                if (!special)
+                    assert_int_equal((unsigned char)b.data[at + 1], c);
+            }
         }
         arena_reset(*state);
     }
