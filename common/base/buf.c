@@ -64,11 +64,6 @@ void buf_put(struct buf *b, const void *data, size_t n)
     b->data[b->len] = '\0';
 }
 
-void buf_puts(struct buf *b, const char *s)
-{
-    buf_put(b, s, strlen(s));
-}
-
 void buf_putc(struct buf *b, char c)
 {
     char *p = buf_room(b, 1);

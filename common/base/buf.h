@@ -18,7 +18,10 @@ struct buf {
 void buf_init(struct buf *b, struct arena *a, size_t cap_first, size_t max_bytes);
 void buf_reset(struct buf *b);
 void buf_put(struct buf *b, const void *data, size_t n);
-void buf_puts(struct buf *b, const char *s);
+static inline void buf_puts(struct buf *b, const char *s)
+{
+    buf_put(b, s, strlen(s)); /* here, so that the length of a literal is known */
+}
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 void buf_put_i64(struct buf *b, int64_t v);

@@ -38,11 +38,25 @@ static int missing(const struct entity_def *e, const char *id, struct err *err)
 const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_class vc, bool own,
                       const char *fields, int64_t version)
 {
-    char text[128 + query_value_bytes_max];
-    int n = snprintf(text, sizeof(text), "application/json|%s|identity|%d|%s%s|%s", e->name,
-                     crud_schema_version, vis_class_name(vc), own && vis_varies(e, vc) ? "+" : "",
-                     fields);
-    return arena_printf(a, "\"%lld.%08x\"", (long long)version, crc32_of(text, (size_t)n));
+    struct buf b;
+    buf_init(&b, a, 192, 192 + query_value_bytes_max);
+    buf_puts(&b, "application/json|");
+    buf_puts(&b, e->name);
+    buf_puts(&b, "|identity|");
+    buf_put_i64(&b, crud_schema_version);
+    buf_putc(&b, '|');
+    buf_puts(&b, vis_class_name(vc));
+    buf_puts(&b, own && vis_varies(e, vc) ? "+|" : "|");
+    buf_puts(&b, fields);
+    uint32_t sum = crc32_of(b.data, b.len);
+    buf_reset(&b);
+    buf_putc(&b, '"');
+    buf_put_i64(&b, version);
+    buf_putc(&b, '.');
+    for (int shift = 28; shift >= 0; shift -= 4)
+        buf_putc(&b, "0123456789abcdef"[sum >> shift & 15]);
+    buf_putc(&b, '"');
+    return b.data;
 }
 
 const char *crud_location(const struct req *req, const struct entity_def *e, const char *id)

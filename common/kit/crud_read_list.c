@@ -27,6 +27,7 @@ struct list {
     int64_t total; /* -1: not counted */
     bool estimated;
     const char *next, *prev; /* cursors, or NULL */
+    struct buf link_start;   /* what all links begin with, once there is one */
 };
 
 /* The precomposed statement of the first page, if the query is that. */
@@ -197,11 +198,10 @@ static int make_cursors(struct list *l, struct err *err)
 /* --- the answer --- */
 
 /* The same list at another place: every parameter as sent but those that page. */
-static void start_link(const struct list *l, struct buf *b)
+static void put_link_start(const struct list *l, struct buf *b)
 {
     const char *sep = "?";
     const struct req *req = l->req;
-    buf_init(b, req->arena, 256, link_bytes_max);
     buf_puts(b, req_url(req, l->c->e->path));
     for (size_t i = 0; i < req->nargs; i++) {
         const char *n = req->args[i].name;
@@ -216,18 +216,27 @@ static void start_link(const struct list *l, struct buf *b)
     buf_puts(b, sep);
 }
 
-static const char *page_link(const struct list *l, int64_t offset)
+static void start_link(struct list *l, struct buf *b)
+{
+    if (!l->link_start.data) {
+        buf_init(&l->link_start, l->req->arena, 256, link_bytes_max);
+        put_link_start(l, &l->link_start);
+    }
+    buf_init(b, l->req->arena, l->link_start.len + 24, link_bytes_max);
+    buf_put(b, l->link_start.data, l->link_start.len);
+}
+
+static const char *page_link(struct list *l, int64_t offset)
 {
     struct buf b;
+    bool page = l->q.paging != PAGING_OFFSET;
     start_link(l, &b);
-    if (l->q.paging == PAGING_OFFSET)
-        buf_printf(&b, "offset=%lld", (long long)offset);
-    else
-        buf_printf(&b, "page=%lld", (long long)(offset / l->q.limit + 1));
+    buf_puts(&b, page ? "page=" : "offset=");
+    buf_put_i64(&b, page ? offset / l->q.limit + 1 : offset);
     return b.data;
 }
 
-static const char *cursor_link(const struct list *l, const char *cursor)
+static const char *cursor_link(struct list *l, const char *cursor)
 {
     struct buf b;
     if (!cursor)
@@ -241,7 +250,7 @@ static const char *cursor_link(const struct list *l, const char *cursor)
 enum { LINK_SELF, LINK_NEXT, LINK_PREV, LINK_FIRST, LINK_LAST, LINKS_MAX_ };
 static const char *const link_names[LINKS_MAX_] = { "self", "next", "prev", "first", "last" };
 
-static void offset_links(const struct list *l, const char *links[LINKS_MAX_])
+static void offset_links(struct list *l, const char *links[LINKS_MAX_])
 {
     const struct query *q = &l->q;
     int64_t prev = q->offset - q->limit,
@@ -276,12 +285,18 @@ static void put_meta(const struct list *l, struct buf *b)
             buf_put_i64(b, l->total);
         buf_puts(b, l->estimated ? ",\"estimated\":true," : ",");
     }
-    if (q->paging == PAGING_PAGE)
-        buf_printf(b, "\"page\":%lld,\"per_page\":%lld", (long long)q->page, (long long)q->limit);
-    else
-        buf_printf(b, "\"limit\":%lld", (long long)q->limit);
-    if (q->paging == PAGING_OFFSET)
-        buf_printf(b, ",\"offset\":%lld", (long long)q->offset);
+    if (q->paging == PAGING_PAGE) {
+        buf_puts(b, "\"page\":");
+        buf_put_i64(b, q->page);
+        buf_puts(b, ",\"per_page\":");
+    } else {
+        buf_puts(b, "\"limit\":");
+    }
+    buf_put_i64(b, q->limit);
+    if (q->paging == PAGING_OFFSET) {
+        buf_puts(b, ",\"offset\":");
+        buf_put_i64(b, q->offset);
+    }
     if (q->paging != PAGING_CURSOR)
         return;
     buf_puts(b, ",\"next_cursor\":");
@@ -291,7 +306,7 @@ static void put_meta(const struct list *l, struct buf *b)
 }
 
 /* Without the envelope the links are in the header alone, and so is the total. */
-static void put_tail(const struct list *l, struct res *res)
+static void put_tail(struct list *l, struct res *res)
 {
     const char *links[LINKS_MAX_] = { 0 };
     struct buf header, *b = &res->body;
@@ -304,10 +319,15 @@ static void put_tail(const struct list *l, struct res *res)
     } else {
         offset_links(l, links);
     }
-    for (size_t i = LINK_NEXT; i < LINKS_MAX_; i++)
-        if (links[i] && header.len + strlen(links[i]) + link_rel_bytes <= link_header_bytes_max)
-            buf_printf(&header, "%s<%s>; rel=\"%s\"", header.len ? ", " : "", links[i],
-                       link_names[i]);
+    for (size_t i = LINK_NEXT; i < LINKS_MAX_; i++) {
+        if (!links[i] || header.len + strlen(links[i]) + link_rel_bytes > link_header_bytes_max)
+            continue;
+        buf_puts(&header, header.len ? ", <" : "<");
+        buf_puts(&header, links[i]);
+        buf_puts(&header, ">; rel=\"");
+        buf_puts(&header, link_names[i]);
+        buf_putc(&header, '"');
+    }
     res->link = header.len ? header.data : NULL;
     if (l->q.bare) {
         if (l->total >= 0)
@@ -320,7 +340,9 @@ static void put_tail(const struct list *l, struct res *res)
     put_meta(l, b);
     buf_puts(b, "},\"links\":{");
     for (size_t i = 0; i < LINKS_MAX_; i++) {
-        buf_printf(b, "%s\"%s\":", i ? "," : "", link_names[i]);
+        buf_puts(b, i ? ",\"" : "\"");
+        buf_puts(b, link_names[i]);
+        buf_puts(b, "\":");
         put_string(b, links[i]);
     }
     buf_puts(b, "}}");
