@@ -181,7 +181,7 @@ static void put_cell(struct buf *b, const struct rowcol *c, const struct db_rows
         buf_put(b, cell, len);
         return;
     case F_BOOL:
-        buf_put(b, cell[0] == 't' ? "true" : "false", cell[0] == 't' ? 4 : 5);
+        buf_puts(b, cell[0] == 't' ? "true" : "false");
         return;
     case F_TIME:
         rowjson_put_time(b, cell, len);
