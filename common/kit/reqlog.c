@@ -46,6 +46,8 @@ struct reqlog {
     /* Under mu: */
     struct chunk *filling, *first, **last, *spare;
     size_t chunks; /* allocated, without those under way */
+    size_t full;   /* from `first` on */
+    size_t spares;
     size_t under_way;
     uint64_t dropped, told; /* told: of the dropped, in messages */
     struct net_key keys[2]; /* of today and the day before, or the day after */
@@ -164,13 +166,16 @@ static bool room(struct reqlog *l)
         *l->last = c;
         l->last = &c->next;
         l->filling = NULL;
-        pthread_cond_signal(&l->cv);
+        if (++l->full >= reqlog_gather)
+            pthread_cond_signal(&l->cv);
     }
     c = l->spare;
-    if (c)
+    if (c) {
         l->spare = c->next;
-    else if (l->chunks < reqlog_chunks_max && (c = malloc(sizeof *c)))
+        l->spares--;
+    } else if (l->chunks < reqlog_chunks_max && (c = malloc(sizeof *c))) {
         l->chunks++;
+    }
     if (!c)
         return false;
     c->next = NULL;
@@ -239,10 +244,11 @@ uint64_t reqlog_dropped(const struct reqlog *l)
 static void give_back(struct reqlog *l, struct chunk *c)
 {
     pthread_mutex_lock(&l->mu);
-    bool keep = !l->spare;
+    bool keep = l->spares < reqlog_spares_max;
     if (keep) {
-        c->next = NULL;
+        c->next = l->spare;
         l->spare = c;
+        l->spares++;
     } else {
         l->chunks--;
     }
@@ -319,6 +325,7 @@ static struct chunk *take(struct reqlog *l)
             l->first = c->next;
             if (!l->first)
                 l->last = &l->first;
+            l->full--;
         } else if (l->filling && l->filling->rows) {
             c = l->filling;
             l->filling = NULL;
@@ -335,6 +342,7 @@ static void put_back(struct reqlog *l, struct chunk *c)
     if (!l->first)
         l->last = &c->next;
     l->first = c;
+    l->full++;
     pthread_mutex_unlock(&l->mu);
 }
 
@@ -398,7 +406,7 @@ static void refresh_key(struct reqlog *l)
 /* --- the thread ----------------------------------------------------------------------------------
  */
 
-/* Until a chunk is full (and can be sent), reqlog_every_ms have passed, or it is to end. */
+/* Until enough chunks are full (and can be sent), reqlog_every_ms have passed, or it is to end. */
 static bool wait_for_more(struct reqlog *l, bool can_send)
 {
     struct timespec end;
@@ -409,7 +417,8 @@ static bool wait_for_more(struct reqlog *l, bool can_send)
         end.tv_nsec -= 1000000000L;
     }
     pthread_mutex_lock(&l->mu);
-    if (!l->stopping && (!can_send || !l->first || l->under_way >= reqlog_in_flight_max))
+    if (!l->stopping &&
+        (!can_send || l->full < reqlog_gather || l->under_way >= reqlog_in_flight_max))
         pthread_cond_timedwait(&l->cv, &l->mu, &end);
     bool more = !l->stopping;
     pthread_mutex_unlock(&l->mu);
@@ -457,11 +466,11 @@ static void *run(void *p)
         }
         if (!bus)
             bus = open_bus(l);
+        if (bus)
+            bus_poll(bus, 0); /* first: what has arrived makes room under way */
         can_send = bus && send_all(l, bus);
-        if (!bus)
-            continue;
-        bus_poll(bus, 0);
-        refresh_key(l);
+        if (bus)
+            refresh_key(l);
     }
     if (bus)
         finish(l, bus);

@@ -23,8 +23,10 @@ struct reqlog;
 enum {
     reqlog_chunk_bytes = 128 * 1024,
     reqlog_chunks_max = 24, /* 3 MiB; some 12,000 records */
+    reqlog_spares_max = 8,  /* empty ones that are kept */
     reqlog_in_flight_max = 8,
-    reqlog_every_ms = 100, /* a batch that is not full waits so long */
+    reqlog_every_ms = 100, /* what there is goes so often, */
+    reqlog_gather = 6,     /* or when so many chunks are full: Kafka's price is by the request */
     reqlog_close_ms = 2000,
 };
 struct reqlog_conf {
