@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "common/kit/inbox_internal.h"
 
+#include "common/base/background.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/kit/metrics.h"
@@ -89,6 +90,8 @@ static void *thread_main(void *arg)
     int64_t next_lag_us = 0;
     unsigned max = t->row->batch_max ? t->row->batch_max : batch_default;
     const struct inbox_conf *conf = &t->inbox->conf;
+    if (t->row->background)
+        background_thread();
     while (conf->ready && !halt_is_set(&t->inbox->halt) && !conf->ready(conf->svc))
         halt_pause(&t->inbox->halt, inbox_ready_poll_ms);
     while (!halt_is_set(&t->inbox->halt)) {
@@ -99,7 +102,8 @@ static void *thread_main(void *arg)
             metric_set(t->lag, bus_lag(t->bus));
             next_lag_us = clock_mono_us() + lag_every_us;
         }
-        if (t->row->mode == INBOX_BULK && n < max && t->row->batch_ms)
+        if (t->row->mode == INBOX_BULK && t->row->batch_ms && n && n < max &&
+            bus_lag(t->bus) < (int64_t)n)
             halt_pause(&t->inbox->halt, t->row->batch_ms); /* let a batch gather */
     }
     arena_free(a);

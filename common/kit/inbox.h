@@ -39,7 +39,10 @@ struct consumer {
     const char *topic;         /* or a single one */
     const char *types;         /* only events whose short type begins so ("user."); NULL: all */
     enum inbox_mode mode;
-    unsigned batch_max, batch_ms;
+    unsigned batch_max;
+    /* INBOX_BULK: how long the next one gathers, if fewer messages wait than were in this one. */
+    unsigned batch_ms;
+    bool background; /* nobody waits for what it does: common/base/background.h */
     int (*fn)(struct msg *m, struct db_tx *tx, struct err *err); /* or fn_batch */
     int (*fn_batch)(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err);
     /* INBOX_EFFECT: marks those that have an effect, in the batch's transaction; NULL: all may.

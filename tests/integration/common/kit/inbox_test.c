@@ -1,6 +1,7 @@
 /* Needs PostgreSQL: CMS365_TEST_DATABASE_URL.  Kafka is librdkafka's mock cluster. */
 #include "common/kit/inbox_internal.h"
 
+#include "common/base/background.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
@@ -11,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,7 +26,7 @@ static rd_kafka_t *host;
 static rd_kafka_mock_cluster_t *mock;
 static const char *brokers;
 static struct bus_producer *producer;
-static atomic_int acked, calls, committed;
+static atomic_int acked, calls, committed, nice_is;
 
 /* --- the effect under test: a row an event, in order, and misbehaviour on demand -----------------
  */
@@ -39,6 +41,7 @@ static int effect(struct msg *m, struct db_tx *tx, struct err *err)
     static const struct db_stmt gate = { .name = "test_gate",
                                          .sql = "select 1 from gates where key = $1" };
     atomic_fetch_add(&calls, 1);
+    atomic_store(&nice_is, getpriority(PRIO_PROCESS, 0)); /* this thread's */
     json_t *o;
     struct db_rows *r;
     int rc = json_parse(m->arena, m->payload ? m->payload : "", m->len, &o, err);
@@ -621,6 +624,57 @@ static int group_teardown(void **state)
     return 0;
 }
 
+static int in_bulk(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct err *err)
+{
+    int rc = 0;
+    (void)svc;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = effect(m[i], tx, err);
+    return rc;
+}
+
+/* A batch gathers for longer than the test waits, but not while others are there: of as many
+ * messages as it may have, or of few large ones, of which a fetch brings some. */
+static void nobody_waits_for_a_batch_that_is_there(void **state)
+{
+    enum { few = 23, large = 10, large_bytes = 300 * 1024 };
+    static const struct consumer rows[][2] = {
+        { { .name = "test.few",
+            .topic = "t.few",
+            .mode = INBOX_BULK,
+            .batch_max = 5,
+            .background = true,
+            .batch_ms = 10 * wait_ms,
+            .fn_batch = in_bulk },
+         { .name = NULL } },
+        { { .name = "test.large",
+            .topic = "t.large",
+            .mode = INBOX_BULK,
+            .batch_max = 100,
+            .batch_ms = 10 * wait_ms,
+            .fn_batch = in_bulk },
+         { .name = NULL } },
+    };
+    char *filler = arena_raw(arena, large_bytes + 1);
+    memset(filler, 'x', large_bytes);
+    filler[large_bytes] = '\0';
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        make_topic(rows[k]->topic, 1);
+        for (int i = 0; i < (k ? large : few); i++)
+            put(rows[k]->topic, fresh_id(), "post:1", event(i, k ? filler : ""));
+        flush();
+        struct inbox *in = start(rows[k]);
+        if (k) /* fewer than were in the last one may wait */
+            until(arena_printf(arena, "select (count(*) > %d)::int from effects", few + large / 2),
+                  1);
+        else
+            until("select count(*) from effects", few);
+        inbox_stop(in);
+        assert_int_equal(atomic_load(&nice_is), k ? 0 : background_nice);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -635,6 +689,7 @@ int main(void)
         cmocka_unit_test_setup(database_that_does_not_answer_loses_nothing, setup),
         cmocka_unit_test_setup(types_that_are_not_wanted_leave_no_trace, setup),
         cmocka_unit_test_setup(nothing_is_taken_before_the_schema_is_there, setup),
+        cmocka_unit_test_setup(nobody_waits_for_a_batch_that_is_there, setup),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
