@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "common/kit/reqlog.h"
 
+#include "common/base/background.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/siphash.h"
@@ -19,6 +20,7 @@ enum {
     row_bytes_max = 640, /* of texts that are all bounded: see put_row */
     head_bytes_max = 256,
     key_bytes = 16,
+    network_chars = 16,
     key_keep_s = 2 * 86400,
     known_agents = 64, /* of the last headers seen, by thread */
     known_agent_bytes = 255,
@@ -32,7 +34,8 @@ struct chunk {
     char data[reqlog_chunk_bytes];
 };
 struct net_key {
-    int64_t day; /* since 1970; -1: none */
+    int64_t day;     /* since 1970; -1: none */
+    uint64_t number; /* of this process' keys; no two have the same */
     bool shared;
     unsigned char key[key_bytes];
 };
@@ -102,16 +105,23 @@ static const char *id_of(const char *id)
 /* --- rows ----------------------------------------------------------------------------------------
  */
 
+/* Two digits a division: a time has sixteen. */
 static char *put_number(char *p, uint64_t v)
 {
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+        "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+        "8081828384858687888990919293949596979899";
     char digits[20];
-    size_t n = 0;
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while (v /= 10);
-    while (n)
-        *p++ = digits[--n];
-    return p;
+    size_t n = sizeof digits;
+    for (; v >= 100; v /= 100)
+        memcpy(&digits[n -= 2], &pairs[2 * (v % 100)], 2);
+    if (v >= 10)
+        memcpy(&digits[n -= 2], &pairs[2 * v], 2);
+    else
+        digits[--n] = (char)('0' + v);
+    memcpy(p, &digits[n], sizeof digits - n);
+    return p + (sizeof digits - n);
 }
 
 /* Our own words: they need no escapes. */
@@ -145,6 +155,12 @@ static char *put_row(char *p, const struct fields *f)
     return p;
 }
 
+static uint64_t next_number(void)
+{
+    static uint64_t number;
+    return __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED);
+}
+
 /* A key for the day of the record; a replica that has none yet makes one up.  Under mu. */
 static const struct net_key *key_of(struct reqlog *l, int64_t day)
 {
@@ -152,9 +168,31 @@ static const struct net_key *key_of(struct reqlog *l, int64_t day)
     if (k->day != day) {
         k->day = day;
         k->shared = false;
+        k->number = next_number();
         random_bytes(k->key, sizeof k->key);
     }
     return k;
+}
+
+/* The address of whoever asks hardly changes from one request to the next.  Under mu. */
+static const char *pseudonym(struct reqlog *l, const char *address, int64_t day)
+{
+    static _Thread_local struct {
+        uint64_t key; /* its number; 0: none */
+        char address[INET6_ADDRSTRLEN], text[network_chars + 1];
+    } last;
+    const struct net_key *k = key_of(l, day);
+    unsigned char network[16];
+    size_t len = strlen(address);
+    if (last.key == k->number && strcmp(last.address, address) == 0)
+        return last.text;
+    size_t n = network_of(address, network);
+    uint64_t h = n ? siphash(k->key, network, n) : 0;
+    for (unsigned i = 0; i < network_chars; i++)
+        last.text[i] = "0123456789abcdef"[h >> (60 - 4 * i) & 15];
+    last.key = len < sizeof last.address ? k->number : 0;
+    memcpy(last.address, address, last.key ? len + 1 : 0);
+    return last.text;
 }
 
 static bool room(struct reqlog *l)
@@ -188,8 +226,6 @@ static bool room(struct reqlog *l)
 void reqlog_put(struct reqlog *l, const struct reqlog_record *r)
 {
     const struct principal *who = r->who;
-    unsigned char network[16];
-    char hash[17];
     struct fields f = {
         .number = { [RR_at] = positive(r->at_us),
                    [RR_status] = positive(r->status),
@@ -202,24 +238,19 @@ void reqlog_put(struct reqlog *l, const struct reqlog_record *r)
                    [RR_client] = positive(who->client_id),
                    [RR_user] = positive(who->user_id),
                    [RR_session] = who->session_id != 0 },
-        .text = { [RR_id] = id_of(r->request_id),
+        .text = { [RR_id] = r->own_id ? r->request_id : id_of(r->request_id),
                    [RR_method] = r->method ? r->method : "OTHER",
                    [RR_route] = r->route,
-                   [RR_network] = hash,
                    [RR_agent] = family_of(r->user_agent),
                    [RR_country] = country_of(r->country),
                    [RR_problem] = r->problem ? r->problem : "" },
     };
-    size_t n = network_of(r->address, network);
     if (strlen(f.text[RR_route]) > 200)
         f.text[RR_route] = "unmatched"; /* no row of a table is so long */
     pthread_mutex_lock(&l->mu);
     if (room(l)) {
         struct chunk *c = l->filling;
-        uint64_t h = n ? siphash(key_of(l, r->at_us / day_us)->key, network, n) : 0;
-        for (unsigned i = 0; i < 16; i++)
-            hash[i] = "0123456789abcdef"[h >> (60 - 4 * i) & 15];
-        hash[16] = '\0';
+        f.text[RR_network] = pseudonym(l, r->address, r->at_us / day_us);
         char *p = c->data + c->len;
         if (c->rows)
             *p++ = ',';
@@ -399,6 +430,7 @@ static void refresh_key(struct reqlog *l)
     if (k->day == day) {
         memcpy(k->key, key, sizeof key);
         k->shared = true;
+        k->number = next_number();
     }
     pthread_mutex_unlock(&l->mu);
 }
@@ -456,6 +488,7 @@ static struct bus_producer *open_bus(const struct reqlog *l)
 static void *run(void *p)
 {
     struct reqlog *l = p;
+    background_thread(); /* and with it those of its producer */
     struct bus_producer *bus = open_bus(l);
     bool can_send = bus;
     refresh_key(l);

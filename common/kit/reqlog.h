@@ -45,6 +45,7 @@ struct reqlog_record {
     uint64_t bytes_in, bytes_out;
     const struct principal *who;
     const char *request_id, *method, *route;              /* method NULL: none that is known */
+    bool own_id;                                          /* we made it: its form is known */
     const char *address, *user_agent, *country, *problem; /* the last three may be NULL */
     int status;
 };

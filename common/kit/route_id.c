@@ -155,6 +155,7 @@ void route_identify(struct call *c)
         char *minted = arena_raw(req->arena, uuid_len + 1);
         uuid7(minted);
         id = minted;
+        c->own_id = true;
     }
     random_bytes(seed, sizeof seed);
     hex_encode(seed, sizeof seed, hex);

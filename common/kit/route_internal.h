@@ -77,6 +77,7 @@ struct call {
     const struct route_leaf *listed;     /* the list that Prefer made an export of, or NULL */
     const struct route_version *version; /* NULL: the present one, or none */
     int64_t version_asked;               /* by Accept, of a path without one; 0: the path has one */
+    bool own_id;                         /* the request's id is ours, not the client's */
     bool answered;                       /* a phase gave the answer: the later ones are skipped */
     bool credential;                     /* one was sent */
     bool dpop;                           /* as "DPoP <token>" (RFC 9449) */

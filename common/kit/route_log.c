@@ -149,6 +149,7 @@ static void tell(const struct call *c, const struct http_res *sent, bool unsent)
         .bytes_out = unsent ? 0 : sent->body_n,
         .who = &c->req.who,
         .request_id = c->req.request_id,
+        .own_id = c->own_id,
         .method = c->req.method < METHODS_MAX_ ? method_name(c->req.method) : NULL,
         .route = c->leaf && c->leaf->route ? c->leaf->route->path : "unmatched",
         .address = c->req.client_addr,

@@ -1,12 +1,16 @@
 /* proves: N-01 */
 #include "common/kit/reqlog.h"
 
+#include "common/base/background.h"
 #include "common/base/clock.h"
 #include "common/kit/token.h"
 #include "proto/request_record.h"
 
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -71,11 +75,39 @@ static void whatever_a_client_sends_fits_a_row(void **state)
     reqlog_stop(NULL);
 }
 
+/* Its thread, and those of its producer, are behind whoever answers requests. */
+static void sending_is_work_in_the_background(void **state)
+{
+    struct reqlog *l = start_without_broker();
+    int nice = 0;
+    (void)state;
+    for (int i = 0; i < 2000 && nice != background_nice; i++) {
+        glob_t all;
+        assert_int_equal(glob("/proc/self/task/*/comm", 0, NULL, &all), 0);
+        for (size_t k = 0; k < all.gl_pathc; k++) {
+            char name[32] = "";
+            FILE *f = fopen(all.gl_pathv[k], "r");
+            if (f && fgets(name, sizeof name, f) && strcmp(name, "request-log\n") == 0)
+                nice = getpriority(
+                    PRIO_PROCESS,
+                    (id_t)strtol(all.gl_pathv[k] + strlen("/proc/self/task/"), NULL, 10));
+            if (f)
+                fclose(f);
+        }
+        globfree(&all);
+        usleep(5000);
+    }
+    assert_int_equal(nice, background_nice);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), 0);
+    reqlog_stop(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_broker_memory_is_bounded_and_what_is_dropped_is_counted),
         cmocka_unit_test(whatever_a_client_sends_fits_a_row),
+        cmocka_unit_test(sending_is_work_in_the_background),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
