@@ -89,7 +89,6 @@ struct db_conf {
     size_t loops;            /* how many event loops will use it */
     unsigned statement_timeout_ms, wait_ms, connect_timeout_ms;
     const struct db_stmt *const *fast; /* NULL-ended; the DB_FAST statements */
-    const char *settings;              /* of the sessions, "-c name=value …"; or NULL */
 };
 /* Opens nothing yet: a database that is down at the start is waited for by whoever asks first. */
 struct db *db_new(const struct db_conf *conf);

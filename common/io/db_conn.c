@@ -150,8 +150,8 @@ static void prepare_start(struct arena *a, const struct db_conf *conf, struct st
                      " -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601"
                      " -c bytea_output=hex -c standard_conforming_strings=on -c jit=off"
                      " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
-                     " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000 %s",
-                     own, conf->statement_timeout_ms, conf->settings ? conf->settings : "");
+                     " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000",
+                     own, conf->statement_timeout_ms);
     if (!*hostaddr)
         find_host(a, host, s);
 }

@@ -6,8 +6,8 @@
  * fails the statement, and with it the transaction, as with INSERT.
  *
  *   struct db_copy c;
- *   db_copy_init(&c, a, rows_max * row_bytes_max);
- *   db_copy_row(&c, 2), db_copy_i64(&c, 7), db_copy_text(&c, "x");   -- a field each, in order
+ *   db_copy_init(&c, a, likely_bytes, max_bytes);
+ *   db_copy_row(&c, 2), db_copy_time(&c, us), db_copy_ints(&c, COPY_INTEGERS, v, 3);  -- in order
  *   rc = db_copy(tx, &c, &sql_things_store, err);
  */
 #include "common/base/buf.h"
@@ -17,16 +17,18 @@ struct db_copy {
     struct buf b;
     int64_t rows;
 };
-/* `max_bytes`: of all rows; 10 bytes of the format's own, and of each row 2 and 4 a field. */
-void db_copy_init(struct db_copy *c, struct arena *a, size_t max_bytes);
+/* Bytes of all rows: those there is room for at once, and those there may be.  Each row has 2, each
+ * field 4, an array 20 and each of its elements 4 beside their own. */
+void db_copy_init(struct db_copy *c, struct arena *a, size_t likely_bytes, size_t max_bytes);
 void db_copy_row(struct db_copy *c, unsigned columns);
 void db_copy_null(struct db_copy *c);
-void db_copy_bool(struct db_copy *c, bool v);
-void db_copy_i16(struct db_copy *c, int16_t v);        /* smallint */
-void db_copy_i32(struct db_copy *c, int32_t v);        /* integer */
-void db_copy_i64(struct db_copy *c, int64_t v);        /* bigint */
-void db_copy_time(struct db_copy *c, int64_t unix_us); /* timestamptz */
-void db_copy_text(struct db_copy *c, const char *s);   /* UTF-8 */
+void db_copy_i64(struct db_copy *c, int64_t v);                    /* bigint */
+void db_copy_time(struct db_copy *c, int64_t unix_us);             /* timestamptz */
+void db_copy_bytes(struct db_copy *c, const void *data, size_t n); /* bytea */
+/* Arrays of one dimension (src/include/utils/array.h, array_recv).  Numbers must fit. */
+enum db_copy_ints { COPY_SMALLINTS, COPY_INTEGERS, COPY_BIGINTS, COPY_TIMES /* Unix us */ };
+void db_copy_ints(struct db_copy *c, enum db_copy_ints type, const int64_t *v, size_t n);
+void db_copy_texts(struct db_copy *c, const char *const *v, size_t n); /* UTF-8; NULL is null */
 /* Sends what there is, and empties it.  A type that is not the column's, more bytes than were
  * said, or a row that the server did not take: an error, and the transaction is lost. */
 int db_copy(struct db_tx *tx, struct db_copy *c, const struct db_stmt *s,

@@ -81,6 +81,23 @@ int crud_put_slug(struct req *req, struct res *res, struct err *err); /* upsert 
 int crud_delete(struct req *req, struct res *res, struct err *err);
 int crud_restore(struct req *req, struct res *res, struct err *err);
 
+/* Lists and single rows of a table whose rows lie packed in blocks: what a query does not say
+ * itself, the program adds, namely into which blocks to look.
+ *
+ * `within` is asked before each attempt at a page, attempt 0 first, and sets q->within so that
+ * nothing that comes before one of the rows it lets through is left out, in the order of the list.
+ * *ret_all: nor does anything come behind them.  A page that is not full is tried again until then,
+ * so each attempt must look further. */
+struct crud_blocks {
+    int (*within)(struct req *req, struct query *q, unsigned attempt, void *ctx, bool *ret_all,
+                  struct err *err);
+    void *ctx;
+};
+int crud_list_blocks(struct req *req, struct res *res, const struct crud_blocks *blocks,
+                     struct err *err);
+int crud_get_within(struct req *req, struct res *res, const struct query_within *within,
+                    struct err *err);
+
 /* For handlers of other programs. */
 /* The row as the caller may see it, {"data":{…}} with its ETag, into res.  E_not_found.  `id` as
  * text. */

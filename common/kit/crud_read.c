@@ -95,11 +95,23 @@ struct one {
     struct query q;
 };
 
+static const char *narrowed(struct arena *a, const char *sql, const struct query_within *within,
+                            unsigned first)
+{
+    struct buf b;
+    buf_init(&b, a, strlen(sql) + 256, sqlgen_text_max);
+    buf_puts(&b, sql);
+    sqlgen_put_marked(&b, within->where, first);
+    assert(!b.overflow);
+    return b.data;
+}
+
 static int answer_one(struct req *req, struct res *res, const struct one *o, struct err *err)
 {
     const struct entity_def *e = o->c->e;
     enum vis_class vc = vis_class_of(e, &req->who);
-    struct db_val v[2];
+    const struct query_within *within = &o->q.within;
+    struct db_val v[2 + query_within_values_max];
     size_t nv = 0;
     struct db_rows *rows;
     struct rowplan composed;
@@ -116,6 +128,12 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
     } else {
         once.sql = o->by_slug ? sqlgen_get_slug(req->arena, e, vc, &composed)
                               : sqlgen_get(req->arena, e, vc, &composed);
+    }
+    if (within->where) {
+        assert(s == &once);
+        once.sql = narrowed(req->arena, once.sql, within, (unsigned)nv + 1);
+        memcpy(&v[nv], within->v, within->n * sizeof *v);
+        nv += within->n;
     }
     int rc = crud_query(req, s, v, nv, &rows, err);
     if (rc < 0)
@@ -150,7 +168,8 @@ static int answer_one(struct req *req, struct res *res, const struct one *o, str
     return 0;
 }
 
-static int get(struct req *req, struct res *res, bool by_slug, struct err *err)
+static int get(struct req *req, struct res *res, bool by_slug, const struct query_within *within,
+               struct err *err)
 {
     struct one o = { .c = crud_of(req), .by_slug = by_slug };
     int rc = crud_may_read(req, err);
@@ -159,6 +178,8 @@ static int get(struct req *req, struct res *res, bool by_slug, struct err *err)
     rc = query_parse(req->arena, o.c->e, &req->who, QUERY_ONE, req->args, req->nargs, &o.q, err);
     if (rc < 0)
         return rc;
+    if (within)
+        o.q.within = *within;
     if (by_slug)
         o.key = req->params[0];
     else
@@ -168,12 +189,18 @@ static int get(struct req *req, struct res *res, bool by_slug, struct err *err)
 
 int crud_get(struct req *req, struct res *res, struct err *err)
 {
-    return get(req, res, false, err);
+    return get(req, res, false, NULL, err);
 }
 
 int crud_get_slug(struct req *req, struct res *res, struct err *err)
 {
-    return get(req, res, true, err);
+    return get(req, res, true, NULL, err);
+}
+
+int crud_get_within(struct req *req, struct res *res, const struct query_within *within,
+                    struct err *err)
+{
+    return get(req, res, false, within, err);
 }
 
 int crud_answer(struct req *req, struct res *res, const struct entity_def *e, const char *id,

@@ -16,6 +16,7 @@ enum {
 struct list {
     struct req *req;
     const struct crud *c;
+    const struct crud_blocks *blocks; /* or NULL */
     enum vis_class vc;
     struct query q;
     struct query_scope scope; /* of its cursors */
@@ -102,6 +103,19 @@ static int run_deep(struct list *l, unsigned extra, struct err *err)
     return rc;
 }
 
+static int run_blocks(struct list *l, unsigned extra, struct err *err)
+{
+    bool all = false;
+    int rc;
+    for (unsigned attempt = 0;; attempt++) {
+        rc = l->blocks->within(l->req, &l->q, attempt, l->blocks->ctx, &all, err);
+        if (rc >= 0)
+            rc = run(l, &l->q, extra, err);
+        if (rc < 0 || all || db_nrows(l->rows) > (size_t)l->q.limit)
+            return rc;
+    }
+}
+
 static int fetch(struct list *l, struct err *err)
 {
     struct req *req = l->req;
@@ -120,7 +134,9 @@ static int fetch(struct list *l, struct err *err)
     } else {
         unsigned extra = total ? SQLX_TOTAL : l->q.count == COUNT_EXACT ? SQLX_SNAPSHOT : 0u;
         bool deep = l->c->anchors && l->q.offset >= sqlgen_deep_offset;
-        rc = deep ? run_deep(l, extra, err) : run(l, &l->q, extra, err);
+        rc = l->blocks ? run_blocks(l, extra, err)
+             : deep    ? run_deep(l, extra, err)
+                       : run(l, &l->q, extra, err);
     }
     if (rc < 0)
         return rc;
@@ -400,7 +416,13 @@ static void say(const struct list *l)
 
 int crud_list(struct req *req, struct res *res, struct err *err)
 {
-    struct list l = { .req = req, .c = crud_of(req) };
+    return crud_list_blocks(req, res, NULL, err);
+}
+
+int crud_list_blocks(struct req *req, struct res *res, const struct crud_blocks *blocks,
+                     struct err *err)
+{
+    struct list l = { .req = req, .c = crud_of(req), .blocks = blocks };
     struct crud_incs inc;
     int rc = crud_may_read(req, err);
     if (rc >= 0)

@@ -112,6 +112,13 @@ struct query_place {
     bool inclusive;                       /* the row with these very values belongs to the page */
     const char *keys[query_sort_max + 1]; /* text forms, one a sort key; NULL is null */
 };
+/* A condition of the program's own on the rows `t`, beside what the reader asks for. */
+enum { query_within_values_max = 4 };
+struct query_within {
+    const char *where; /* " AND t.block = ?": each ? is the next value; NULL: none */
+    struct db_val v[query_within_values_max];
+    size_t n;
+};
 struct query {
     enum vis_class vc;
     enum query_paging paging;
@@ -131,6 +138,7 @@ struct query {
     size_t ntests;
     struct query_include includes[query_includes_max];
     size_t nincludes;
+    struct query_within within;
 };
 struct query_arg;
 enum query_kind { QUERY_ONE /* fields, include, envelope */, QUERY_LIST };

@@ -21,7 +21,7 @@
 
 enum {
     sqlgen_text_max = 64 * 1024,
-    sqlgen_params_max = 56,       /* two a test, a key, and what pages */
+    sqlgen_params_max = 60,       /* two a test, a key, what pages and what the program adds */
     include_rows_max = 100,       /* of one row's relation */
     include_rows_total_max = 5000 /* of a relation of all rows together */
 };
@@ -40,6 +40,8 @@ struct sqlgen_text { /* a composed read */
 };
 /* --- reads
  * ---------------------------------------------------------------------------------------- */
+/* Text in which each ? is the next parameter, `first` the number of the first one. */
+void sqlgen_put_marked(struct buf *b, const char *text, unsigned first);
 /* then: the id. */
 const char *sqlgen_get(struct arena *a, const struct entity_def *e, enum vis_class vc,
                        struct rowplan *ret_plan);

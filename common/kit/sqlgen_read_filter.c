@@ -219,6 +219,16 @@ static void put_node(struct sink *s, const struct query_node *n, const struct en
     }
 }
 
+void sqlgen_put_marked(struct buf *b, const char *text, unsigned first)
+{
+    for (; *text; text++) {
+        if (*text == '?')
+            buf_printf(b, "$%u", first++);
+        else
+            buf_putc(b, *text);
+    }
+}
+
 void sqlgen_put_filters(struct buf *b, const struct sqlgen_who *who, const struct query *q,
                         struct sqlgen_text *t)
 {
@@ -227,4 +237,9 @@ void sqlgen_put_filters(struct buf *b, const struct sqlgen_who *who, const struc
         buf_puts(b, " AND ");
         put_node(&s, c, who->e, "t");
     }
+    if (!q->within.where)
+        return;
+    sqlgen_put_marked(b, q->within.where, (unsigned)t->nparams + 1);
+    for (size_t i = 0; i < q->within.n; i++)
+        sqlgen_param(t, q->within.v[i]);
 }

@@ -274,7 +274,8 @@ static void put_source(struct list *l)
     if (q->offset)
         offset = sqlgen_param(l->t, db_i64(q->offset));
     assert(!first.overflow && !second.overflow);
-    if (ranges < 2 && q->offset < sqlgen_deep_offset) {
+    /* Where the program says in which rows to look, it does so for whole rows. */
+    if (ranges < 2 && (q->offset < sqlgen_deep_offset || q->within.where)) {
         buf_printf(b, " FROM %s t", l->who->e->table);
         buf_put(b, l->where.data, l->where.len);
         buf_put(b, first.data, first.len);

@@ -71,7 +71,6 @@ struct svc_def {
     const struct svc_verb *verbs;       /* ends at .name NULL, or NULL */
     const struct migration *migrations; /* ends at .version 0 */
     const struct db_stmt *const *fast;  /* DB_FAST statements, NULL-ended, or NULL */
-    const char *db_settings;            /* of its database sessions, "-c name=value"; or NULL */
     /* Before anything is opened, also for --contract: composes routes and statements that tables
      * give, by setting svc->routes and svc->fast (in svc->arena).  Or NULL. */
     int (*prepare)(struct svc *svc, struct err *err);

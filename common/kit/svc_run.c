@@ -70,7 +70,6 @@ static void make_db_conf(struct svc *svc)
         .wait_ms = 2000,
         .connect_timeout_ms = 3000,
         .fast = svc->fast,
-        .settings = svc->def->db_settings,
     };
     p->migrate_conf = p->db_conf;
     p->migrate_conf.conninfo = svc->conf->migrate_database_url;

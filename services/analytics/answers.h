@@ -8,6 +8,7 @@ int get_series(struct req *req, struct res *res, struct err *err);
 int list_routes(struct req *req, struct res *res, struct err *err);
 int list_consumers(struct req *req, struct res *res, struct err *err);
 int list_requests(struct req *req, struct res *res, struct err *err);
+int get_request(struct req *req, struct res *res, struct err *err);
 
 void put_time(struct buf *b, int64_t s); /* RFC 3339, with quotes */
 void put_window(struct buf *b, const struct window *w);

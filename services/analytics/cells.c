@@ -60,14 +60,21 @@ struct cell *cells_at(struct cells *c, const struct cell_key *key)
 
 void cells_bin(struct cells *c, const struct cell *cell, unsigned bin, uint64_t n)
 {
+    uint32_t at = (uint32_t)(cell - c->v),
+             *last = &c->recent[(at * 31 + bin) % ARRAY_LEN(c->recent)];
+    struct cell_bin *known = *last ? &c->bins[*last - 1] : NULL;
+    if (known && known->cell == at && known->bin == bin) {
+        known->n += n;
+        return;
+    }
     if (c->nbins == c->bins_max) {
         struct cell_bin *more = arena_raw(c->arena, 2 * c->bins_max * sizeof *more);
         memcpy(more, c->bins, c->nbins * sizeof *more);
         c->bins = more;
         c->bins_max *= 2;
     }
-    c->bins[c->nbins++] =
-        (struct cell_bin){ .cell = (uint32_t)(cell - c->v), .bin = (uint16_t)bin, .n = n };
+    c->bins[c->nbins++] = (struct cell_bin){ .cell = at, .bin = (uint16_t)bin, .n = n };
+    *last = (uint32_t)c->nbins;
 }
 
 struct adding {

@@ -34,6 +34,7 @@ struct cell {
     const unsigned char *sketch; /* after cells_finish */
     size_t sketch_n;
 };
+enum { cells_recent = 512 };
 struct cells {
     struct arena *arena;
     struct cell *v;
@@ -46,6 +47,7 @@ struct cells {
         uint64_t n;
     } *bins;
     size_t nbins, bins_max;
+    uint32_t recent[cells_recent]; /* positions + 1 of bins, by a hash: most come again soon */
 };
 void cells_init(struct cells *c, struct arena *a);
 /* The cell of a key, made if it is not there; valid until the next call. */

@@ -9,6 +9,7 @@
 #include "common/io/db_copy.h"
 #include "common/kit/metrics.h"
 #include "services/analytics/analytics.h"
+#include "services/analytics/block.h"
 #include "services/analytics/cells.h"
 #include "services/analytics/record.h"
 
@@ -18,7 +19,8 @@
 #include "analytics/sql.h"
 
 enum {
-    rows_at_once_max = 5000, /* of the log in one statement */
+    log_row_bytes = 160,     /* of the log, of most records */
+    log_bytes = 1024 * 1024, /* in one statement, and what one block adds */
     partitions_max = 64,
     facet_s = 300,
     facets_max = 20000, /* of a batch; more networks than that tell nothing new */
@@ -114,74 +116,6 @@ static int read_batches(struct ingest *in, struct msg **m, size_t n, struct err 
         in->nrows += in->b[in->nb++].n;
     }
     return 0;
-}
-
-/* --- the log ---------------------------------------------------------------------------------
- */
-
-enum {
-    log_columns = 17,
-    log_row_bytes_max =
-        512, /* 2 and 4 a column, numbers of 87, texts of a UUID and three short words */
-};
-
-static void put_number(struct db_copy *c, int64_t v)
-{
-    if (v)
-        db_copy_i64(c, v);
-    else
-        db_copy_null(c);
-}
-
-static void put_text(struct db_copy *c, const char *s)
-{
-    if (*s)
-        db_copy_text(c, s);
-    else
-        db_copy_null(c);
-}
-
-static int32_t int_of(int64_t v)
-{
-    return v < INT32_MAX ? (int32_t)v : INT32_MAX;
-}
-
-static int64_t network_of(const char *hex)
-{
-    unsigned char raw[8] = { 0 };
-    uint64_t v = 0;
-    (void)!hex_decode(hex, 16, raw); /* it was looked at when it was read */
-    for (size_t i = 0; i < sizeof raw; i++)
-        v = v << 8 | raw[i];
-    return (int64_t)v;
-}
-
-/* In the order of requests_store. */
-static void put_log(struct db_copy *c, const struct record *r, int64_t at, int32_t route)
-{
-    db_copy_row(c, log_columns);
-    db_copy_time(c, at);
-    db_copy_i32(c, route);
-    db_copy_i16(c, (int16_t)r->number[RR_status]);
-    db_copy_i32(c, int_of(r->number[RR_total_us]));
-    db_copy_i32(c, int_of(r->number[RR_queue_us]));
-    db_copy_i32(c, int_of(r->number[RR_db_us]));
-    db_copy_i64(c, r->number[RR_bytes_in]);
-    db_copy_i64(c, r->number[RR_bytes_out]);
-    put_number(c, r->number[RR_key]);
-    put_number(c, r->number[RR_client]);
-    put_number(c, r->number[RR_user]);
-    db_copy_bool(c, r->number[RR_session] != 0);
-    put_text(c, r->text[RR_id]);
-    db_copy_i64(c, network_of(r->text[RR_network]));
-    db_copy_text(c, r->text[RR_agent]);
-    put_text(c, r->text[RR_country]);
-    put_text(c, r->text[RR_problem]);
-}
-
-static int store_log(struct ingest *in, struct db_copy *c, struct err *err)
-{
-    return c->rows ? db_copy(in->tx, c, &sql_requests_store, err) : 0;
 }
 
 /* --- cells and facets --------------------------------------------------------------------------
@@ -293,48 +227,97 @@ static int store_facets(struct ingest *in, struct facets *f, struct err *err)
 /* --- a batch ----------------------------------------------------------------------------------
  */
 
-static int store_rows(struct ingest *in, struct err *err)
+static int older(const void *x, const void *y)
 {
-    struct db_copy log;
-    struct cells cells;
-    static const char country[] = "country", agent[] = "agent", network[] = "network";
-    int64_t now = clock_us();
-    int rc = 0;
-    size_t most = in->nrows < rows_at_once_max ? in->nrows : rows_at_once_max;
-    db_copy_init(&log, in->a, most * log_row_bytes_max);
-    cells_init(&cells, in->a);
-    struct facets *facets = facets_new(in->a, in->nrows);
-    for (size_t i = 0; i < in->nb && !rc; i++) {
-        for (size_t k = 0; k < in->b[i].n && !rc; k++) {
+    const struct block_row *a = x, *b = y;
+    return (a->at > b->at) - (a->at < b->at);
+}
+
+/* False: a name has no number yet. */
+static bool number(struct ingest *in, struct block_row *rows)
+{
+    const int64_t latest = clock_us() + future_us; /* not beyond the partitions that there are */
+    struct block_row *row = rows;
+    for (size_t i = 0; i < in->nb; i++) {
+        for (size_t k = 0; k < in->b[i].n; k++, row++) {
             const struct record *r = &in->b[i].rows[k];
-            int32_t route = names_route(in->names, &in->b[i], r);
-            int32_t consumer = names_consumer(in->names, r);
-            if (!route || !consumer)
-                return err_set(err, E_unavailable, "A name is being made by another replica.");
-            /* A clock that is ahead must not open partitions that nobody made. */
-            int64_t at = r->number[RR_at] < now + future_us ? r->number[RR_at] : now + future_us;
-            int64_t number, s = at / 1000000;
-            put_log(&log, r, at, route);
-            if (log.rows == rows_at_once_max)
-                rc = store_log(in, &log, err);
-            add_cell(&cells, r,
-                     &(struct cell_key){ .bucket = s - s % level_s[LEVEL_MINUTE],
-                                         .route = route,
-                                         .consumer = consumer,
-                                         .class = (short)(r->number[RR_status] / 100) });
-            if (record_consumer(r, &number) == BY_ANONYMOUS)
-                continue;
-            s -= s % facet_s;
-            add_facet(facets, s, consumer, country, r->text[RR_country]);
-            add_facet(facets, s, consumer, agent, r->text[RR_agent]);
-            add_facet(facets, s, consumer, network, r->text[RR_network]);
+            row->r = r;
+            row->at = r->number[RR_at] < latest ? r->number[RR_at] : latest;
+            row->route = names_route(in->names, &in->b[i], r);
+            row->consumer = names_consumer(in->names, r);
+            if (!row->route || !row->consumer)
+                return false;
         }
     }
-    if (!rc)
-        rc = store_log(in, &log, err);
-    if (!rc)
-        rc = store_cells(in, &cells, err);
+    assert(row == rows + in->nrows);
+    return true;
+}
+
+/* Records of several messages in the order of their time, so that what happened together lies
+ * together. */
+static int gather(struct ingest *in, struct block_row **ret, struct err *err)
+{
+    struct block_row *rows = arena_raw(in->a, (in->nrows + 1) * sizeof *rows);
+    if (!number(in, rows)) {
+        int rc = names_learn(in->names, in->a, in->tx, in->b, in->nb, err);
+        if (rc)
+            return rc;
+        if (!number(in, rows))
+            return err_set(err, E_unavailable, "A name is being made by another replica.");
+    }
+    qsort(rows, in->nrows, sizeof *rows, older);
+    *ret = rows;
+    return 0;
+}
+
+static int store_log(struct ingest *in, const struct block_row *rows, struct err *err)
+{
+    struct db_copy copy;
+    struct block *block = block_new(in->a, &copy);
+    int rc = 0;
+    db_copy_init(&copy, in->a, in->nrows * log_row_bytes + block_bytes_max,
+                 log_bytes + block_rows_max * block_row_bytes_max + block_bytes_max);
+    for (size_t i = 0; i < in->nrows && !rc; i++) {
+        block_add(block, &rows[i]);
+        if (copy.b.len >= log_bytes)
+            rc = db_copy(in->tx, &copy, &sql_requests_store, err);
+    }
+    block_end(block);
+    return rc || !copy.rows ? rc : db_copy(in->tx, &copy, &sql_requests_store, err);
+}
+
+static int store_sums(struct ingest *in, const struct block_row *rows, struct err *err)
+{
+    static const char country[] = "country", agent[] = "agent", network[] = "network";
+    struct cells cells;
+    struct facets *facets = facets_new(in->a, in->nrows);
+    cells_init(&cells, in->a);
+    for (size_t i = 0; i < in->nrows; i++) {
+        const struct record *r = rows[i].r;
+        int64_t ignored, s = rows[i].at / 1000000;
+        add_cell(&cells, r,
+                 &(struct cell_key){ .bucket = s - s % level_s[LEVEL_MINUTE],
+                                     .route = rows[i].route,
+                                     .consumer = rows[i].consumer,
+                                     .class = (short)(r->number[RR_status] / 100) });
+        if (record_consumer(r, &ignored) == BY_ANONYMOUS)
+            continue;
+        s -= s % facet_s;
+        add_facet(facets, s, rows[i].consumer, country, r->text[RR_country]);
+        add_facet(facets, s, rows[i].consumer, agent, r->text[RR_agent]);
+        add_facet(facets, s, rows[i].consumer, network, r->text[RR_network]);
+    }
+    int rc = store_cells(in, &cells, err);
     return rc ? rc : store_facets(in, facets, err);
+}
+
+static int store_rows(struct ingest *in, struct err *err)
+{
+    struct block_row *rows;
+    int rc = gather(in, &rows, err);
+    if (!rc)
+        rc = store_log(in, rows, err);
+    return rc ? rc : store_sums(in, rows, err);
 }
 
 static int store_losses(struct ingest *in, struct err *err)
@@ -366,9 +349,7 @@ int ingest(struct svc *svc, struct msg **m, size_t n, struct db_tx *tx, struct e
         rc = read_batches(&in, m, n, err);
     if (rc || !in.nb)
         return rc;
-    rc = names_learn(in.names, in.a, tx, in.b, in.nb, err);
-    if (!rc)
-        rc = store_rows(&in, err);
+    rc = store_rows(&in, err);
     if (!rc)
         rc = store_losses(&in, err);
     if (!rc)

@@ -19,7 +19,7 @@ static const struct kept {
     size_t keep;    /* offset of the setting, or */
     int keep_fixed; /* so many days */
 } kept[] = {
-    { "requests", 1, offsetof(struct analytics_conf, log_days), 0 },
+    { "request_blocks", 1, offsetof(struct analytics_conf, log_days), 0 },
     { "losses", 7, offsetof(struct analytics_conf, hour_days), 0 },
     { "facets", 1, 0, facet_days },
     { "sums_minute", 1, offsetof(struct analytics_conf, minute_days), 0 },

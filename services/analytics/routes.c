@@ -118,7 +118,7 @@ const struct route analytics_routes[] = {
     { GET, BASE "/requests", list_requests, .scope = "analytics:read", .entity = &entity_api_request,
       .query = crud_flat_list_params, .flags = ROUTE_LIST | ROUTE_ETAG | ROUTE_NO_BODY, .errors = ask_errors, .cost = 5,
       .op_id = "list_api_requests", .doc = "The request log, newest first; it is not counted.  Filter by `at` to look at older days." },
-    { GET, BASE "/requests/{id}", crud_get, .scope = "analytics:read", .entity = &entity_api_request,
+    { GET, BASE "/requests/{id}", get_request, .scope = "analytics:read", .entity = &entity_api_request,
       .query = crud_flat_get_params, .flags = ROUTE_ETAG | ROUTE_NO_BODY, .errors = read_errors, .cost = 1,
       .op_id = "get_api_request", .doc = "Read one request of the log." },
     { GET, BASE "/tail", get_tail, .scope = "analytics:read", .query = tail_params, .flags = ROUTE_NO_BODY,
@@ -155,7 +155,8 @@ const struct consumer analytics_consumers[] = {
      .topic = "api.requests",
      .mode = INBOX_BULK,
      .batch_max = 16,
-     .batch_ms = 200,
+     .batch_ms = 1000, /* what comes in a second shares a block */
+      .background = true,
      .fn_batch = ingest,
      .committed = ingest_committed,
      .failed = ingest_failed,
@@ -206,10 +207,6 @@ const struct svc_def *analytics_def(void)
         def = (struct svc_def){ .name = "analytics",
                                 .doc = "What the API does, who uses it and what is unusual.",
                                 .schema = "analytics",
-                                /* The estimate for a filter over ranges takes the column's
-                                 * correlation, which request ids made at random have none of: it
-                                 * is near that of reading everything, which must not win. */
-                                .db_settings = "-c enable_seqscan=off",
                                 .conf = analytics_conf_defs,
                                 .conf_size = sizeof(struct analytics_conf),
                                 .routes = routes,

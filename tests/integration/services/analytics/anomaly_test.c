@@ -13,7 +13,7 @@ static int64_t window; /* begin of the one that is looked at next */
 
 static void clean(void)
 {
-    sql("TRUNCATE requests, fresh, facets, sums, losses, taken, baselines, watched, seen, "
+    sql("TRUNCATE request_blocks, fresh, facets, sums, losses, taken, baselines, watched, seen, "
         "anomalies,"
         " outbox, consumers, routes RESTART IDENTITY",
         NULL, 0);

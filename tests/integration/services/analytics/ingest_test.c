@@ -11,7 +11,7 @@ static const struct asking admin = { .user = 1, .admin = true };
 
 static void clean(void)
 {
-    sql("TRUNCATE requests, fresh, facets, sums, losses, taken", NULL, 0);
+    sql("TRUNCATE request_blocks, fresh, facets, sums, losses, taken", NULL, 0);
 }
 
 static int64_t now_s(void)
@@ -167,13 +167,6 @@ static int64_t golden(void)
     return begin;
 }
 
-static const char *text_of(int64_t s)
-{
-    char text[rfc3339_len + 1];
-    rfc3339_format(s * 1000000, text);
-    return arena_strdup(fx.a, text);
-}
-
 static void numbers_of_the_golden_set_are_what_they_are(void **state)
 {
     int64_t begin = golden();
@@ -327,13 +320,15 @@ static void answers_do_not_need_the_log(void **state)
     };
     (void)state;
     roll();
-    sql("ALTER TABLE requests RENAME TO requests_hidden", NULL, 0);
+    sql("ALTER VIEW requests RENAME TO requests_hidden", NULL, 0);
+    sql("ALTER TABLE request_blocks RENAME TO blocks_hidden", NULL, 0);
     assert_int_equal(field(ask(get_overview, &admin, window), "requests"), 100);
     assert_int_equal(json_array_size(json_object_get(ask(get_series, &admin, window), "points")),
                      10);
     assert_int_equal(json_array_size(ask(list_routes, &admin, window)), 2);
     assert_int_equal(json_array_size(ask(list_consumers, &admin, window)), 3);
-    sql("ALTER TABLE requests_hidden RENAME TO requests", NULL, 0);
+    sql("ALTER VIEW requests_hidden RENAME TO requests", NULL, 0);
+    sql("ALTER TABLE blocks_hidden RENAME TO request_blocks", NULL, 0);
 }
 
 /* Counters live in memory: a scrape sends no statement, whatever lies in the tables. */
@@ -365,9 +360,11 @@ static void old_days_are_dropped_as_partitions(void **state)
     (void)state;
     clean();
     check(retain_once(&fx.svc, fx.a, &err), &err);
-    assert_true(number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'requests'::regclass") >=
-                3);
-    sql("SELECT part_ensure('requests', ((now() AT TIME ZONE 'UTC')::date - 40), 1)", NULL, 0);
+    assert_true(
+        number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'request_blocks'::regclass") >=
+        3);
+    sql("SELECT part_ensure('request_blocks', ((now() AT TIME ZONE 'UTC')::date - 40), 1)", NULL,
+        0);
     sql("SELECT part_ensure('sums_minute', ((now() AT TIME ZONE 'UTC')::date - 20), 1)", NULL, 0);
     store_many(&(struct made){ .at_s = now_s() - 40 * 86400 }, 5, 0, 0);
     store_many(&(struct made){ .at_s = now_s() - 20 * 86400 }, 5, 0, 1);
@@ -375,11 +372,11 @@ static void old_days_are_dropped_as_partitions(void **state)
     roll();
     assert_int_equal(number("SELECT count(*) FROM requests"), 15);
     int64_t before =
-        number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'requests'::regclass");
+        number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'request_blocks'::regclass");
     check(retain_once(&fx.svc, fx.a, &err), &err);
     assert_int_equal(number("SELECT count(*) FROM requests"), 10);
     assert_int_equal(
-        number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'requests'::regclass"),
+        number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'request_blocks'::regclass"),
         before - 1);
     /* Minutes go after 8 days, hours and days stay: the numbers of the longer past are whole. */
     assert_int_equal(number("SELECT sum(n) FROM sums WHERE level = 0 AND dim = 0"), 5);

@@ -123,97 +123,10 @@ static void what_a_week_costs_does_not_grow_with_its_requests(void **state)
     assert_int_equal(number("SELECT count(*) FROM requests"), 0);
 }
 
-/* One request among many is found by the filters of ranges, whether ids are in an order (this
- * product's own) or not (a gateway's): the rest of the log is not read. */
-static void an_id_is_found_without_reading_the_log(void **state)
-{
-    static const char *const ids[] = { "md5(x::text)",
-                                       "'01a222de-2f5d-789b-ad01-' || lpad(x::text, 12, '0')" };
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-        sql("TRUNCATE requests", NULL, 0);
-        sql(arena_printf(
-                fx.a,
-                "INSERT INTO requests (at, route, status, total_us, queue_us, db_us, bytes_in,"
-                " bytes_out, key_id, user_id, session, request_id, network, agent)"
-                " SELECT now() + x * interval '1 us', 1, 200, 1000, 1, 1, 0, 100, 7, x %% 50,"
-                " false, %s, 1, 'curl' FROM generate_series(1, 200000) x",
-                ids[i]),
-            NULL, 0);
-        sql("VACUUM ANALYZE requests", NULL, 0);
-        const char *find = arena_printf(
-            fx.a,
-            "FROM requests_shown WHERE request_id = (SELECT max(id) FROM (SELECT %s AS id"
-            " FROM generate_series(77777, 77777) x) one)",
-            ids[i]);
-        assert_int_equal(number(arena_printf(fx.a, "SELECT count(*) %s", find)), 1);
-        const char *plan = db_str(
-            sql(arena_printf(fx.a,
-                             "EXPLAIN (ANALYZE, FORMAT JSON) SELECT * %s ORDER BY at DESC, id DESC"
-                             " LIMIT 21",
-                             find),
-                NULL, 0),
-            0, 0);
-        assert_non_null(strstr(plan, "request_id_idx\""));
-        const char *read = strstr(plan, "\"Rows Removed by Index Recheck\": ");
-        int64_t rows = 0;
-        for (; read; read = strstr(read + 1, "\"Rows Removed by Index Recheck\": "))
-            rows += strtoll(read + 33, NULL, 10);
-        assert_in_range(rows, 1, 200000 / 4);
-    }
-    sql("TRUNCATE requests", NULL, 0);
-}
-
-/* The filter of an empty range would be written anew with each record. */
-static void a_new_day_begins_without_filters(void **state)
-{
-    (void)state;
-    assert_int_equal(number("SELECT part_ensure('requests', '2031-01-01', 1)::int"), 1);
-    sql("INSERT INTO requests (at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out,"
-        " session, network, agent) VALUES ('2031-01-01', 1, 200, 1, 1, 1, 0, 0, false, 1, 'curl')",
-        NULL, 0);
-    assert_int_equal(number("SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid"
-                            " JOIN pg_am m ON m.oid = c.relam WHERE amname = 'brin' AND indrelid ="
-                            " to_regclass('requests_20310101')"),
-                     1);
-    assert_int_equal(
-        number("SELECT brin_summarize_new_values(indexrelid) FROM pg_index i JOIN"
-               " pg_class c ON c.oid = indexrelid JOIN pg_am m ON m.oid = c.relam WHERE"
-               " amname = 'brin' AND indrelid = to_regclass('requests_20310101')"),
-        1);
-    sql("TRUNCATE requests", NULL, 0);
-}
-
-/* A key that is used now and then, of a person whose other key is used all the time: the index
- * knows the key, so the rows of the other are not read. */
-static void a_key_is_found_by_its_person(void **state)
-{
-    (void)state;
-    sql("TRUNCATE requests", NULL, 0);
-    sql("INSERT INTO requests (at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out,"
-        " key_id, user_id, session, request_id, network, agent)"
-        " SELECT now() + x * interval '1 us', 1, 200, 1000, 1, 1, 0, 100,"
-        " CASE WHEN x % 40000 = 0 THEN 7 ELSE 8 END, 3, false, NULL, 1, 'curl'"
-        " FROM generate_series(1, 200000) x",
-        NULL, 0);
-    sql("VACUUM ANALYZE requests", NULL, 0);
-    const char *plan =
-        db_str(sql("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM requests_shown WHERE"
-                   " user_id = 3 AND key_id = 7 ORDER BY at DESC, id DESC LIMIT 21",
-                   NULL, 0),
-               0, 0);
-    assert_non_null(strstr(plan, "_user_id_at_id_key_id_idx"));
-    assert_null(strstr(plan, "\"Rows Removed by Filter\""));
-    sql("TRUNCATE requests", NULL, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_week_costs_does_not_grow_with_its_requests),
-        cmocka_unit_test(an_id_is_found_without_reading_the_log),
-        cmocka_unit_test(a_new_day_begins_without_filters),
-        cmocka_unit_test(a_key_is_found_by_its_person),
     };
     set_up("scale");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
