@@ -3,14 +3,19 @@
 
 #include "common/base/background.h"
 #include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/str.h"
+#include "common/io/bus.h"
 #include "common/kit/token.h"
 #include "proto/request_record.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
 
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -75,31 +80,111 @@ static void whatever_a_client_sends_fits_a_row(void **state)
     reqlog_stop(NULL);
 }
 
-/* Its thread, and those of its producer, are behind whoever answers requests. */
-static void sending_is_work_in_the_background(void **state)
+/* --- with a broker -------------------------------------------------------------------------------
+ */
+
+static int nice_of(const char *thread)
 {
-    struct reqlog *l = start_without_broker();
-    int nice = 0;
-    (void)state;
-    for (int i = 0; i < 2000 && nice != background_nice; i++) {
-        glob_t all;
-        assert_int_equal(glob("/proc/self/task/*/comm", 0, NULL, &all), 0);
-        for (size_t k = 0; k < all.gl_pathc; k++) {
-            char name[32] = "";
-            FILE *f = fopen(all.gl_pathv[k], "r");
-            if (f && fgets(name, sizeof name, f) && strcmp(name, "request-log\n") == 0)
-                nice = getpriority(
-                    PRIO_PROCESS,
-                    (id_t)strtol(all.gl_pathv[k] + strlen("/proc/self/task/"), NULL, 10));
-            if (f)
-                fclose(f);
-        }
-        globfree(&all);
-        usleep(5000);
+    glob_t all;
+    int nice = -1;
+    assert_int_equal(glob("/proc/self/task/*/comm", 0, NULL, &all), 0);
+    for (size_t i = 0; i < all.gl_pathc; i++) {
+        char name[32] = "";
+        const char *id = all.gl_pathv[i] + strlen("/proc/self/task/");
+        FILE *f = fopen(all.gl_pathv[i], "r");
+        if (f && fgets(name, sizeof name, f) && str_starts(name, thread))
+            nice = getpriority(PRIO_PROCESS, (id_t)strtol(id, NULL, 10));
+        if (f)
+            fclose(f);
     }
-    assert_int_equal(nice, background_nice);
+    globfree(&all);
+    return nice;
+}
+
+/* The rows of as many messages as it takes. */
+static json_t *rows_sent(const char *brokers, struct arena *a, size_t n)
+{
+    const char *const from[] = { "api.requests", NULL };
+    struct bus_consumer *c;
+    struct bus_msg *m;
+    size_t got;
+    struct err err = { 0 };
+    json_t *rows = json_array();
+    int64_t until = clock_mono_us() + 20000000;
+    assert_int_equal(bus_consumer_new(brokers, "reqlog_test", from, &c, &err), 0);
+    while (json_array_size(rows) < n && clock_mono_us() < until) {
+        assert_int_equal(bus_consume(c, a, 10, 100, &m, &got, &err), 0);
+        for (size_t i = 0; i < got; i++) {
+            json_t *all = json_loadb(m[i].payload, m[i].len, 0, NULL);
+            assert_non_null(all);
+            json_array_extend(rows, json_object_get(all, "rows"));
+            json_decref(all);
+        }
+    }
+    bus_consumer_free(c);
+    assert_int_equal(json_array_size(rows), n);
+    return rows;
+}
+
+static void what_arrives_is_what_was_put(void **state)
+{
+    /* `as`: the first record with the same pseudonym.  Networks of IPv6 are of 64 bits. */
+    static const struct {
+        const char *address;
+        size_t as;
+        int64_t us;
+    } put[] = {
+        { "192.0.2.1",       0, 0         },
+        { "192.0.2.1",       0, 9         },
+        { "192.0.2.2",       2, 10        },
+        { "192.0.2.1",       0, 99        },
+        { "192.0.2.2",       2, 100       },
+        { "2001:db8::1",     5, 101       },
+        { "2001:db8::2",     5, 12345     },
+        { "2001:db8:0:1::1", 7, 1000000   },
+        { "nothing",         8, 987654321 },
+    };
+    char text[256];
+    rd_kafka_t *host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
+    rd_kafka_mock_cluster_t *mock = rd_kafka_mock_cluster_new(host, 1);
+    const char *brokers = rd_kafka_mock_cluster_bootstraps(mock);
+    const struct reqlog_conf conf = { .program = "test", .brokers = brokers };
+    struct arena *a = arena_new();
+    struct reqlog *l = NULL;
+    struct err err = { 0 };
+    struct reqlog_record r = record();
+    (void)state;
+    assert_int_equal(rd_kafka_mock_topic_create(mock, "api.requests", 1, 1), 0);
+    assert_int_equal(reqlog_start(&conf, &l, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(put); i++) {
+        r.address = put[i].address;
+        r.total_us = put[i].us;
+        r.own_id = i % 2;
+        reqlog_put(l, &r);
+    }
+    json_t *rows = rows_sent(brokers, a, ARRAY_LEN(put));
+    for (size_t i = 0; i < ARRAY_LEN(put); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const char *mine = json_string_value(json_array_get(row, RR_network));
+        assert_int_equal(json_integer_value(json_array_get(row, RR_at)), r.at_us);
+        assert_int_equal(json_integer_value(json_array_get(row, RR_total_us)), put[i].us);
+        assert_string_equal(json_string_value(json_array_get(row, RR_id)), r.request_id);
+        assert_int_equal(strlen(mine), 16);
+        for (size_t k = 0; k < i; k++) {
+            const char *other =
+                json_string_value(json_array_get(json_array_get(rows, k), RR_network));
+            assert_int_equal(str_eq(mine, other), put[k].as == put[i].as);
+        }
+    }
+    /* Whoever sends, and the producer's own threads, are behind who answers requests. */
+    assert_int_equal(nice_of("request-log"), background_nice);
+    assert_int_equal(nice_of("rdk:broker1"), background_nice);
     assert_int_equal(getpriority(PRIO_PROCESS, 0), 0);
     reqlog_stop(l);
+    json_decref(rows);
+    arena_free(a);
+    rd_kafka_mock_cluster_destroy(mock);
+    rd_kafka_destroy(host);
 }
 
 int main(void)
@@ -107,7 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_broker_memory_is_bounded_and_what_is_dropped_is_counted),
         cmocka_unit_test(whatever_a_client_sends_fits_a_row),
-        cmocka_unit_test(sending_is_work_in_the_background),
+        cmocka_unit_test(what_arrives_is_what_was_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
