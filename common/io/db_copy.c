@@ -37,15 +37,10 @@ void db_copy_null(struct db_copy *c)
     put(c, null_length, 4);
 }
 
-void db_copy_i64(struct db_copy *c, int64_t v)
-{
-    put(c, 8, 4);
-    put(c, (uint64_t)v, 8);
-}
-
 void db_copy_time(struct db_copy *c, int64_t unix_us)
 {
-    db_copy_i64(c, unix_us - postgres_epoch_us);
+    put(c, 8, 4);
+    put(c, (uint64_t)(unix_us - postgres_epoch_us), 8);
 }
 
 void db_copy_bytes(struct db_copy *c, const void *data, size_t n)

@@ -22,7 +22,6 @@ struct db_copy {
 void db_copy_init(struct db_copy *c, struct arena *a, size_t likely_bytes, size_t max_bytes);
 void db_copy_row(struct db_copy *c, unsigned columns);
 void db_copy_null(struct db_copy *c);
-void db_copy_i64(struct db_copy *c, int64_t v);                    /* bigint */
 void db_copy_time(struct db_copy *c, int64_t unix_us);             /* timestamptz */
 void db_copy_bytes(struct db_copy *c, const void *data, size_t n); /* bytea */
 /* Arrays of one dimension (src/include/utils/array.h, array_recv).  Numbers must fit. */

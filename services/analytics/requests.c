@@ -101,7 +101,7 @@ static void put_word(struct find *f, const struct query_node *t)
     else if (t->op == QOP_IN)
         put(f, arena_printf(f->req->arena, " AND b.%s && ?::text[]", name), t->v, 1);
     else if (t->op == QOP_NULL && !t->v[0].i64)
-        put(f, arena_printf(f->req->arena, " AND b.%s IS NOT NULL", name), NULL, 0);
+        buf_printf(&f->where, " AND b.%s IS NOT NULL", name);
 }
 
 /* The ids themselves are looked at where the filter does not say no: CASE keeps that order. */

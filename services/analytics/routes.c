@@ -150,13 +150,14 @@ static const struct job_def jobs[] = {
     { "idempotency", "Drops idempotency records past their time.", idem_job },
     { .name = NULL },
 };
+/* What comes in a second shares a block of the log. */
 const struct consumer analytics_consumers[] = {
     { .name = "analytics.ingest",
      .topic = "api.requests",
      .mode = INBOX_BULK,
      .batch_max = 16,
-     .batch_ms = 1000, /* what comes in a second shares a block */
-      .background = true,
+     .background = true,
+     .batch_ms = 1000,
      .fn_batch = ingest,
      .committed = ingest_committed,
      .failed = ingest_failed,
