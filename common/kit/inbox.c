@@ -12,6 +12,7 @@
 enum {
     batch_default = 500,
     consume_ms = 100,
+    gather_look_ms = 50,
     days_every_us = 600 * 1000 * 1000,
     days_again_us = 5 * 1000 * 1000,
     lag_every_us = 1000 * 1000,
@@ -83,6 +84,17 @@ static size_t step(struct inbox_thread *t, struct arena *a)
     return 0;
 }
 
+/* Until there are enough for a batch, or batch_ms have passed.  How many wait is known as of the
+ * last answer to a fetch, and none is on its way while the queue is full: looked at again and
+ * again. */
+static void gather(struct inbox_thread *t, size_t max)
+{
+    for (unsigned waited = 0; waited < t->row->batch_ms && bus_lag(t->bus) < (int64_t)max;
+         waited += gather_look_ms)
+        if (halt_pause(&t->inbox->halt, gather_look_ms))
+            return;
+}
+
 static void *thread_main(void *arg)
 {
     struct inbox_thread *t = arg;
@@ -102,9 +114,8 @@ static void *thread_main(void *arg)
             metric_set(t->lag, bus_lag(t->bus));
             next_lag_us = clock_mono_us() + lag_every_us;
         }
-        if (t->row->mode == INBOX_BULK && t->row->batch_ms && n && n < max &&
-            bus_lag(t->bus) < (int64_t)n)
-            halt_pause(&t->inbox->halt, t->row->batch_ms); /* let a batch gather */
+        if (t->row->mode == INBOX_BULK && n && n < max)
+            gather(t, max);
     }
     arena_free(a);
     return NULL;

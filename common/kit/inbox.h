@@ -40,7 +40,7 @@ struct consumer {
     const char *types;         /* only events whose short type begins so ("user."); NULL: all */
     enum inbox_mode mode;
     unsigned batch_max;
-    /* INBOX_BULK: how long the next one gathers, if fewer messages wait than were in this one. */
+    /* INBOX_BULK: how long the next one gathers at most, until it has batch_max messages. */
     unsigned batch_ms;
     bool background; /* nobody waits for what it does: common/base/background.h */
     int (*fn)(struct msg *m, struct db_tx *tx, struct err *err); /* or fn_batch */
