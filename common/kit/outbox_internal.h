@@ -23,10 +23,11 @@ enum {
     outbox_poll_first_ms = 5,
     outbox_poll_beating_ms = 20,
     outbox_poll_most_ms = 100,
-    outbox_read_apart_us = 1500, /* at least, between the starts of two reads; */
-    outbox_busy_rows_s = 1200,   /* and when more rows come than this a second, */
-    outbox_busy_apart_us = 40 * 1000,
-    outbox_rate_us = 200 * 1000, /* over which they are counted */
+    /* Between the starts of two reads: rows a second, squared, divided by this; */
+    outbox_apart_divisor = 50,
+    outbox_apart_least_us = 1500,
+    outbox_apart_most_us = 40 * 1000,
+    outbox_rate_us = 200 * 1000, /* and over which they are counted */
     outbox_gaps_max = 1024,      /* ids that were passed over, and may come */
     outbox_full_pass_us = 1000 * 1000,
     outbox_renew_us = 200 * 1000, /* between the end of a producer and the next one's start */

@@ -64,8 +64,10 @@ static void *write_all(void *ctx)
 
         sleep_until(due);
         w->late += now_us() - due > w->step_us;
-        (void)snprintf(body, sizeof(body), "{\"name\":\"paced %d-%lld\",\"industry\":\"bench\"}",
-                       w->number, (long long)i);
+        /* Never a name of an earlier run: to find another slug costs more than to write. */
+        (void)snprintf(body, sizeof(body),
+                       "{\"name\":\"paced %llx %d-%lld\",\"industry\":\"bench\"}",
+                       (long long)w->start_us, w->number, (long long)i);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         if (curl_easy_perform(curl) == CURLE_OK)
             curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
