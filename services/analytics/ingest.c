@@ -165,8 +165,19 @@ static int store_cells(struct ingest *in, struct cells *c, struct err *err)
     return c->n ? db_exec(in->tx, in->a, &sql_fresh_store, v, ARRAY_LEN(v), &r, err) : 0;
 }
 
+enum facet_kind { FACET_COUNTRY, FACET_AGENT, FACET_NETWORK, FACET_KINDS_MAX_ };
+static const struct {
+    const char *name;
+    enum request_record_field field;
+} facet_kinds[FACET_KINDS_MAX_] = {
+    [FACET_COUNTRY] = { "country", RR_country },
+    [FACET_AGENT] = { "agent",   RR_agent   },
+    [FACET_NETWORK] = { "network", RR_network },
+};
+
 struct facets {
-    uint32_t slots[facet_slots]; /* place + 1 by the hash of what it is about; 0: free */
+    uint32_t slots[facet_slots];     /* place + 1 by the hash of what it is about; 0: free */
+    uint32_t last[FACET_KINDS_MAX_]; /* the one added to last, + 1; 0: none */
     int64_t *bucket, *consumer, *n;
     const char **kind, **value;
     size_t count;
@@ -184,22 +195,32 @@ static struct facets *facets_new(struct arena *a, size_t rows)
     return f;
 }
 
-/* `kind` is one of three literals: compared as pointers. */
-static void add_facet(struct facets *f, int64_t bucket, int32_t consumer, const char *kind,
+static bool facet_is(const struct facets *f, size_t i, int64_t bucket, int32_t consumer,
+                     const char *kind, const char *value)
+{
+    return f->bucket[i] == bucket && f->consumer[i] == consumer && f->kind[i] == kind &&
+           (f->value[i] == value || str_eq(f->value[i], value));
+}
+
+static void add_facet(struct facets *f, int64_t bucket, int32_t consumer, enum facet_kind k,
                       const char *value)
 {
     static const unsigned char fixed[16] = "facets";
-    size_t len = strlen(value);
+    const char *kind = facet_kinds[k].name;
+    size_t len = strlen(value), i = f->last[k];
     if (!len)
         return;
+    if (i && facet_is(f, i - 1, bucket, consumer, kind, value)) {
+        f->n[i - 1]++;
+        return;
+    }
     uint64_t h = siphash(fixed, value, len) ^ (uint64_t)bucket * 0x9e3779b97f4a7c15u ^
-                 (uint64_t)(uint32_t)consumer * 0xc2b2ae3d27d4eb4fu ^
-                 (unsigned char)*kind * 0x165667b1u;
-    size_t at = (size_t)(h ^ h >> 32) % facet_slots, i;
+                 (uint64_t)(uint32_t)consumer * 0xc2b2ae3d27d4eb4fu ^ k * 0x165667b1u;
+    size_t at = (size_t)(h ^ h >> 32) % facet_slots;
     for (; f->slots[at]; at = (at + 1) % facet_slots) {
         i = f->slots[at] - 1;
-        if (f->bucket[i] == bucket && f->consumer[i] == consumer && f->kind[i] == kind &&
-            str_eq(f->value[i], value)) {
+        if (facet_is(f, i, bucket, consumer, kind, value)) {
+            f->last[k] = (uint32_t)i + 1;
             f->n[i]++;
             return;
         }
@@ -207,7 +228,7 @@ static void add_facet(struct facets *f, int64_t bucket, int32_t consumer, const 
     if (f->count == facets_max)
         return;
     i = f->count++;
-    f->slots[at] = (uint32_t)i + 1;
+    f->slots[at] = f->last[k] = (uint32_t)i + 1;
     f->bucket[i] = bucket;
     f->consumer[i] = consumer;
     f->kind[i] = kind;
@@ -233,6 +254,19 @@ static int older(const void *x, const void *y)
     return (a->at > b->at) - (a->at < b->at);
 }
 
+/* By the pointers of texts: the reader gives the same to equal ones of rows beside each other. */
+static bool same_route(const struct record *r, const struct record *q)
+{
+    return r->text[RR_route] == q->text[RR_route] && r->text[RR_method] == q->text[RR_method];
+}
+
+static bool same_consumer(const struct record *r, const struct record *q)
+{
+    return r->number[RR_key] == q->number[RR_key] && r->number[RR_client] == q->number[RR_client] &&
+           r->number[RR_user] == q->number[RR_user] &&
+           r->number[RR_session] == q->number[RR_session];
+}
+
 /* False: a name has no number yet. */
 static bool number(struct ingest *in, struct block_row *rows)
 {
@@ -243,8 +277,10 @@ static bool number(struct ingest *in, struct block_row *rows)
             const struct record *r = &in->b[i].rows[k];
             row->r = r;
             row->at = r->number[RR_at] < latest ? r->number[RR_at] : latest;
-            row->route = names_route(in->names, &in->b[i], r);
-            row->consumer = names_consumer(in->names, r);
+            row->route =
+                k && same_route(r, r - 1) ? row[-1].route : names_route(in->names, &in->b[i], r);
+            row->consumer =
+                k && same_consumer(r, r - 1) ? row[-1].consumer : names_consumer(in->names, r);
             if (!row->route || !row->consumer)
                 return false;
         }
@@ -288,7 +324,6 @@ static int store_log(struct ingest *in, const struct block_row *rows, struct err
 
 static int store_sums(struct ingest *in, const struct block_row *rows, struct err *err)
 {
-    static const char country[] = "country", agent[] = "agent", network[] = "network";
     struct cells cells;
     struct facets *facets = facets_new(in->a, in->nrows);
     cells_init(&cells, in->a);
@@ -303,9 +338,9 @@ static int store_sums(struct ingest *in, const struct block_row *rows, struct er
         if (record_consumer(r, &ignored) == BY_ANONYMOUS)
             continue;
         s -= s % facet_s;
-        add_facet(facets, s, rows[i].consumer, country, r->text[RR_country]);
-        add_facet(facets, s, rows[i].consumer, agent, r->text[RR_agent]);
-        add_facet(facets, s, rows[i].consumer, network, r->text[RR_network]);
+        for (size_t k = 0; k < FACET_KINDS_MAX_; k++)
+            add_facet(facets, s, rows[i].consumer, (enum facet_kind)k,
+                      r->text[facet_kinds[k].field]);
     }
     int rc = store_cells(in, &cells, err);
     return rc ? rc : store_facets(in, facets, err);

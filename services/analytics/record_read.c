@@ -2,7 +2,8 @@
  * One pass over a message of api.requests, without a tree of it: a record is eighteen values, and
  * to allocate each cost more than all else that this program does with it.  Keys come in any order,
  * each once; texts are the senders' own words (reqlog.c), so an escape or a byte beyond ASCII in
- * one is no such message.
+ * one is no such message.  Most texts are those of the row before: they are compared, not read, and
+ * are the same pointer, by which others see it.
  */
 #include "services/analytics/record.h"
 
@@ -27,7 +28,9 @@ static const bool is_text[RR_MAX_] = {
  */
 
 struct reader {
-    char *p; /* the copy of the message, which a NUL ends; texts are ended in place */
+    char *p, *end; /* the copy of the message, which a NUL ends; texts are ended in place */
+    const char *before[RR_MAX_]; /* texts of the row before, "" at first */
+    size_t before_n[RR_MAX_];
 };
 
 static void skip(struct reader *in)
@@ -56,6 +59,22 @@ static bool read_text(struct reader *in, size_t max, const char **ret)
         return false;
     *in->p++ = '\0';
     *ret = begin;
+    return true;
+}
+
+static bool read_field(struct reader *in, size_t i, const char **ret)
+{
+    size_t n = in->before_n[i];
+    if (n && (size_t)(in->end - in->p) > n + 1 && in->p[0] == '"' && in->p[n + 1] == '"' &&
+        memcmp(in->p + 1, in->before[i], n) == 0) {
+        in->p += n + 2;
+        *ret = in->before[i];
+        return true;
+    }
+    if (!read_text(in, text_max, ret))
+        return false;
+    in->before[i] = *ret;
+    in->before_n[i] = (size_t)(in->p - 1 - *ret);
     return true;
 }
 
@@ -89,15 +108,17 @@ static bool id_ok(const char *s)
     return !*s || uuid_parse(s, raw) || (strlen(s) == 32 && hex_decode(s, 32, raw));
 }
 
-static bool row_ok(const struct record *r)
+static bool row_ok(const struct record *r, const char *network_before)
 {
     return r->number[RR_at] > 0 && r->number[RR_status] >= 100 && r->number[RR_status] <= 999 &&
-           *r->text[RR_method] && *r->text[RR_route] && hex_ok(r->text[RR_network]) &&
+           *r->text[RR_method] && *r->text[RR_route] &&
+           (r->text[RR_network] == network_before || hex_ok(r->text[RR_network])) &&
            id_ok(r->text[RR_id]) && strlen(r->text[RR_country]) <= 2;
 }
 
 static bool read_row(struct reader *in, struct record *out)
 {
+    const char *network_before = in->before[RR_network];
     if (!take(in, '['))
         return false;
     for (size_t i = 0; i < RR_MAX_; i++) {
@@ -105,8 +126,7 @@ static bool read_row(struct reader *in, struct record *out)
         out->number[i] = 0;
         if (i && !take(in, ','))
             return false;
-        if (is_text[i] ? !read_text(in, text_max, &out->text[i])
-                       : !read_number(in, &out->number[i]))
+        if (is_text[i] ? !read_field(in, i, &out->text[i]) : !read_number(in, &out->number[i]))
             return false;
     }
     while (take(in, ',')) { /* a later sender may have more behind these */
@@ -115,7 +135,7 @@ static bool read_row(struct reader *in, struct record *out)
         if (!read_number(in, &number) && !read_text(in, text_max, &text))
             return false;
     }
-    return take(in, ']') && row_ok(out);
+    return take(in, ']') && row_ok(out, network_before);
 }
 
 /* `max`: rows that there is room for.  False: not an array, or one with a row that is none. */
@@ -168,7 +188,7 @@ static bool read_members(struct reader *in, struct batch *b, size_t max, int64_t
 int batch_read(struct arena *a, const char *json, size_t n, struct batch *ret, struct err *err)
 {
     char *copy = arena_raw(a, n + 1);
-    struct reader in = { .p = copy };
+    struct reader in = { .p = copy, .end = copy + n };
     int64_t version = 0;
     size_t max = n / row_bytes_min;
     if (max > request_batch_rows_max)

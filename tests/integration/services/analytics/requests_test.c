@@ -445,6 +445,63 @@ static void a_block_is_no_longer_than_it_may_be(void **state)
     assert_int_equal(number("SELECT count(DISTINCT id) FROM requests"), 1240);
 }
 
+/* An array of one stands for all of a block; one row in ten differs in one thing. */
+static void what_all_of_a_block_have_is_said_once(void **state)
+{
+    static const char *const columns[] = { "route",   "status",   "total_us",   "queue_us",
+                                           "db_us",   "bytes_in", "bytes_out",  "consumer",
+                                           "network", "agent",    "request_id", "country",
+                                           "problem" };
+    struct made all = { .user = 5,
+                        .total_us = 70,
+                        .id = "0195f3c2-6f00-7abc-8def-0123456789ab",
+                        .country = "AT",
+                        .problem = "conflict",
+                        .status = 409 };
+    struct msg m;
+    struct buf b;
+    (void)state;
+    begin_s = clock_us() / 1000000 - 3 * 86400;
+    for (int differs = 0; differs < 6; differs++) {
+        sql("TRUNCATE request_blocks, taken", NULL, 0);
+        begin_message(&b, fx.a);
+        for (int i = 0; i < 40; i++) {
+            struct made one = all;
+            bool other = i % 10 == 3;
+            one.at_s = begin_s + i;
+            one.total_us += differs == 1 && other;
+            one.country = differs == 2 && other ? "" : "AT";
+            one.user += differs == 3 && other;
+            one.agent = differs == 4 && other ? "firefox" : "curl";
+            one.network = differs == 5 && other ? "00000000000000ab" : "00000000000000aa";
+            put_record(&b, &one);
+        }
+        m = end_message(&b, fx.a, 0, 0);
+        store(&m, 1);
+        int64_t long_ones = 0;
+        for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+            int64_t n = number(
+                arena_printf(fx.a, "SELECT cardinality(%s) FROM request_blocks", columns[i]));
+            assert_true(n == 1 || n == 40);
+            long_ones += n == 40;
+        }
+        assert_int_equal(long_ones, differs ? 1 : 0);
+        assert_int_equal(number("SELECT cardinality(at) FROM request_blocks"), 40);
+        assert_int_equal(number("SELECT count(*) FROM requests_shown WHERE status = 409 AND"
+                                " problem = 'conflict' AND queue_us = 1 AND db_us = 2 AND"
+                                " request_id = '0195f3c2-6f00-7abc-8def-0123456789ab' AND"
+                                " consumer IN ('session', 'anonymous')"),
+                         40);
+        const char *const odd[] = {
+            "false",       "total_us = 71",     "country IS NULL",
+            "user_id = 6", "agent = 'firefox'", "network = '00000000000000ab'"
+        };
+        assert_int_equal(number(arena_printf(fx.a, "SELECT count(*) FROM requests_shown WHERE %s",
+                                             odd[differs])),
+                         differs ? 4 : 0);
+    }
+}
+
 static void a_request_is_shown_as_it_was_sent(void **state)
 {
     const struct made one = { .at_s = 1790000000,
@@ -561,6 +618,7 @@ int main(void)
         cmocka_unit_test(request_ids_are_filtered),
         cmocka_unit_test(what_is_rare_among_small_blocks_is_found),
         cmocka_unit_test(a_block_is_no_longer_than_it_may_be),
+        cmocka_unit_test(what_all_of_a_block_have_is_said_once),
         cmocka_unit_test(a_request_is_shown_as_it_was_sent),
         cmocka_unit_test(an_older_log_moves_over),
         cmocka_unit_test(a_page_unpacks_few_blocks),

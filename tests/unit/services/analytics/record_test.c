@@ -49,6 +49,38 @@ static void a_message_is_read_and_shown_as_the_log_has_it(void **state)
     arena_free(a);
 }
 
+/* Most texts are the row's before, which are compared and not read. */
+static void texts_are_each_rows_own(void **state)
+{
+    static const char *const agents[] = { "curl", "curl", "curlx", "curl", "cur",
+                                          "",     "curl", "other", "othe", "other" };
+    static const char whole[] = MESSAGE("[" ROW_WITH("curl") "," ROW_WITH("curl") "]");
+    struct arena *a = arena_new();
+    struct batch b;
+    struct buf text;
+    (void)state;
+    buf_init(&text, a, 4096, 16384);
+    buf_puts(&text, "{\"v\":1,\"program\":\"api\",\"dropped\":0,\"rule\":\"x\",\"rows\":[");
+    for (size_t i = 0; i < ARRAY_LEN(agents); i++)
+        buf_printf(&text,
+                   "%s[1795819680000000,\"\",\"GET\",\"/r\",200,0,512,1840,20,900,7,0,3,0,"
+                   "\"9f86d081884c7d65\",\"%s\",\"DE\",\"%s\"]",
+                   i ? "," : "", agents[i], agents[ARRAY_LEN(agents) - 1 - i]);
+    buf_puts(&text, "]}");
+    assert_int_equal(read_text(a, text.data, &b), 0);
+    assert_int_equal(b.n, ARRAY_LEN(agents));
+    for (size_t i = 0; i < b.n; i++) {
+        assert_string_equal(b.rows[i].text[RR_agent], agents[i]);
+        assert_string_equal(b.rows[i].text[RR_problem], agents[ARRAY_LEN(agents) - 1 - i]);
+    }
+    assert_ptr_equal(b.rows[0].text[RR_agent], b.rows[1].text[RR_agent]); /* as ingest sees it */
+    for (size_t n = 0; n < sizeof whole - 1; n++) { /* cut off anywhere, in a text or behind it */
+        struct err err = { 0 };
+        assert_int_equal(batch_read(a, whole, n, &b, &err), -E_invalid);
+    }
+    arena_free(a);
+}
+
 static void what_is_no_record_is_refused_whole(void **state)
 {
     static const char *const bad[] = {
@@ -146,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_read_and_shown_as_the_log_has_it),
+        cmocka_unit_test(texts_are_each_rows_own),
         cmocka_unit_test(what_is_no_record_is_refused_whole),
         cmocka_unit_test(a_later_sender_may_say_more_of_a_request),
         cmocka_unit_test(a_message_has_at_most_five_hundred_rows),
