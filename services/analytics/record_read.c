@@ -29,7 +29,7 @@ static const bool is_text[RR_MAX_] = {
 
 struct reader {
     char *p, *end; /* the copy of the message, which a NUL ends; texts are ended in place */
-    const char *before[RR_MAX_]; /* texts of the row before, "" at first */
+    const char *before[RR_MAX_]; /* texts of the row before; at first none, of no length */
     size_t before_n[RR_MAX_];
 };
 
