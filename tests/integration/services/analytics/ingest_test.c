@@ -56,6 +56,48 @@ static void a_record_counts_once_though_its_message_comes_again(void **state)
                      30);
 }
 
+/* What was found for the row before is used again: each of these differs from the one before it in
+ * one thing. */
+static void a_record_is_counted_as_what_it_is(void **state)
+{
+    const int64_t begin = now_s() / 300 * 300 - 900;
+    const struct made rows[] = {
+        { .at_s = begin + 299, .key = 7, .user = 3, .route = "/a" },
+        { .at_s = begin + 300, .key = 7, .user = 3, .route = "/a" },
+        { .at_s = begin + 300, .key = 8, .user = 3, .route = "/a" },
+        { .at_s = begin + 300, .key = 8, .user = 4, .route = "/a" },
+        { .at_s = begin + 300, .key = 8, .user = 4, .route = "/a", .method = "PUT" },
+        { .at_s = begin + 300, .key = 8, .user = 4, .route = "/b", .method = "PUT" },
+        { .at_s = begin + 300, .key = 8, .user = 4, .route = "/b", .agent = "go" },
+        { .at_s = begin + 300, .client = 8, .user = 4, .route = "/b", .agent = "go" },
+        { .at_s = begin + 300, .session = 1, .user = 4, .route = "/b", .agent = "go" },
+        { .at_s = begin + 300, .user = 4, .route = "/b", .agent = "go" },
+    };
+    static const char each[] =
+        "SELECT count(*) FROM (SELECT count(*) AS n FROM requests_shown GROUP BY at, method, route,"
+        " consumer, key_id, client_id, user_id, agent) x WHERE n = 3";
+    static const char differ[] =
+        "WITH told AS (SELECT to_timestamp(floor(extract(epoch FROM at) / 300) * 300), consumer,"
+        " coalesce(key_id, client_id, 0), coalesce(user_id, 0), agent, count(*)::bigint"
+        " FROM requests WHERE consumer <> 'anonymous' GROUP BY 1, 2, 3, 4, 5),"
+        " kept AS (SELECT f.bucket, c.kind, c.number, c.user_id, f.value, f.n::bigint FROM facets f"
+        " JOIN consumers c ON c.id = f.consumer WHERE f.kind = 'agent')"
+        " SELECT (SELECT count(*) FROM (TABLE told EXCEPT ALL TABLE kept) x)"
+        " + (SELECT count(*) FROM (TABLE kept EXCEPT ALL TABLE told) x)";
+    struct buf b;
+    struct msg m;
+    (void)state;
+    clean();
+    begin_message(&b, fx.a);
+    for (size_t i = 0; i < 3 * ARRAY_LEN(rows); i++)
+        put_record(&b, &rows[i / 3]);
+    m = end_message(&b, fx.a, 0, 0);
+    store(&m, 1);
+    assert_int_equal(number(each), ARRAY_LEN(rows));
+    assert_int_equal(number("SELECT count(*) FROM facets WHERE kind = 'agent'"), 7);
+    assert_int_equal(number(differ), 0);
+}
+
 struct replica {
     struct svc svc;
     struct analytics state;
@@ -397,6 +439,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_counts_once_though_its_message_comes_again),
+        cmocka_unit_test(a_record_is_counted_as_what_it_is),
         cmocka_unit_test(two_replicas_that_read_the_same_count_each_record_once),
         cmocka_unit_test(what_is_no_message_stores_nothing),
         cmocka_unit_test(numbers_of_the_golden_set_are_what_they_are),
