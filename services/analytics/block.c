@@ -97,16 +97,20 @@ static size_t put_ids(struct block *b)
 
 /* What all have in common is said once: an element costs the server some 60 ns.  Not of the times:
  * they are how many there are. */
-static size_t elements(const struct block *b, const int64_t *v)
+static size_t elements(const struct block *b, enum number column)
 {
+    const int64_t *v = b->number[column];
+    if (column == N_AT)
+        return b->n;
     for (size_t i = 1; i < b->n; i++)
         if (v[i] != v[0])
             return b->n;
-    return v == b->number[N_AT] ? b->n : 1;
+    return 1;
 }
 
-static size_t text_elements(const struct block *b, const char *const *v)
+static size_t text_elements(const struct block *b, enum text column)
 {
+    const char *const *v = b->text[column];
     for (size_t i = 1; i < b->n; i++)
         if (v[i] != v[0] && (!v[i] || !v[0] || !str_eq(v[i], v[0])))
             return b->n;
@@ -121,11 +125,11 @@ void block_end(struct block *b)
     db_copy_row(c, columns);
     db_copy_time(c, b->since);
     db_copy_time(c, b->until);
-    for (size_t i = 0; i < NUMBERS_MAX_; i++)
-        db_copy_ints(c, types[i], b->number[i], elements(b, b->number[i]));
-    for (size_t i = 0; i < TEXTS_MAX_; i++) {
+    for (enum number i = 0; i < NUMBERS_MAX_; i++)
+        db_copy_ints(c, types[i], b->number[i], elements(b, i));
+    for (enum text i = 0; i < TEXTS_MAX_; i++) {
         if (i == T_AGENT || b->ntext[i])
-            db_copy_texts(c, b->text[i], text_elements(b, b->text[i]));
+            db_copy_texts(c, b->text[i], text_elements(b, i));
         else
             db_copy_null(c);
     }
