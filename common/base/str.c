@@ -245,12 +245,16 @@ size_t hex_encode(const void *in, size_t n, char *out)
     return 2 * n;
 }
 
+/* -1: no digit.  A table: the digits of an id are random, and so would be the way through ifs. */
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    static const unsigned char plus_one[256] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+        ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+        ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    };
+    return plus_one[(unsigned char)c] - 1;
 }
 
 bool hex_decode(const char *in, size_t n, void *out)

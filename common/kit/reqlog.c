@@ -31,6 +31,10 @@ struct chunk {
     struct chunk *next;
     size_t len;
     unsigned rows;
+    struct { /* of the last row; texts lie where they were written last */
+        uint64_t number[RR_MAX_];
+        unsigned text_at[RR_MAX_], text_n[RR_MAX_];
+    } last;
     char data[reqlog_chunk_bytes];
 };
 struct net_key {
@@ -125,9 +129,8 @@ static char *put_number(char *p, uint64_t v)
 }
 
 /* Our own words: they need no escapes. */
-static char *put_word(char *p, const char *s)
+static char *put_word(char *p, const char *s, size_t n)
 {
-    size_t n = strlen(s);
     *p++ = '"';
     memcpy(p, s, n);
     p += n;
@@ -145,14 +148,44 @@ struct fields {
     const char *text[RR_MAX_]; /* NULL: the number */
 };
 
-static char *put_row(char *p, const struct fields *f)
+static bool as_before(const struct chunk *c, const struct fields *f, size_t i, size_t n)
 {
+    if (!c->rows)
+        return false;
+    return f->text[i]
+               ? n == c->last.text_n[i] && memcmp(c->data + c->last.text_at[i], f->text[i], n) == 0
+               : f->number[i] == c->last.number[i];
+}
+
+/* What the row before has too is not said again: clients ask for much of the same. */
+static void put_row(struct chunk *c, const struct fields *f)
+{
+    size_t n[RR_MAX_];
+    unsigned said = 0;
+    char *p = c->data + c->len;
     for (size_t i = 0; i < RR_MAX_; i++) {
-        *p++ = i ? ',' : '[';
-        p = f->text[i] ? put_word(p, f->text[i]) : put_number(p, f->number[i]);
+        n[i] = f->text[i] ? strlen(f->text[i]) : 0;
+        said |= (unsigned)!as_before(c, f, i, n[i]) << i;
+    }
+    if (c->rows)
+        *p++ = ',';
+    *p++ = '[';
+    p = put_number(p, said);
+    for (; said; said &= said - 1) {
+        size_t i = (size_t)__builtin_ctz(said);
+        *p++ = ',';
+        if (f->text[i]) {
+            c->last.text_at[i] = (unsigned)(p + 1 - c->data);
+            c->last.text_n[i] = (unsigned)n[i];
+            p = put_word(p, f->text[i], n[i]);
+        } else {
+            c->last.number[i] = f->number[i];
+            p = put_number(p, f->number[i]);
+        }
     }
     *p++ = ']';
-    return p;
+    c->len = (size_t)(p - c->data);
+    c->rows++;
 }
 
 static uint64_t next_number(void)
@@ -249,13 +282,8 @@ void reqlog_put(struct reqlog *l, const struct reqlog_record *r)
         f.text[RR_route] = "unmatched"; /* no row of a table is so long */
     pthread_mutex_lock(&l->mu);
     if (room(l)) {
-        struct chunk *c = l->filling;
         f.text[RR_network] = pseudonym(l, r->address, r->at_us / day_us);
-        char *p = c->data + c->len;
-        if (c->rows)
-            *p++ = ',';
-        c->len = (size_t)(put_row(p, &f) - c->data);
-        c->rows++;
+        put_row(l->filling, &f);
         pthread_mutex_unlock(&l->mu);
         return;
     }

@@ -223,9 +223,11 @@ int svc_main(const struct svc_def *def, int argc, char **argv)
     mallopt(M_ARENA_MAX, 3); /* an arena a thread would keep each thread's peak; of one all wait */
     /* What is large goes back to the kernel when it is freed.  Said once, this stays: by itself the
      * limit rises to the largest block ever freed (19 MB of a password's hash), and what is below
-     * it is cut out of the arenas, which keep it. */
+     * it is cut out of the arenas, which keep it.  Of those, what is free at the end is left for
+     * the next batch, up to a few megabytes (svc_serve returns it when there is none): to fault it
+     * in again was a quarter of what analytics did. */
     mallopt(M_MMAP_THRESHOLD, large_block_bytes);
-    mallopt(M_TRIM_THRESHOLD, large_block_bytes * 8);
+    mallopt(M_TRIM_THRESHOLD, large_block_bytes * 32);
     signal(SIGPIPE, SIG_IGN);
     halt_init(&priv.halt);
     struct svc svc = {

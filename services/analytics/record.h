@@ -5,10 +5,13 @@
 #include "common/base/err.h"
 #include "proto/request_record.h"
 
-struct record { /* texts in the arena of the message, bounded, without control characters */
-    int64_t number[RR_MAX_];
-    const char *text[RR_MAX_]; /* "" where the number counts */
+struct record {
+    union { /* a field is the one or the other (request_record.def) */
+        int64_t number[RR_MAX_];
+        const char *text[RR_MAX_]; /* in the arena of the message, bounded, printable */
+    };
 };
+_Static_assert(sizeof(const char *) == sizeof(int64_t), "a field is in the same place as either");
 struct batch {
     const char *program, *rule;
     int64_t dropped;

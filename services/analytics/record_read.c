@@ -1,9 +1,9 @@
 /*
  * One pass over a message of api.requests, without a tree of it: a record is eighteen values, and
  * to allocate each cost more than all else that this program does with it.  Keys come in any order,
- * each once; texts are the senders' own words (reqlog.c), so an escape or a byte beyond ASCII in
- * one is no such message.  Most texts are those of the row before: they are compared, not read, and
- * are the same pointer, by which others see it.
+ * each once, but "v" before the rows that it explains; texts are the senders' own words (reqlog.c),
+ * so an escape or a byte beyond ASCII in one is no such message.  A text that a row does not say is
+ * the same pointer as in the row before, by which others see it.
  */
 #include "services/analytics/record.h"
 
@@ -15,7 +15,7 @@
 enum {
     text_max = 200,
     program_max = 40,
-    row_bytes_min = 2 * RR_MAX_, /* a character and what parts it from the next */
+    row_bytes_min = 4, /* a row that is as the one before, and a comma */
 };
 #define number_max (INT64_C(1) << 53)
 
@@ -28,9 +28,8 @@ static const bool is_text[RR_MAX_] = {
  */
 
 struct reader {
-    char *p, *end; /* the copy of the message, which a NUL ends; texts are ended in place */
-    const char *before[RR_MAX_]; /* texts of the row before; at first none, of no length */
-    size_t before_n[RR_MAX_];
+    char *p; /* in the copy of the message, which a NUL ends; texts are ended in place */
+    int64_t version;
 };
 
 static void skip(struct reader *in)
@@ -48,33 +47,24 @@ static bool take(struct reader *in, char c)
     return true;
 }
 
+static bool plain(const char *s, const char *end)
+{
+    bool ok = true;
+    for (; s < end; s++) /* no way out in between: they are nearly all good */
+        ok &= *s >= 0x20 && *s < 0x7f && *s != '\\';
+    return ok;
+}
+
 static bool read_text(struct reader *in, size_t max, const char **ret)
 {
     if (!take(in, '"'))
         return false;
-    char *begin = in->p;
-    while (*in->p >= 0x20 && *in->p < 0x7f && *in->p != '"' && *in->p != '\\')
-        in->p++;
-    if (*in->p != '"' || (size_t)(in->p - begin) > max)
+    char *begin = in->p, *end = strchr(begin, '"');
+    if (!end || (size_t)(end - begin) > max || !plain(begin, end))
         return false;
-    *in->p++ = '\0';
+    *end = '\0';
+    in->p = end + 1;
     *ret = begin;
-    return true;
-}
-
-static bool read_field(struct reader *in, size_t i, const char **ret)
-{
-    size_t n = in->before_n[i];
-    if (n && (size_t)(in->end - in->p) > n + 1 && in->p[0] == '"' && in->p[n + 1] == '"' &&
-        memcmp(in->p + 1, in->before[i], n) == 0) {
-        in->p += n + 2;
-        *ret = in->before[i];
-        return true;
-    }
-    if (!read_text(in, text_max, ret))
-        return false;
-    in->before[i] = *ret;
-    in->before_n[i] = (size_t)(in->p - 1 - *ret);
     return true;
 }
 
@@ -108,34 +98,76 @@ static bool id_ok(const char *s)
     return !*s || uuid_parse(s, raw) || (strlen(s) == 32 && hex_decode(s, 32, raw));
 }
 
-static bool row_ok(const struct record *r, const char *network_before)
+static bool value_ok(const struct record *r, size_t i)
 {
-    return r->number[RR_at] > 0 && r->number[RR_status] >= 100 && r->number[RR_status] <= 999 &&
-           *r->text[RR_method] && *r->text[RR_route] &&
-           (r->text[RR_network] == network_before || hex_ok(r->text[RR_network])) &&
-           id_ok(r->text[RR_id]) && strlen(r->text[RR_country]) <= 2;
+    switch ((enum request_record_field)i) {
+    case RR_at:
+        return r->number[i] > 0;
+    case RR_status:
+        return r->number[i] >= 100 && r->number[i] <= 999;
+    case RR_method:
+    case RR_route:
+        return *r->text[i];
+    case RR_network:
+        return hex_ok(r->text[i]);
+    case RR_id:
+        return id_ok(r->text[i]);
+    case RR_country:
+        return strlen(r->text[i]) <= 2;
+    default:
+        return true;
+    }
 }
 
-static bool read_row(struct reader *in, struct record *out)
+static bool read_value(struct reader *in, struct record *r, size_t i)
 {
-    const char *network_before = in->before[RR_network];
-    if (!take(in, '['))
+    bool ok = is_text[i] ? read_text(in, text_max, &r->text[i]) : read_number(in, &r->number[i]);
+    return ok && value_ok(r, i);
+}
+
+/* A later sender may have more than is known here. */
+static bool pass_value(struct reader *in)
+{
+    const char *text;
+    int64_t number;
+    return read_number(in, &number) || read_text(in, text_max, &text);
+}
+
+/* All of its fields, and what may come behind them. */
+static bool read_whole_row(struct reader *in, struct record *r)
+{
+    for (size_t i = 0; i < RR_MAX_; i++)
+        if ((i && !take(in, ',')) || !read_value(in, r, i))
+            return false;
+    while (take(in, ','))
+        if (!pass_value(in))
+            return false;
+    return true;
+}
+
+/* Which fields it says, and these. */
+static bool read_changed_row(struct reader *in, struct record *r, const struct record *before)
+{
+    int64_t said;
+    if (!read_number(in, &said) || (!before && ~said & request_record_all))
         return false;
-    for (size_t i = 0; i < RR_MAX_; i++) {
-        out->text[i] = "";
-        out->number[i] = 0;
-        if (i && !take(in, ','))
-            return false;
-        if (is_text[i] ? !read_field(in, i, &out->text[i]) : !read_number(in, &out->number[i]))
-            return false;
-    }
-    while (take(in, ',')) { /* a later sender may have more behind these */
-        const char *text;
-        int64_t number;
-        if (!read_number(in, &number) && !read_text(in, text_max, &text))
+    if (before)
+        *r = *before;
+    for (; said; said &= said - 1) {
+        size_t i = (size_t)__builtin_ctzll((unsigned long long)said);
+        if (!take(in, ',') || !(i < RR_MAX_ ? read_value(in, r, i) : pass_value(in)))
             return false;
     }
-    return take(in, ']') && row_ok(out, network_before);
+    return true;
+}
+
+static bool read_row(struct reader *in, struct batch *b)
+{
+    struct record *r = &b->rows[b->n];
+    return take(in, '[') &&
+           (in->version == request_record_whole ? read_whole_row(in, r)
+                                                : read_changed_row(in, r, b->n ? r - 1 : NULL)) &&
+           take(in, ']');
 }
 
 /* `max`: rows that there is room for.  False: not an array, or one with a row that is none. */
@@ -146,7 +178,7 @@ static bool read_rows(struct reader *in, struct batch *b, size_t max)
     if (take(in, ']'))
         return true;
     do {
-        if (b->n == max || !read_row(in, &b->rows[b->n]))
+        if (b->n == max || !read_row(in, b))
             return false;
         b->n++;
     } while (take(in, ','));
@@ -159,7 +191,12 @@ static bool read_rows(struct reader *in, struct batch *b, size_t max)
 enum { K_V, K_PROGRAM, K_RULE, K_DROPPED, K_ROWS, KEYS };
 static const char *const keys[KEYS] = { "v", "program", "rule", "dropped", "rows" };
 
-static bool read_members(struct reader *in, struct batch *b, size_t max, int64_t *ret_version)
+static bool known_version(int64_t v)
+{
+    return v == request_record_version || v == request_record_whole;
+}
+
+static bool read_members(struct reader *in, struct batch *b, size_t max)
 {
     unsigned seen = 0;
     const char *name;
@@ -174,11 +211,11 @@ static bool read_members(struct reader *in, struct batch *b, size_t max, int64_t
         if (k == KEYS || seen & 1u << k)
             return false;
         seen |= 1u << k;
-        bool ok = k == K_V         ? read_number(in, ret_version)
+        bool ok = k == K_V         ? read_number(in, &in->version) && known_version(in->version)
                   : k == K_PROGRAM ? read_text(in, program_max, &b->program)
                   : k == K_RULE    ? read_text(in, program_max, &b->rule)
                   : k == K_DROPPED ? read_number(in, &b->dropped)
-                                   : read_rows(in, b, max);
+                                   : in->version && read_rows(in, b, max);
         if (!ok)
             return false;
     } while (take(in, ','));
@@ -188,16 +225,15 @@ static bool read_members(struct reader *in, struct batch *b, size_t max, int64_t
 int batch_read(struct arena *a, const char *json, size_t n, struct batch *ret, struct err *err)
 {
     char *copy = arena_raw(a, n + 1);
-    struct reader in = { .p = copy, .end = copy + n };
-    int64_t version = 0;
+    struct reader in = { .p = copy };
     size_t max = n / row_bytes_min;
     if (max > request_batch_rows_max)
         max = request_batch_rows_max;
     memcpy(copy, json, n);
     copy[n] = '\0';
     *ret = (struct batch){ .rows = arena_raw(a, (max + 1) * sizeof *ret->rows) };
-    bool ok = read_members(&in, ret, max, &version);
-    if (version && version != request_record_version)
+    bool ok = read_members(&in, ret, max);
+    if (in.version && !known_version(in.version))
         return err_set(err, E_invalid, "The message is of another version.");
     skip(&in);
     if (!ok || in.p != copy + n)

@@ -227,6 +227,14 @@ static void hex(void **state)
     assert_false(hex_decode("0", 1, back));
     assert_false(hex_decode("0g", 2, back));
     assert_false(hex_decode(" 0", 2, back));
+    for (int c = 0; c < 256; c++) {
+        const char *small = "0123456789abcdef", *large = "0123456789ABCDEF";
+        const char *at = c ? strchr(small, c) : NULL, *upper = c ? strchr(large, c) : NULL;
+        const char two[2] = { '7', (char)c };
+        assert_int_equal(hex_decode(two, 2, back), at || upper);
+        if (at || upper)
+            assert_int_equal(back[0], 0x70 + (at ? at - small : upper - large));
+    }
 }
 
 /* RFC 4648 §10 */

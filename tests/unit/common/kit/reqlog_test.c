@@ -101,6 +101,30 @@ static int nice_of(const char *thread)
     return nice;
 }
 
+/* Each row whole: what it does not say is as in the one before (proto/request_record.h). */
+static void add_whole(json_t *to, const json_t *message)
+{
+    const json_t *rows = json_object_get(message, "rows"), *now[RR_MAX_] = { NULL };
+    assert_int_equal(json_integer_value(json_object_get(message, "v")), request_record_version);
+    for (size_t k = 0; k < json_array_size(rows); k++) {
+        const json_t *row = json_array_get(rows, k);
+        json_int_t said = json_integer_value(json_array_get(row, 0));
+        json_t *whole = json_array();
+        size_t at = 1;
+        for (size_t i = 0; i < RR_MAX_; i++) {
+            const json_t *before = now[i];
+            if (said >> i & 1)
+                now[i] = json_array_get(row, at++);
+            assert_non_null(now[i]);
+            if (k)
+                assert_int_equal(said >> i & 1, !json_equal(now[i], before));
+            json_array_append(whole, (json_t *)(uintptr_t)now[i]);
+        }
+        assert_int_equal(at, json_array_size(row));
+        json_array_append_new(to, whole);
+    }
+}
+
 /* The rows of as many messages as it takes. */
 static json_t *rows_sent(const char *brokers, struct arena *a, size_t n)
 {
@@ -117,7 +141,7 @@ static json_t *rows_sent(const char *brokers, struct arena *a, size_t n)
         for (size_t i = 0; i < got; i++) {
             json_t *all = json_loadb(m[i].payload, m[i].len, 0, NULL);
             assert_non_null(all);
-            json_array_extend(rows, json_object_get(all, "rows"));
+            add_whole(rows, all);
             json_decref(all);
         }
     }
@@ -144,7 +168,7 @@ static void what_arrives_is_what_was_put(void **state)
         { "2001:db8:0:1::1", 7, 1000000   },
         { "nothing",         8, 987654321 },
     };
-    char text[256];
+    char text[256], country[3];
     rd_kafka_t *host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
     rd_kafka_mock_cluster_t *mock = rd_kafka_mock_cluster_new(host, 1);
     const char *brokers = rd_kafka_mock_cluster_bootstraps(mock);
@@ -160,6 +184,10 @@ static void what_arrives_is_what_was_put(void **state)
         r.address = put[i].address;
         r.total_us = put[i].us;
         r.own_id = i % 2;
+        r.status = put[i].us > 100 ? 404 : 200;
+        r.user_agent = i % 3 ? "curl/8.5.0" : "Wget/1.2";
+        memcpy(country, i < 4 ? "DE" : "AT", sizeof country); /* another text in the same place */
+        r.country = country;
         reqlog_put(l, &r);
     }
     json_t *rows = rows_sent(brokers, a, ARRAY_LEN(put));
@@ -169,6 +197,12 @@ static void what_arrives_is_what_was_put(void **state)
         assert_int_equal(json_integer_value(json_array_get(row, RR_at)), r.at_us);
         assert_int_equal(json_integer_value(json_array_get(row, RR_total_us)), put[i].us);
         assert_string_equal(json_string_value(json_array_get(row, RR_id)), r.request_id);
+        assert_int_equal(json_integer_value(json_array_get(row, RR_status)),
+                         put[i].us > 100 ? 404 : 200);
+        assert_string_equal(json_string_value(json_array_get(row, RR_agent)),
+                            i % 3 ? "curl" : "wget");
+        assert_string_equal(json_string_value(json_array_get(row, RR_country)),
+                            i < 4 ? "DE" : "AT");
         assert_int_equal(strlen(mine), 16);
         for (size_t k = 0; k < i; k++) {
             const char *other =
