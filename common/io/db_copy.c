@@ -5,7 +5,14 @@
 #include <endian.h>
 
 /* The signature, whose last byte is a NUL; no flags, no extension. */
-enum { head_bytes = 11 + 4 + 4, end_bytes = 2, array_head_bytes = 20, text_oid = 25 };
+enum {
+    head_bytes = 11 + 4 + 4,
+    end_bytes = 2,
+    array_head_bytes = 20,
+    text_oid = 25,
+    uuid_oid = 2950,
+    uuid_bytes = 16
+};
 #define null_length UINT32_MAX
 static const char head[head_bytes] = "PGCOPY\n\377\r\n";
 #define postgres_epoch_us INT64_C(946684800000000) /* 2000-01-01, Unix */
@@ -122,6 +129,29 @@ void db_copy_texts(struct db_copy *c, const char *const *v, size_t n)
         memcpy(p, &length, 4);
         memcpy(p + 4, v[i] ? v[i] : "", len);
         p += 4 + len;
+    }
+    c->b.len += bytes;
+}
+
+void db_copy_uuids(struct db_copy *c, const unsigned char *const *v, size_t n)
+{
+    const uint32_t length = htobe32(uuid_bytes), none = null_length;
+    size_t bytes = 4 * n;
+    bool has_null = false;
+    for (size_t i = 0; i < n; i++) {
+        bytes += v[i] ? uuid_bytes : 0;
+        has_null |= !v[i];
+    }
+    put_array_head(c, array_head_bytes + bytes, has_null, uuid_oid, n);
+    char *p = buf_room(&c->b, bytes);
+    if (!p)
+        return;
+    for (size_t i = 0; i < n; i++, p += 4) {
+        memcpy(p, v[i] ? &length : &none, 4);
+        if (v[i]) {
+            memcpy(p + 4, v[i], uuid_bytes);
+            p += uuid_bytes;
+        }
     }
     c->b.len += bytes;
 }

@@ -28,6 +28,8 @@ void db_copy_bytes(struct db_copy *c, const void *data, size_t n); /* bytea */
 enum db_copy_ints { COPY_SMALLINTS, COPY_INTEGERS, COPY_BIGINTS, COPY_TIMES /* Unix us */ };
 void db_copy_ints(struct db_copy *c, enum db_copy_ints type, const int64_t *v, size_t n);
 void db_copy_texts(struct db_copy *c, const char *const *v, size_t n); /* UTF-8; NULL is null */
+/* NULL is null. */
+void db_copy_uuids(struct db_copy *c, const unsigned char *const *v, size_t n);
 /* Sends what there is, and empties it.  A type that is not the column's, more bytes than were
  * said, or a row that the server did not take: an error, and the transaction is lost. */
 int db_copy(struct db_tx *tx, struct db_copy *c, const struct db_stmt *s,

@@ -24,9 +24,9 @@ enum {
     reqlog_chunk_bytes = 128 * 1024,
     reqlog_chunks_max = 24, /* 3 MiB; 12,000 records, or more if they are much alike */
     reqlog_spares_max = 8,  /* empty ones that are kept */
-    reqlog_in_flight_max = 8,
+    reqlog_in_flight_max = 16,
     reqlog_every_ms = 100, /* what there is goes so often, */
-    reqlog_gather = 4,     /* or when so many chunks are full: Kafka's price is by the request */
+    reqlog_gather = 8,     /* or when so many chunks are full: Kafka's price is by the request */
     reqlog_close_ms = 2000,
 };
 struct reqlog_conf {

@@ -1,5 +1,6 @@
 #include "services/analytics/block.h"
 
+#include "common/base/clock.h"
 #include "common/base/siphash.h"
 #include "common/base/str.h"
 #include "common/io/db_copy.h"
@@ -28,11 +29,11 @@ static const enum db_copy_ints types[NUMBERS_MAX_] = {
     [N_BYTES_IN] = COPY_BIGINTS,  [N_BYTES_OUT] = COPY_BIGINTS, [N_CONSUMER] = COPY_INTEGERS,
     [N_NETWORK] = COPY_BIGINTS,
 };
-enum text { T_AGENT, T_ID, T_COUNTRY, T_PROBLEM, TEXTS_MAX_ };
+enum text { T_AGENT, T_COUNTRY, T_PROBLEM, TEXTS_MAX_ };
 static const enum request_record_field texts[TEXTS_MAX_] = {
-    [T_AGENT] = RR_agent, [T_ID] = RR_id, [T_COUNTRY] = RR_country, [T_PROBLEM] = RR_problem
+    [T_AGENT] = RR_agent, [T_COUNTRY] = RR_country, [T_PROBLEM] = RR_problem
 };
-enum { columns = 2 /* since, until */ + NUMBERS_MAX_ + TEXTS_MAX_ + 1 /* ids */ };
+enum { columns = 2 /* since, until */ + NUMBERS_MAX_ + TEXTS_MAX_ + ID_FORMS_MAX_ + 1 /* ids */ };
 
 struct block {
     struct db_copy *to;
@@ -41,7 +42,11 @@ struct block {
     int64_t number[NUMBERS_MAX_][block_rows_max];
     const char *text[TEXTS_MAX_][block_rows_max]; /* NULL: none */
     size_t ntext[TEXTS_MAX_];                     /* not NULL */
-    const char *network;                          /* the last one's, as it was read */
+    const char *id[block_rows_max];               /* NULL: none */
+    unsigned char uuid[block_rows_max][16];
+    enum id_form form[block_rows_max];
+    size_t forms[ID_FORMS_MAX_]; /* how many have an id of this form */
+    const char *network;         /* the last one's, as it was read */
     unsigned char ids[(ids_bits * block_rows_max + 7) / 8];
 };
 
@@ -78,15 +83,24 @@ void block_id_probes(const char *id, int64_t ret[block_ids_probes])
         ret[i] = (int64_t)(((h & UINT32_MAX) + i * step) & INT32_MAX);
 }
 
+enum id_form block_id_form(const char *id, unsigned char ret[16])
+{
+    if (strpbrk(id, "ABCDEF"))
+        return ID_TEXT;
+    if (uuid_parse(id, ret))
+        return ID_UUID;
+    return strlen(id) == 32 && hex_decode(id, 32, ret) ? ID_HEX : ID_TEXT;
+}
+
 static size_t put_ids(struct block *b)
 {
     size_t bytes = (ids_bits * b->n + 7) / 8;
     int64_t probes[block_ids_probes];
     memset(b->ids, 0, bytes);
     for (size_t i = 0; i < b->n; i++) {
-        if (!b->text[T_ID][i])
+        if (!b->id[i])
             continue;
-        block_id_probes(b->text[T_ID][i], probes);
+        block_id_probes(b->id[i], probes);
         for (size_t k = 0; k < block_ids_probes; k++) {
             size_t bit = (size_t)probes[k] % (8 * bytes);
             b->ids[bit / 8] |= (unsigned char)(1u << bit % 8); /* as get_bit() counts them */
@@ -117,6 +131,30 @@ static size_t text_elements(const struct block *b, enum text column)
     return 1;
 }
 
+/* Each id in the column of its form; what none of the block has is null. */
+static void copy_ids(struct block *b, enum id_form form)
+{
+    union {
+        const char *text[block_rows_max];
+        const unsigned char *uuid[block_rows_max];
+    } v;
+    if (!b->forms[form]) {
+        db_copy_null(b->to);
+        return;
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        bool has = b->id[i] && b->form[i] == form;
+        if (form == ID_TEXT)
+            v.text[i] = has ? b->id[i] : NULL;
+        else
+            v.uuid[i] = has ? b->uuid[i] : NULL;
+    }
+    if (form == ID_TEXT)
+        db_copy_texts(b->to, v.text, b->n);
+    else
+        db_copy_uuids(b->to, v.uuid, b->n);
+}
+
 void block_end(struct block *b)
 {
     struct db_copy *c = b->to;
@@ -133,6 +171,8 @@ void block_end(struct block *b)
         else
             db_copy_null(c);
     }
+    for (enum id_form i = 0; i < ID_FORMS_MAX_; i++)
+        copy_ids(b, i);
     size_t bytes = put_ids(b);
     db_copy_bytes(c, b->ids, bytes);
     b->n = 0;
@@ -153,6 +193,7 @@ void block_add(struct block *b, const struct block_row *row)
         b->since = b->until = row->at;
         b->network = NULL;
         memset(b->ntext, 0, sizeof b->ntext);
+        memset(b->forms, 0, sizeof b->forms);
     }
     const int64_t numbers[NUMBERS_MAX_] = {
         [N_AT] = row->at,
@@ -175,6 +216,12 @@ void block_add(struct block *b, const struct block_row *row)
         bool has = *s || i == T_AGENT /* every request has one */;
         b->text[i][b->n] = has ? s : NULL;
         b->ntext[i] += has;
+    }
+    const char *id = r->text[RR_id];
+    b->id[b->n] = *id ? id : NULL;
+    if (*id) {
+        b->form[b->n] = block_id_form(id, b->uuid[b->n]);
+        b->forms[b->form[b->n]]++;
     }
     b->n++;
 }

@@ -31,6 +31,10 @@ struct block *block_new(struct arena *a, struct db_copy *to);
 void block_add(struct block *b, const struct block_row *row);
 void block_end(struct block *b); /* nothing was added since: nothing */
 
+/* The form of a request id that is none too odd: which column it is in. */
+enum id_form { ID_TEXT, ID_UUID, ID_HEX, ID_FORMS_MAX_ };
+enum id_form block_id_form(const char *id, unsigned char ret[16]); /* ID_TEXT: not set */
+
 /* Where the filter of a block has its bits for a request id: each modulo its number of bits. */
 void block_id_probes(const char *id, int64_t ret[block_ids_probes]);
 #endif

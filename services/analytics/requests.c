@@ -108,6 +108,7 @@ static void put_word(struct find *f, const struct query_node *t)
 static void put_request_id(struct find *f, struct db_val id)
 {
     int64_t probes[block_ids_probes];
+    unsigned char raw[16];
     if (id.type != DBV_TEXT)
         return;
     block_id_probes(id.text, probes);
@@ -115,7 +116,13 @@ static void put_request_id(struct find *f, struct db_val id)
     for (size_t i = 0; i < block_ids_probes; i++)
         put(f, " AND get_bit(b.ids, ?::bigint % (8 * octet_length(b.ids))) = 1",
             (const struct db_val[]){ db_i64(probes[i]) }, 1);
-    put(f, ") THEN ?::text = ANY (b.request_id) ELSE false END", &id, 1);
+    put(f, ") THEN ?::text = ANY (b.request_id)", &id, 1);
+    enum id_form form = block_id_form(id.text, raw);
+    if (form == ID_UUID)
+        put(f, " OR ?::text::uuid = ANY (b.request_uuid)", &id, 1);
+    if (form == ID_HEX)
+        put(f, " OR ?::text::uuid = ANY (b.request_hex)", &id, 1);
+    buf_puts(&f->where, " ELSE false END");
 }
 
 /* How a field is looked for, and where what must be equal is kept until all tests are known. */

@@ -27,8 +27,8 @@ SELECT id, kind, number, user_id FROM made
 UNION ALL SELECT c.id, c.kind, c.number, c.user_id FROM k JOIN consumers c USING (kind, number, user_id)
 
 -- name: requests_store write
-COPY request_blocks (since, until, at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out, consumer, network, agent, request_id,
-    country, problem, ids) FROM STDIN (FORMAT binary)
+COPY request_blocks (since, until, at, route, status, total_us, queue_us, db_us, bytes_in, bytes_out, consumer, network, agent, country,
+    problem, request_id, request_uuid, request_hex, ids) FROM STDIN (FORMAT binary)
 
 -- name: fresh_store write
 INSERT INTO fresh (bucket, route, consumer, class, n, limited, bytes_in, bytes_out, total_us, queue_us, db_us, max_us, sketch)

@@ -3,7 +3,7 @@
 
 #include "common/io/db_copy.h"
 
-enum { columns = 8, row_bytes_max = 400, many = 20000 };
+enum { columns = 9, row_bytes_max = 400, many = 20000 };
 static const struct db_stmt copy = { .name = "copied_store",
                                      .sql = "copy copied from stdin (format binary)",
                                      .flags = DB_WRITE };
@@ -14,7 +14,7 @@ static const struct db_stmt no_copy = { .name = "copied_none", .sql = "select 1"
 static const struct db_stmt all = {
     .name = "copied_all",
     .sql = "select whole, small, big, at, times, words, encode(raw, 'escape'), nothing, "
-           "array_dims(whole) from copied order by at"
+           "array_dims(whole), uuids from copied order by at"
 };
 static const struct db_stmt number = { .name = "copied_number",
                                        .sql = "select count(*) from copied" };
@@ -33,6 +33,10 @@ static void put_row(struct db_copy *c, int i, const struct plan *p)
                   big[] = { INT64_MIN + i, INT64_MAX, 0 },
                   times[] = { INT64_C(1700000000123456) + i, 0 };
     const char *const words[] = { i % 3 ? "ä \\ \t\n\"{}," : "", "NULL", i % 2 ? NULL : "x" };
+    const unsigned char first[16] = { 0x01, 0xa2, [14] = (unsigned char)(i / 256),
+                                      (unsigned char)i };
+    const unsigned char *const uuids[] = { first, i % 2 ? NULL : first,
+                                           (const void *)"0123456789abcdef" };
     db_copy_row(c, columns);
     db_copy_ints(c, p->wrong_type ? COPY_BIGINTS : COPY_INTEGERS, whole, 3);
     db_copy_ints(c, COPY_SMALLINTS, small, 3);
@@ -41,6 +45,7 @@ static void put_row(struct db_copy *c, int i, const struct plan *p)
     db_copy_ints(c, COPY_TIMES, times, i % 2 ? 2 : 0);
     db_copy_texts(c, words, 3);
     db_copy_bytes(c, "a\0b", 3);
+    db_copy_uuids(c, uuids, 3);
     db_copy_null(c);
 }
 
@@ -74,11 +79,12 @@ static struct db *begin(void)
     struct err err;
     assert_int_equal(db_session_open(&conf, &s, &err), 0);
     assert_int_equal(
-        db_session_script(s,
-                          "drop table if exists copied; create table copied (whole integer[]"
-                          " check (whole[1] >= 0), small smallint[], big bigint[], at timestamptz,"
-                          " times timestamptz[], words text[], raw bytea, nothing text)",
-                          &err),
+        db_session_script(
+            s,
+            "drop table if exists copied; create table copied (whole integer[]"
+            " check (whole[1] >= 0), small smallint[], big bigint[], at timestamptz,"
+            " times timestamptz[], words text[], raw bytea, uuids uuid[], nothing text)",
+            &err),
         0);
     db_session_close(s);
     return db;
@@ -117,6 +123,10 @@ static void rows_arrive_as_they_were(void **state)
         assert_string_equal(db_str(r, i, 6), "a\\000b");
         assert_true(db_is_null(r, i, 7));
         assert_string_equal(db_str(r, i, 8), "[1:3]"); /* as PostgreSQL's own arrays */
+        const char *first = arena_printf(arena, "01a20000-0000-0000-0000-00000000%04zx", i);
+        assert_string_equal(db_str(r, i, 9),
+                            arena_printf(arena, "{%s,%s,30313233-3435-3637-3839-616263646566}",
+                                         first, i % 2 ? "NULL" : first));
     }
     assert_string_equal(db_str(r, 1, 3), "2023-11-14 22:13:20.123457+00");
     db_free(db);
