@@ -437,6 +437,33 @@ static void requests_are_named_and_traced(void **state)
     talk_all(list, ARRAY_LEN(list));
 }
 
+/* [address][request id][00-trace-span-01][user].  proves: X-02 (this hop) */
+static void a_trace_that_begins_here_is_named_as_its_request(void **state)
+{
+    static struct reply r;
+    char id[64], trace[64], span[64], before[64] = "";
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        bool own = i < 2;
+        ask(httpd_port(w.http),
+            own ? "GET /t/self HTTP/1.1\r\nHost: t\r\n\r\n"
+                : "GET /t/self HTTP/1.1\r\nHost: t\r\nX-Request-Id: "
+                  "01a226d7-dcc9-7d68-afa3-1516619c6971\r\n\r\n",
+            &r);
+        assert_int_equal(
+            sscanf(r.body, "[%*[^]]][%63[^]]][00-%32[0-9a-f]-%16[0-9a-f]-01]", id, trace, span), 3);
+        char plain[33];
+        size_t n = 0;
+        for (const char *p = id; *p && n < 32; p++)
+            if (*p != '-')
+                plain[n++] = *p;
+        plain[n] = '\0';
+        assert_int_equal(str_eq(plain, trace), own); /* what a client sends names no trace */
+        assert_string_not_equal(span, before);
+        memcpy(before, span, sizeof before);
+    }
+}
+
 static void idempotency_key_has_a_form(void **state)
 {
 #define KEYED(value, status, ...)                                                                  \
@@ -550,6 +577,7 @@ int main(void)
         cmocka_unit_test(accept_header_is_heard),
         cmocka_unit_test(preconditions_hold),
         cmocka_unit_test(requests_are_named_and_traced),
+        cmocka_unit_test(a_trace_that_begins_here_is_named_as_its_request),
         cmocka_unit_test(idempotency_key_has_a_form),
         cmocka_unit_test(only_waiting_suspends),
         cmocka_unit_test(requests_are_counted),
