@@ -215,6 +215,7 @@ static void httpd_free(struct httpd *h)
             close(l->listen_fd);
         for (size_t k = 0; k < l->nspare; k++)
             arena_free(l->spare[k]);
+        httpd_kept_free(l);
         if (!l->live) /* else a fiber never came back; its loop is left to it */
             loop_free(l->loop);
     }

@@ -3,7 +3,8 @@
 /*
  * What httpd's files share: httpd.c (sockets, loop threads, start and stop), httpd_accept.c (which
  * loop gets a connection), httpd_req.c (one request from its first line to its release),
- * httpd_linger.c (closing politely under an upload).
+ * httpd_kept.c (headers of answers without a body, kept for the next), httpd_linger.c (closing
+ * politely under an upload).
  */
 #include "common/base/fiber.h"
 #include "common/io/httpd.h"
@@ -19,6 +20,8 @@ enum {
     httpd_answer_bytes = 7 * 1024, /* of it, kept for the answer's header */
     httpd_field_bytes = 64,        /* of it, for a field of the request beside its text */
     httpd_line_bytes = 512,        /* of it, for the status line and what is added to an answer */
+    httpd_kept_max = 16,           /* headers of answers without a body, a loop */
+    httpd_kept_bytes = 512,
     httpd_spare_arenas_max = 256,
     httpd_trim_ms = 1000, /* how often what was not needed meanwhile is given back, by halves */
     httpd_body_first_bytes = 16 * 1024,
@@ -40,6 +43,11 @@ enum {
     httpd_look_ms = 5,      /* between two looks if nothing else makes libmicrohttpd run */
 };
 
+struct httpd_kept {
+    struct MHD_Response *response; /* NULL: none */
+    size_t body_n, nheaders;
+    char text[httpd_kept_bytes];
+};
 struct httpd_field {
     const char *name, *value;
     size_t name_n, value_n;
@@ -65,7 +73,8 @@ struct httpd_loop {
     size_t nspare, spare_least, nlinger;
     struct timer trim;
     struct httpd_field fields[httpd_headers_max]; /* of the header being read */
-    struct httpd_conn *live;                      /* requests between first line and release */
+    struct httpd_kept kept[httpd_kept_max];
+    struct httpd_conn *live; /* requests between first line and release */
     /* Written by the loop, read by httpd_stats. */
     uint64_t requests, suspended, refused;
     size_t connections, in_flight;
@@ -138,6 +147,12 @@ void httpd_run(struct httpd_loop *l);
 void httpd_open_door(struct httpd_loop *l);  /* accepts from now on */
 void httpd_close_door(struct httpd_loop *l); /* takes what the kernel has accepted, and no more */
 void httpd_left(struct httpd_loop *l);       /* a connection of this loop is no more */
+/* NULL if libmicrohttpd will not. */
+struct MHD_Response *httpd_response(struct httpd_conn *c, const struct http_res *res);
+bool httpd_keeps(const struct http_res *res);
+/* The loop's own: for an answer that is queued now, at the end of its request.  NULL: too large. */
+struct MHD_Response *httpd_kept(struct httpd_conn *c, const struct http_res *res);
+void httpd_kept_free(struct httpd_loop *l);
 /* Answers a parked request 503 though its fiber goes on. */
 void httpd_abandon(struct httpd_conn *c);
 /* Ends a stream, for a listener that stops. */

@@ -168,6 +168,16 @@ void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 
 static const char abandoned_body[] = "{\"type\":\"about:blank\",\"title\":\"The service is "
                                      "temporarily unavailable\",\"status\":503}";
+/* For whoever's fiber is still at work on the answer. */
+static const struct http_res abandoned = {
+    .status = 503,
+    .headers = { { "Content-Type", "application/problem+json" },
+                { "Cache-Control", "no-store" },
+                { "Retry-After", "1" } },
+    .nheaders = 3,
+    .body = abandoned_body,
+    .body_n = sizeof abandoned_body - 1,
+};
 
 static ssize_t no_body(void *cls, uint64_t pos, char *out, size_t max)
 {
@@ -211,14 +221,26 @@ void httpd_end_stream(struct httpd_conn *c)
     http_wake(c->res.stream);
 }
 
-/* MHD says Content-Length with a 304 too, so it has to be told the 200's (RFC 9110 §8.6), even if
- * that is not at hand. */
-static struct MHD_Response *response_of(const char *body, size_t n, int status)
+/* MHD says Content-Length with a 304 too, so it has to be told the 200's (RFC 9110 §8.6), which
+ * itself is not needed. */
+static struct MHD_Response *body_of(struct httpd_conn *c, const struct http_res *res)
 {
-    if (!body && n && status == 304)
-        return MHD_create_response_from_callback(n, 1, no_body, NULL, NULL);
-    return MHD_create_response_from_buffer(body ? n : 0, (void *)(uintptr_t)(body ? body : ""),
+    if (res->stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, httpd_stream_block_bytes,
+                                                 read_stream, c, NULL);
+    if (res->body_n && res->status == 304)
+        return MHD_create_response_from_callback(res->body_n, 1, no_body, NULL, NULL);
+    return MHD_create_response_from_buffer(res->body ? res->body_n : 0,
+                                           (void *)(uintptr_t)(res->body ? res->body : ""),
                                            MHD_RESPMEM_PERSISTENT);
+}
+
+struct MHD_Response *httpd_response(struct httpd_conn *c, const struct http_res *res)
+{
+    struct MHD_Response *r = body_of(c, res);
+    for (size_t i = 0; r && i < res->nheaders; i++)
+        MHD_add_response_header(r, res->headers[i].name, res->headers[i].value);
+    return r;
 }
 
 static void minimal_problem(struct httpd_conn *c, const struct err *why)
@@ -262,46 +284,29 @@ static bool fits(const struct httpd_conn *c)
 
 static enum MHD_Result queue(struct httpd_conn *c)
 {
-    static const struct http_header abandoned_headers[] = {
-        { "Content-Type",  "application/problem+json" },
-        { "Cache-Control", "no-store"                 },
-        { "Retry-After",   "1"                        },
-    };
     if (!c->abandoned && !c->refused && !fits(c)) {
         struct err why;
         err_set(&why, E_headers_too_large, "The answer's header would be too large; ask for less.");
         refuse(c, &why);
     }
-    const struct http_res *res = &c->res;
-    const struct http_header *headers = res->headers;
-    size_t nheaders = res->nheaders, body_n = res->body_n;
-    const char *body = res->body;
-    if (c->abandoned) { /* res is still the fiber's */
-        headers = abandoned_headers;
-        nheaders = ARRAY_LEN(abandoned_headers);
-        body = abandoned_body;
-        body_n = sizeof abandoned_body - 1;
-    }
-    bool endless = res->stream && !c->abandoned;
-    struct MHD_Response *r =
-        endless ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, httpd_stream_block_bytes,
-                                                    read_stream, c, NULL)
-                : response_of(body, body_n, res->status);
+    const struct http_res *res = c->abandoned ? &abandoned : &c->res;
+    bool close = c->abandoned || c->linger || (!c->serving && res->close) ||
+                 __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED);
+    bool at_once = c->state == REQ_BODY && !c->refused && !close;
+    struct MHD_Response *kept = at_once && httpd_keeps(res) ? httpd_kept(c, res) : NULL;
+    struct MHD_Response *r = kept ? kept : httpd_response(c, res);
     if (!r)
         return MHD_NO;
-    for (size_t i = 0; i < nheaders; i++)
-        MHD_add_response_header(r, headers[i].name, headers[i].value);
-    if (c->abandoned || c->linger || (!c->serving && res->close) ||
-        __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED))
+    if (close)
         MHD_add_response_header(r, "Connection", "close");
     c->state = REQ_SENDING;
-    if (endless) {
+    if (res->stream) {
         res->stream->conn = c;
         c->over = c->l->stopping;
     }
-    enum MHD_Result rc = MHD_queue_response(
-        c->mhd, c->abandoned ? 503U : (unsigned)(res->status ? res->status : 500), r);
-    MHD_destroy_response(r);
+    enum MHD_Result rc = MHD_queue_response(c->mhd, (unsigned)(res->status ? res->status : 500), r);
+    if (!kept)
+        MHD_destroy_response(r);
     return rc;
 }
 
