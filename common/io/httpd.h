@@ -65,9 +65,18 @@ struct http_res {
     bool close;
     struct http_stream *stream; /* in place of a body, or NULL */
 };
-const char *http_header(const struct http_req *req,
-                        const char *name); /* NULL; several are joined by ", " */
-size_t http_header_count(const struct http_req *req, const char *name);
+/* `n`: the name's length, which a compiler knows of a literal. */
+const char *http_header_n(const struct http_req *req, const char *name, size_t n);
+size_t http_header_count_n(const struct http_req *req, const char *name, size_t n);
+/* NULL: none.  Several are joined by ", ". */
+static inline const char *http_header(const struct http_req *req, const char *name)
+{
+    return http_header_n(req, name, strlen(name));
+}
+static inline size_t http_header_count(const struct http_req *req, const char *name)
+{
+    return http_header_count_n(req, name, strlen(name));
+}
 size_t http_headers(const struct http_req *req, const struct http_header **ret); /* all, as sent */
 /* Borrowed strings; asserts on overflow of the table. */
 void http_res_header(struct http_res *res, const char *name, const char *value);

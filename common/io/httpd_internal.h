@@ -107,6 +107,7 @@ struct httpd_conn {
     char *target;
     struct http_header *headers;
     uint16_t *name_n; /* lengths of their names */
+    uint64_t widths;  /* which lengths there are, 63 for all longer ones */
     size_t nheaders;
     enum req_state state;
     bool seen;      /* head or refuse was called: done is owed */

@@ -60,11 +60,11 @@ int nets_parse(struct arena *a, const char *text, struct nets *ret, struct err *
     return 0;
 }
 
-bool nets_have(const struct nets *nets, const char *addr)
+static bool is_in(const struct nets *nets, const char *addr)
 {
     unsigned char a[16];
     bool four;
-    if (!nets->n || !addr_parse(addr, a, &four))
+    if (!addr_parse(addr, a, &four))
         return false;
     for (size_t i = 0; i < nets->n; i++) {
         const struct net *net = &nets->v[i];
@@ -74,6 +74,26 @@ bool nets_have(const struct nets *nets, const char *addr)
             return true;
     }
     return false;
+}
+
+/* Asked for each request, and nearly always of the same gateway or the same client. */
+bool nets_have(const struct nets *nets, const char *addr)
+{
+    static _Thread_local struct {
+        const struct net *of; /* of one configuration, which lives as long as the process */
+        char addr[INET6_ADDRSTRLEN];
+        bool in;
+    } last;
+    if (!nets->n)
+        return false;
+    if (last.of == nets->v && strcmp(last.addr, addr) == 0)
+        return last.in;
+    bool in = is_in(nets, addr);
+    size_t n = strlen(addr);
+    last.of = n < sizeof last.addr ? nets->v : NULL;
+    memcpy(last.addr, addr, last.of ? n + 1 : 0);
+    last.in = in;
+    return in;
 }
 
 /* The right-most address that is not a proxy of ours; what is left of it anyone may have written.

@@ -5,6 +5,7 @@
 #include "common/base/fiber.h"
 #include "common/base/str.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -324,6 +325,30 @@ static void ambiguous_framing_is_refused(void **state)
     httpd_stop(h, 1000);
 }
 
+/* RFC 9110 §5.5 and §5.6.2, every byte, at every place of a word of eight. */
+static void fields_have_the_bytes_that_they_may(void **state)
+{
+    static struct reply r;
+    char text[128];
+    struct httpd *h = start(1);
+    (void)state;
+    for (int c = 1; c < 256; c++) {
+        bool alnum = c < 128 && isalnum(c);
+        if (strchr("\r\n", c))
+            continue; /* end the line */
+        snprintf(text, sizeof text, "GET /hit HTTP/1.1\r\nHost: t\r\nX: %.*s%c%.*s\r\n\r\n",
+                 8 + c % 8, "abcdefghijklmnop", c, 15 - c % 8, "abcdefghijklmnop");
+        assert_int_equal(ask(httpd_port(h), text, &r),
+                         (c < 32 && c != '\t') || c == 127 ? 400 : 200);
+        if (strchr(" \t:", c))
+            continue; /* end the name */
+        snprintf(text, sizeof text, "GET /hit HTTP/1.1\r\nHost: t\r\nX%cY: 1\r\n\r\n", c);
+        assert_int_equal(ask(httpd_port(h), text, &r),
+                         alnum || strchr("!#$%&'*+-.^_`|~", c) ? 200 : 400);
+    }
+    httpd_stop(h, 1000);
+}
+
 static void request_reaches_the_server_as_sent(void **state)
 {
     static struct reply r;
@@ -625,6 +650,7 @@ int main(void)
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(headers_up_to_the_limits_are_answered),
         cmocka_unit_test(ambiguous_framing_is_refused),
+        cmocka_unit_test(fields_have_the_bytes_that_they_may),
         cmocka_unit_test(request_reaches_the_server_as_sent),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(a_small_body_of_a_refused_request_keeps_the_connection),
