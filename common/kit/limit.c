@@ -122,12 +122,12 @@ static bool fill_need(const struct limits *l, enum limit_policy p, const struct 
 {
     const struct principal *who = req->who;
     bool known = who->key_id || who->client_id || who->user_id;
+    if (policies[p].cls != req->cls)
+        return false;
     *n = (struct limit_need){ .who = { .policy = (unsigned char)p },
                               .limit = l->rate[p],
                               .cost = req->cost ? req->cost : 1,
                               .window_s = policies[p].monthly ? 0 : limit_window_s };
-    if (policies[p].cls != req->cls)
-        return false;
     switch (policies[p].subject) {
     case BY_KEY:
         own_limit(n, who, who->key_id);

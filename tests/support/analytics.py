@@ -22,7 +22,7 @@ def row(at, key=0, user=0, method="GET", route="/api/v2/posts", status=200, tota
 
 
 def replay(rows, program="api", dropped=0):
-    """Sends the rows as a program would: batches of 500."""
+    """Sends the rows as a program of the version before would: whole rows, 500 a message."""
     kcat = shutil.which("kcat") or shutil.which("kafkacat")
     for first in range(0, max(len(rows), 1), 500):
         message = {"v": 1, "program": program, "dropped": dropped if first == 0 else 0, "rule": "buffer_full", "rows": rows[first:first + 500]}
