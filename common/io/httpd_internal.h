@@ -150,8 +150,8 @@ void httpd_close_door(struct httpd_loop *l); /* takes what the kernel has accept
 void httpd_left(struct httpd_loop *l);       /* a connection of this loop is no more */
 /* NULL if libmicrohttpd will not. */
 struct MHD_Response *httpd_response(struct httpd_conn *c, const struct http_res *res);
-bool httpd_keeps(const struct http_res *res);
-/* The loop's own: for an answer that is queued now, at the end of its request.  NULL: too large. */
+/* The loop's own: for an answer that is queued now, at the end of its request.  NULL: none of those
+ * that are kept. */
 struct MHD_Response *httpd_kept(struct httpd_conn *c, const struct http_res *res);
 void httpd_kept_free(struct httpd_loop *l);
 /* Answers a parked request 503 though its fiber goes on. */

@@ -10,11 +10,6 @@
  */
 #include "common/io/httpd_internal.h"
 
-bool httpd_keeps(const struct http_res *res)
-{
-    return res->status == 304 && res->body_n && !res->stream;
-}
-
 /* Each name and value as they were last, with a NUL behind each. */
 static bool put(struct httpd_kept *k, size_t *n, const char *s)
 {
@@ -60,6 +55,8 @@ struct MHD_Response *httpd_kept(struct httpd_conn *c, const struct http_res *res
 {
     struct httpd_kept *k = &c->l->kept[res->body_n % httpd_kept_max];
     size_t n = 0;
+    if (res->status != 304 || !res->body_n || res->stream)
+        return NULL;
     if (renew(k, res))
         return k->response;
     forget(k);

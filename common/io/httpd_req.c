@@ -302,7 +302,7 @@ static enum MHD_Result queue(struct httpd_conn *c)
     bool close = c->abandoned || c->linger || (!c->serving && res->close) ||
                  __atomic_load_n(&c->l->h->draining, __ATOMIC_RELAXED);
     bool at_once = c->state == REQ_BODY && !c->refused && !close;
-    struct MHD_Response *kept = at_once && httpd_keeps(res) ? httpd_kept(c, res) : NULL;
+    struct MHD_Response *kept = at_once ? httpd_kept(c, res) : NULL;
     struct MHD_Response *r = kept ? kept : httpd_response(c, res);
     if (!r)
         return MHD_NO;
