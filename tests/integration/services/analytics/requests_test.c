@@ -440,6 +440,27 @@ static void request_ids_are_filtered(void **state)
                      0);
 }
 
+/* Blocks from before ids had columns of their own have them as text, whatever their form. */
+static void a_request_id_is_found_in_new_blocks_and_old(void **state)
+{
+    (void)state;
+    fill();
+    sql("UPDATE request_blocks b SET request_uuid = NULL, request_hex = NULL, request_id = "
+        "ARRAY(SELECT"
+        " r.request_id FROM requests r WHERE r.block = b.number ORDER BY r.id) WHERE number % 2 = "
+        "0",
+        NULL, 0);
+    struct db_rows *all =
+        sql("SELECT request_id FROM requests WHERE request_id IS NOT NULL", NULL, 0);
+    for (unsigned i = 0; i < 60; i++) {
+        const char *const args[][2] = {
+            { "filter[request_id]", db_str(all, below((unsigned)db_nrows(all)), 0) },
+            { NULL, NULL }
+        };
+        assert_int_equal(json_array_size(ask(list_requests, &admin, args)), 1);
+    }
+}
+
 /* --- blocks --------------------------------------------------------------------------------------
  */
 
@@ -637,6 +658,7 @@ int main(void)
         cmocka_unit_test(a_list_is_what_it_would_be_if_all_were_unpacked),
         cmocka_unit_test(cursors_go_over_every_request_once),
         cmocka_unit_test(request_ids_are_filtered),
+        cmocka_unit_test(a_request_id_is_found_in_new_blocks_and_old),
         cmocka_unit_test(what_is_rare_among_small_blocks_is_found),
         cmocka_unit_test(a_block_is_no_longer_than_it_may_be),
         cmocka_unit_test(what_all_of_a_block_have_is_said_once),

@@ -61,20 +61,39 @@ static void without_a_broker_memory_is_bounded_and_what_is_dropped_is_counted(vo
     assert_true(clock_mono_us() - begin < 30000000);
 }
 
+/* No two beside each other have anything in common, so that each row is as long as one can be. */
 static void whatever_a_client_sends_fits_a_row(void **state)
 {
+    static const char *const ids[] = { "01a226d7-dcc9-7d68-afa3-1516619c6971",
+                                       "ffffffff-ffff-ffff-ffff-ffffffffffff" };
     struct reqlog *l = start_without_broker();
-    static char longest[8000];
+    static char longest[8000], route[201];
     struct reqlog_record r = record();
     (void)state;
     memset(longest, '"', sizeof longest - 1);
-    r.user_agent = r.country = r.request_id = r.address = longest;
-    r.route = longest;
-    r.at_us = r.total_us = r.queue_us = r.db_us = INT64_MAX;
-    r.bytes_in = r.bytes_out = UINT64_MAX;
-    r.status = INT32_MAX;
-    for (int i = 0; i < 2000; i++) /* past the end of chunks */
+    memset(route, 'r', sizeof route - 1);
+    for (int i = 0; i < 2000; i++) { /* past the end of chunks */
+        const struct principal who = { .key_id = INT64_MAX - i,
+                                       .client_id = INT64_MAX - i,
+                                       .user_id = INT64_MAX - i,
+                                       .session_id = i % 2 };
+        r.who = &who;
+        r.request_id = ids[i % 2];
+        r.method = i % 2 ? "OPTIONS" : "CONNECT";
+        route[0] = (char)('a' + i % 2);
+        r.route = route;
+        r.address = i % 2 ? longest : "192.0.2.1";
+        r.user_agent = i % 2 ? "python-requests/2.32" : longest;
+        r.country = i % 2 ? "AT" : "DE";
+        r.problem = i % 2 ? "unsupported_media_type" : "precondition_required";
+        r.at_us = r.total_us = r.queue_us = r.db_us = INT64_MAX - i;
+        r.bytes_in = r.bytes_out = UINT64_MAX - (uint64_t)i;
+        r.status = INT32_MAX - i;
         reqlog_put(l, &r);
+    }
+    r.who = &nobody;
+    r.route = r.request_id = r.country = longest;
+    reqlog_put(l, &r);
     assert_int_equal(reqlog_dropped(l), 0);
     reqlog_stop(l);
     reqlog_stop(NULL);
