@@ -305,7 +305,7 @@ void loop_ran(struct loop *l)
         check_hold(l, clock_mono_us());
 }
 
-static bool runnable(const struct loop *l)
+bool loop_runnable(const struct loop *l)
 {
     return l->deferred || l->fibers.ready;
 }
@@ -314,7 +314,7 @@ static int sleep_ms(const struct loop *l, int64_t now)
 {
     int64_t left;
 
-    if (runnable(l))
+    if (loop_runnable(l))
         return 0;
     if (l->n_timers == 0)
         return sleep_ms_max;
@@ -335,7 +335,7 @@ static void one_round(struct loop *l)
     run_events(l);
     run_posts(l);
     run_timers(l);
-    for (int turn = 0; turn < turns_max && runnable(l); turn++) {
+    for (int turn = 0; turn < turns_max && loop_runnable(l); turn++) {
         fibers_run_ready(l);
         /* Flushing is worth more when all who may write have run. */
         if (!l->fibers.ready || turn == turns_max - 1)

@@ -17,6 +17,8 @@ void loop_run(struct loop *l);             /* until loop_stop */
 void loop_stop(struct loop *l);            /* any thread */
 uint64_t loop_holds(const struct loop *l); /* callbacks over loop_hold_warn_us so far */
 
+bool loop_runnable(const struct loop *l); /* fibers or deferred calls are due */
+
 struct watch { /* embedded by its owner; zero-initialised */
     int fd;
     void (*fn)(struct watch *w, uint32_t epoll_events);

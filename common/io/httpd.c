@@ -1,17 +1,19 @@
 #define _GNU_SOURCE /* pthread_setname_np, strerrordesc_np */
 #include "common/io/httpd_internal.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 
 #include <errno.h>
 #include <netdb.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    runs_in_a_row_max = 8, /* then the loop's other work has its turn */
+    runs_in_a_row_max = 16, /* then the loop's other work has its turn */
     abandon_grace_ms = 5000,
 };
 
@@ -32,14 +34,39 @@ static void on_trim(struct timer *t)
         timer_set(l->loop, &l->trim, (int64_t)httpd_trim_ms * 1000);
 }
 
+/*
+ * Requests that are answered out of memory leave nothing behind to wait for, and their clients are
+ * about to send the next ones.  To sleep at once is to be woken for two or three of them; whoever
+ * else can run goes first, and a dozen are there then.  Others that have work of their own keep the
+ * processor instead; so where that took long, it is not done again for a while.
+ */
+static bool let_others(struct httpd_loop *l)
+{
+    int64_t began_us = clock_mono_us();
+    if (began_us < l->yield_from_us)
+        return false;
+    sched_yield();
+    int64_t now_us = clock_mono_us();
+    if (now_us - began_us > httpd_yield_us_max)
+        l->yield_from_us = now_us + httpd_yield_pause_us;
+    return true;
+}
+
 void httpd_run(struct httpd_loop *l)
 {
-    unsigned runs = 0;
+    const uint64_t first = l->requests;
+    bool more = true, yielded = false;
     l->in_run = true;
-    do {
+    for (unsigned runs = 0; more && runs < runs_in_a_row_max; runs++) {
+        uint64_t before = l->requests;
         l->again = l->moved = false;
         MHD_run(l->mhd);
-    } while (l->again && ++runs < runs_in_a_row_max);
+        bool came = l->requests != before;
+        bool idle = !l->again && !loop_runnable(l->loop);
+        bool enough = before - first >= httpd_yield_requests_min && !l->live && !yielded;
+        more = l->again || (idle && (came || (enough && let_others(l))));
+        yielded = !came;
+    }
     l->in_run = false;
     MHD_UNSIGNED_LONG_LONG ms = 0;
     if (l->again)

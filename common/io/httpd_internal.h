@@ -40,7 +40,10 @@ enum {
     httpd_accepts_in_a_row_max = 16,
     httpd_full_ms = 10,     /* until a loop looks again whether there is room for a connection */
     httpd_no_room_ms = 100, /* the same, of the process's table of descriptors */
-    httpd_look_ms = 5,      /* between two looks if nothing else makes libmicrohttpd run */
+    httpd_yield_requests_min = 2,     /* answered in one go before others are let run */
+    httpd_yield_us_max = 2000,        /* they took longer: */
+    httpd_yield_pause_us = 50 * 1000, /* not again for so long */
+    httpd_look_ms = 5, /* between two looks if nothing else makes libmicrohttpd run */
 };
 
 struct httpd_kept {
@@ -66,9 +69,10 @@ struct httpd_loop {
     struct timer patience; /* of stopping */
     struct deferred run;
     bool in_run, again, stopping, gave_up;
-    bool welcomed;  /* MHD has begun with the connection that is being added */
-    bool moved;     /* in this run, anything was done but looking */
-    size_t waiting; /* requests parked in their places */
+    bool welcomed;         /* MHD has begun with the connection that is being added */
+    bool moved;            /* in this run, anything was done but looking */
+    size_t waiting;        /* requests parked in their places */
+    int64_t yield_from_us; /* monotonic: not before, let_others */
     struct arena *spare[httpd_spare_arenas_max];
     size_t nspare, spare_least, nlinger;
     struct timer trim;
