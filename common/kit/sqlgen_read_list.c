@@ -35,7 +35,8 @@ static void put_total(struct buf *b, const struct entity_def *e, enum vis_class 
                       const char *status)
 {
     const char *open = sqlgen_public_status(e);
-    buf_printf(b, "(SELECT coalesce(sum(c.n), 0) FROM counts c WHERE c.entity = '%s'", e->name);
+    buf_printf(b, "(SELECT coalesce(sum(c.n), 0)::bigint FROM counts c WHERE c.entity = '%s'",
+               e->name);
     if (status)
         buf_printf(b, " AND c.status = %s", status);
     if (vc == VC_ALL || vc == VC_ADMIN || !open) {
