@@ -1,3 +1,3 @@
--- Each fold of `counts` leaves the shards it joined behind. At a thousand of them the table had a dozen pages, and a total cost twice what it
--- does while there is one: no index is opened for it then.
+-- Each fold of `counts` leaves the shards it joined behind, up to a thousand of them so far: a total has to step over them, and opens an
+-- index once they fill several pages.
 ALTER TABLE counts SET (autovacuum_vacuum_threshold = 20);
