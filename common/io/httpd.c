@@ -52,6 +52,7 @@ static bool let_others(struct httpd_loop *l)
     return true;
 }
 
+/* As often as it finds something to do, and once more after others ran. */
 void httpd_run(struct httpd_loop *l)
 {
     const uint64_t first = l->requests;

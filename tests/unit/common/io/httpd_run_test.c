@@ -22,10 +22,13 @@ enum { pipelined = 400, batches = 10, batch = 4, slow_us = httpd_yield_us_max * 
 
 static atomic_uint yields, yield_us;
 
+/* Keeps the processor for yield_us, as one that has work of its own does. */
 int sched_yield(void)
 {
+    int64_t until_us = clock_mono_us() + atomic_load(&yield_us);
     atomic_fetch_add(&yields, 1);
-    usleep(atomic_load(&yield_us));
+    while (clock_mono_us() < until_us)
+        continue;
     return 0;
 }
 
@@ -101,6 +104,17 @@ static void others_run_before_a_loop_sleeps_that_has_answered_all(void **state)
     httpd_stop(h, 1000);
 }
 
+static void after_fewer_than_the_least_nobody_is_let_run(void **state)
+{
+    struct httpd *h = start(0);
+    int fd = dial(httpd_port(h));
+    (void)state;
+    ask_all(fd, "/", httpd_yield_requests_min - 1);
+    close(fd);
+    httpd_stop(h, 1000); /* the loop has ended: it went to sleep before */
+    assert_int_equal(atomic_load(&yields), 0);
+}
+
 static void nobody_is_let_run_while_an_answer_is_owed(void **state)
 {
     struct httpd *h = start(0);
@@ -153,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(others_run_before_a_loop_sleeps_that_has_answered_all),
+        cmocka_unit_test(after_fewer_than_the_least_nobody_is_let_run),
         cmocka_unit_test(nobody_is_let_run_while_an_answer_is_owed),
         cmocka_unit_test(others_that_keep_the_processor_are_let_run_seldom),
         cmocka_unit_test(other_work_of_the_loop_has_its_turn),
