@@ -141,7 +141,8 @@ static void gather(struct arena *a, const struct query *q, const struct rowinc *
                    struct crud_incs *ret)
 {
     struct rowinc *list = arena_alloc(a, query_includes_max * sizeof(*list));
-    *ret = (struct crud_incs){ .list = list };
+    ret->list = list;
+    ret->n = 0;
     for (size_t i = 0; i < q->nincludes; i++)
         if (q->includes[i].parent == parent)
             list[ret->n++] = all[i];
@@ -151,11 +152,11 @@ int crud_includes(struct req *req, const struct crud *c, const struct query *q,
                   const struct rowplan *plan, const struct db_rows *rows, size_t nrows,
                   struct crud_incs *ret, struct err *err)
 {
-    struct rowinc all[query_includes_max];
     struct crud_incs inner;
     *ret = (struct crud_incs){ 0 };
     if (!q->nincludes)
         return 0;
+    struct rowinc *all = arena_alloc(req->arena, q->nincludes * sizeof(*all));
     for (size_t i = 0; i < q->nincludes; i++) {
         const struct query_include *want = &q->includes[i];
         struct source s = { c, plan, rows, nrows };
@@ -177,6 +178,8 @@ int crud_includes(struct req *req, const struct crud *c, const struct query *q,
         all[i].ninc = inner.n;
     }
     gather(req->arena, q, all, -1, ret);
+    ret->all = all;
+    ret->nall = q->nincludes;
     return 0;
 }
 

@@ -59,8 +59,10 @@ const char *crud_etag(struct arena *a, const struct entity_def *e, enum vis_clas
 const char *crud_location(const struct req *req, const struct entity_def *e, const char *id);
 /* Rows for include=, ready for rowjson_put; E_invalid_parameter if they are too many. */
 struct crud_incs {
-    const struct rowinc *list;
+    const struct rowinc *list; /* in the rows themselves */
     size_t n;
+    const struct rowinc *all; /* these and what is included in them, as the query names them */
+    size_t nall;
 };
 int crud_includes(struct req *req, const struct crud *c, const struct query *q,
                   const struct rowplan *plan, const struct db_rows *rows, size_t nrows,

@@ -11,6 +11,7 @@ enum {
     link_bytes_max = 32 * 1024,
     link_rel_bytes = sizeof(", <>; rel=\"first\""),
     link_header_bytes_max = 6 * 1024, /* what does not fit is in the body only */
+    etag_bytes_max = 64 * 1024, /* of ids and versions; if they are more, the body is hashed */
 };
 
 struct list {
@@ -364,27 +365,62 @@ static void put_tail(struct list *l, struct res *res)
     buf_puts(b, "}}");
 }
 
-/* Without include a page is told by who asks for what, and the ids and versions of its rows:
- * hashing those instead of 40 KB of text. */
-static const char *list_etag(const struct list *l, const struct res *res)
+/* Are the rows of this plan the same bytes as long as their versions are the same? */
+static bool versions_tell(const struct rowplan *p)
 {
-    const struct rowplan *p = l->plan;
-    struct arena *a = l->req->arena;
-    if (l->q.nincludes || p->version < 0 || p->id < 0)
-        return crud_hash_etag(a, "l", res->body.data, res->body.len);
-    struct buf b;
-    buf_init(&b, a, 1024, 64 * 1024);
-    const struct route_version *version = l->req->route->version;
-    buf_printf(&b, "application/json|%d|%d|%s|%s|%lld|%s|%lld|%d", crud_schema_version,
-               version ? version->number : 0, l->c->e->name, vis_class_name(l->vc),
-               vis_uses_uid(l->c->e, l->vc) ? (long long)l->req->who.user_id : 0LL,
-               l->req->raw_query, (long long)l->total, l->more);
-    for (size_t i = 0; i < l->n; i++) {
-        buf_putc(&b, '|');
-        buf_puts(&b, db_cell(l->rows, i, (size_t)p->id, NULL));
-        buf_putc(&b, '.');
-        buf_puts(&b, db_cell(l->rows, i, (size_t)p->version, NULL));
+    return p->version >= 0 && p->id >= 0 && !p->e->unversioned;
+}
+
+static void put_reader(const struct list *l, struct buf *b, const struct entity_def *e,
+                       enum vis_class vc)
+{
+    buf_puts(b, e->name);
+    buf_putc(b, '|');
+    buf_puts(b, vis_class_name(vc));
+    buf_putc(b, '|');
+    buf_put_i64(b, vis_uses_uid(e, vc) ? l->req->who.user_id : 0);
+}
+
+static void put_versions(struct buf *b, const struct rowplan *p, const struct db_rows *rows,
+                         size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_putc(b, '|');
+        buf_puts(b, db_cell(rows, i, (size_t)p->id, NULL));
+        buf_putc(b, '.');
+        buf_puts(b, db_cell(rows, i, (size_t)p->version, NULL));
     }
+}
+
+/* A page is told by who asks for what, and by the ids and versions of its rows and of those that
+ * are included, in their order: hashing these instead of 40 KB of text.  Which row is included in
+ * which is a field of one of the two, and so of its version. */
+static const char *list_etag(const struct list *l, const struct crud_incs *inc,
+                             const struct res *res)
+{
+    struct arena *a = l->req->arena;
+    const struct route_version *version = l->req->route->version;
+    bool told = versions_tell(l->plan);
+    struct buf b;
+    for (size_t i = 0; i < inc->nall; i++)
+        told = told && versions_tell(inc->all[i].plan);
+    if (!told)
+        return crud_hash_etag(a, "l", res->body.data, res->body.len);
+    buf_init(&b, a, 1024, etag_bytes_max);
+    buf_printf(&b, "application/json|%d|%d|%lld|%d|", crud_schema_version,
+               version ? version->number : 0, (long long)l->total, l->more);
+    buf_puts(&b, l->req->raw_query);
+    buf_putc(&b, '|');
+    put_reader(l, &b, l->c->e, l->vc);
+    put_versions(&b, l->plan, l->rows, l->n);
+    for (size_t i = 0; i < inc->nall; i++) {
+        const struct rowinc *one = &inc->all[i];
+        buf_putc(&b, '#');
+        put_reader(l, &b, one->plan->e, one->plan->vc);
+        put_versions(&b, one->plan, one->rows, one->n);
+    }
+    if (b.overflow)
+        return crud_hash_etag(a, "l", res->body.data, res->body.len);
     return crud_hash_etag(a, "l", b.data, b.len);
 }
 
@@ -446,6 +482,6 @@ int crud_list_blocks(struct req *req, struct res *res, const struct crud_blocks 
         rowjson_put(&res->body, l.plan, l.rows, row_at(&l, i), l.q.fields, inc.list, inc.n);
     }
     put_tail(&l, res);
-    res->etag = list_etag(&l, res);
+    res->etag = list_etag(&l, &inc, res);
     return 0;
 }

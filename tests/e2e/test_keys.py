@@ -114,7 +114,8 @@ def test_AU12_revoke_answers_with_the_last_state(cms, key):
 def test_AU01_last_use_is_shown_without_touching_the_version(cms, key):
     client = key(["api:read"])
     one = f"/api/v2/auth/keys/{client.key_id}"
-    unused = cms.get(one)
+    page = f"/api/v2/auth/keys?filter[id]={client.key_id}"
+    unused, listed = cms.get(one), cms.get(page)
     assert unused.json()["data"]["last_used_at"] is None
     client.headers["User-Agent"] = "lamp/1.0"
     assert client.get("/api/v2/posts?per_page=1").status_code == 200
@@ -128,6 +129,7 @@ def test_AU01_last_use_is_shown_without_touching_the_version(cms, key):
     assert used.headers["ETag"] != unused.headers["ETag"]
     assert cms.get(one, headers={"If-None-Match": unused.headers["ETag"]}).status_code == 200
     assert cms.get(one, headers={"If-None-Match": used.headers["ETag"]}).status_code == 304
+    assert cms.get(page, headers={"If-None-Match": listed.headers["ETag"]}).json()["data"] == [used.json()["data"]]
     assert cms.patch(one, json={"name": "used"}, headers={"If-Match": unused.headers["ETag"]}).status_code == 200
 
 

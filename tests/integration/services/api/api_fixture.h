@@ -220,7 +220,7 @@ static struct db_rows *fx_sql(const char *sql)
     return r;
 }
 
-static int64_t fx_int(const char *sql)
+static inline int64_t fx_int(const char *sql)
 {
     return db_get_i64(fx_sql(sql), 0, 0);
 }
