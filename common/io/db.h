@@ -102,6 +102,11 @@ struct db *db_in_schema(struct db *pool, struct arena *a, const char *schema);
  * db_tx does. */
 int db_query(struct db *db, struct arena *a, const struct db_stmt *s, const struct db_val *v,
              size_t n, struct db_rows **ret, struct err *err) MUST_CHECK;
+/* Number of what this loop's DB_FAST statements are gathered into before they are sent.  Under the
+ * same number nothing of it has been sent: what one finds is how things were after the next was
+ * asked for, and it is answered before that (unless its connection breaks).  0: they are not
+ * gathered here (a plain thread, a pool of db_in_schema, no connection yet). */
+uint64_t db_fast_batch(struct db *db);
 
 /* BEGIN, fn, COMMIT.  fn's negative result rolls back and is returned.  Serialization failures and
  * deadlocks (40001, 40P01) rerun fn, db_tx_tries_max times in all.  Nothing else is retried. */

@@ -63,6 +63,7 @@ static bool fast_sync(struct db_loop *dl)
     if (!dl->unsynced)
         return true;
     dl->unsynced = 0;
+    dl->batch++;
     dl->syncs++;
     return PQpipelineSync(dl->fast->pg);
 }
@@ -79,6 +80,29 @@ static void on_flush(struct deferred *d)
         fast_watch(dl, left > 0);
 }
 
+/* What the messages of a statement take, or a little more. */
+static size_t message_bytes(const struct db_params *p, const char *name_or_sql)
+{
+    enum { fixed_bytes = 64, value_bytes = 8 };
+    size_t n = fixed_bytes + strlen(name_or_sql);
+    for (int i = 0; i < p->n; i++) {
+        bool binary = p->format && p->format[i];
+        n += value_bytes + (!p->v[i] ? 0 : binary ? (size_t)p->len[i] : strlen(p->v[i]));
+    }
+    return n;
+}
+
+/* libpq does not wait for a sync once it has db_unsent_max bytes, some of which may be left from
+ * the batch before. */
+static void count_unsent(struct db_loop *dl, size_t bytes)
+{
+    if (!dl->unsynced)
+        dl->unsent = PQflush(dl->fast->pg) > 0 ? db_unsent_max : 0;
+    dl->unsent += bytes;
+    if (dl->unsent >= db_unsent_max)
+        dl->batch++;
+}
+
 static bool fast_send(struct db_loop *dl, struct db_fast *f)
 {
     const struct db_stmt *s = f->stmt;
@@ -86,9 +110,10 @@ static bool fast_send(struct db_loop *dl, struct db_fast *f)
     PGconn *pg = dl->fast->pg;
     /* One that could not be prepared when the connection opened (its table was not there yet) goes
      * with its text, and so gets its own error or its answer. */
-    int ok = s->name && conn_is_prepared(dl->fast, s->name)
-                 ? PQsendQueryPrepared(pg, s->name, p->n, p->v, p->len, p->format, 0)
-                 : PQsendQueryParams(pg, s->sql, p->n, NULL, p->v, p->len, p->format, 0);
+    bool named = s->name && conn_is_prepared(dl->fast, s->name);
+    count_unsent(dl, message_bytes(p, named ? s->name : s->sql));
+    int ok = named ? PQsendQueryPrepared(pg, s->name, p->n, p->v, p->len, p->format, 0)
+                   : PQsendQueryParams(pg, s->sql, p->n, NULL, p->v, p->len, p->format, 0);
     if (!ok)
         return false;
     dl->unsynced++;
@@ -324,6 +349,7 @@ static void fast_lost(struct db_loop *dl)
     conn_close(dl->fast);
     dl->fast = NULL;
     dl->unsynced = dl->syncs = 0;
+    dl->batch++;
     timer_clear(dl->loop, &dl->guard);
     int64_t now_us = clock_mono_us();
     while ((f = take(&dl->sent))) {
@@ -362,6 +388,13 @@ void fast_init(struct db_loop *dl)
     dl->flush.fn = on_flush;
     dl->open.fn = on_open;
     dl->guard.fn = on_guard;
+    dl->batch = 1;
+}
+
+uint64_t db_fast_batch(struct db *db)
+{
+    const struct db_loop *dl = db->pool ? NULL : db_loop_here(db);
+    return dl && dl->fast ? dl->batch : 0;
 }
 
 int fast_query(struct db_loop *dl, struct arena *a, const struct db_stmt *s,

@@ -21,6 +21,7 @@ enum {
     db_loops_max = 64,
     db_prepared_max = 512,  /* names a connection; more statements are sent unnamed */
     db_fast_batch_max = 16, /* reads that share one sync, and so one transaction */
+    db_unsent_max = 8192,   /* bytes that libpq keeps before it sends them by itself */
     db_prepared_slots = 1024,
     db_reopen_first_ms = 10,
     db_reopen_most_ms = 500,
@@ -101,6 +102,8 @@ struct db_loop {
     bool opening;
     struct db_fastq sent, waiting;
     size_t unsynced; /* statements of the open batch */
+    size_t unsent;   /* bytes of it, or more */
+    uint64_t batch;  /* number of what is not sent yet, from 1 */
     size_t syncs;    /* sent and not answered */
     struct deferred flush, open;
     struct timer guard;

@@ -80,6 +80,17 @@ struct crud_total {
 };
 int crud_count(struct req *req, struct crud_total *total, struct err *err) MUST_CHECK;
 struct crud_totals *crud_totals_new(struct arena *a);
+/* A total that the lists of a batch share (crud_read_shared.c), by the statement that reads it with
+ * its page. */
+struct crud_shared {
+    const struct db_stmt *page;
+    uint64_t batch; /* 0: none */
+    size_t at;
+};
+/* True: a list of the same batch asks for it.  False: the caller is to ask, and to tell. */
+bool crud_share_total(struct db *db, const struct db_stmt *page, struct crud_shared *ret);
+void crud_tell_total(const struct crud_shared *s, int64_t n);
+int64_t crud_shared_total(const struct crud_shared *s); /* -1: it was not told */
 /* Places of pages far behind, found before (crud_read_anchor.c): where the page of q begins, if the
  * database is as it was then, which the caller finds out by *ret_snapshot. */
 struct crud_anchor {

@@ -28,6 +28,7 @@ struct list {
     bool more;     /* there are others behind them, in the direction that was walked */
     int64_t total; /* -1: not counted */
     bool estimated;
+    struct crud_shared shared;
     const char *next, *prev; /* cursors, or NULL */
     struct buf link_start;   /* what all links begin with, once there is one */
 };
@@ -127,6 +128,10 @@ static int fetch(struct list *l, struct err *err)
     struct db_val v[1];
     size_t nv = 0;
     int rc;
+    if (s && total && !vis_uses_uid(e, l->vc) && crud_share_total(req->svc->db, s, &l->shared)) {
+        total = false;
+        s = first_page(l, total);
+    }
     if (s) {
         l->plan = total ? &l->c->reads[l->vc].plan_total : &l->c->reads[l->vc].plan;
         if (vis_uses_uid(e, l->vc))
@@ -142,6 +147,8 @@ static int fetch(struct list *l, struct err *err)
     if (rc < 0)
         return rc;
     l->n = db_nrows(l->rows);
+    if (total && l->n)
+        crud_tell_total(&l->shared, db_get_i64(l->rows, 0, (size_t)l->plan->total));
     l->more = l->n > (size_t)l->q.limit;
     l->n -= l->more;
     return 0;
@@ -162,6 +169,9 @@ static int count(struct list *l, struct err *err)
         l->total = db_get_i64(l->rows, 0, (size_t)l->plan->total);
         return 0;
     }
+    l->total = crud_shared_total(&l->shared);
+    if (l->total > l->q.offset + (int64_t)l->n) /* this page's next row among them */
+        return 0;
     if (l->plan->snapshot >= 0 && l->n)
         t.snapshot = db_str(l->rows, 0, (size_t)l->plan->snapshot);
     int rc = crud_count(l->req, &t, err);

@@ -39,6 +39,47 @@ static void a_failing_fast_read_fails_alone(void **state)
     db_free(db);
 }
 
+/* --- what is sent together ------------------------------------------------------------- */
+
+static uint64_t number_before[4], number_after[4];
+
+static void echo_text(struct crowd *c, struct arena *a, const char *text)
+{
+    struct db_rows *r;
+    struct err err;
+    const struct db_val v[] = { db_i64(1), db_text(text) };
+    CHECK(db_query(c->db, a, &f_echo, v, 2, &r, &err) == 0);
+}
+
+/* All are answered together at first, and so ask together again. */
+static void ask_under_a_number(struct crowd *c, size_t i, struct arena *a)
+{
+    char large[9000] = "";
+    memset(large, 'x', sizeof(large) - 1);
+    CHECK(db_fast_batch(c->db) == 0); /* there is no connection yet */
+    echo_text(c, a, "small");
+    number_before[i] = db_fast_batch(c->db);
+    echo_text(c, a, i == 2 ? large : "small");
+    number_after[i] = db_fast_batch(c->db);
+}
+
+/* The third is more than libpq keeps: what comes after it is under another number. */
+static void what_is_not_sent_yet_is_under_one_number(void **state)
+{
+    (void)state;
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    assert_int_equal(db_fast_batch(db), 0); /* a thread gathers nothing */
+    run_crowd(db, 4, ask_under_a_number, NULL);
+    assert_int_not_equal(number_before[0], 0);
+    assert_int_equal(number_before[1], number_before[0]);
+    assert_int_equal(number_before[2], number_before[0]);
+    assert_int_equal(number_before[3], number_before[0] + 1);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(number_after[i] > number_before[3]);
+    db_free(db);
+}
+
 static void *end_backends_soon(void *application)
 {
     usleep(200 * 1000);
@@ -163,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_reads_of_all_fibers_share_one_connection),
         cmocka_unit_test(a_failing_fast_read_fails_alone),
+        cmocka_unit_test(what_is_not_sent_yet_is_under_one_number),
         cmocka_unit_test(fast_reads_survive_the_end_of_their_connection),
         cmocka_unit_test(fast_reads_are_sent_once_more_and_no_more),
         cmocka_unit_test(a_statement_that_cannot_be_prepared_does_not_spoil_the_others),

@@ -1,56 +1,13 @@
 /* Inserts of one event loop that share a statement, and keep their outcomes. */
-#include "tests/integration/services/api/api_fixture.h"
+#include "tests/integration/services/api/api_crowd.h"
 
-#include "common/base/fiber.h"
-#include "common/base/loop.h"
-
-enum { asks_max = 80, rounds_ms = 20000 };
+enum { rounds_ms = 20000 };
 
 static struct principal p_admin;
-static struct loop *loop;
-
-struct asked {
-    struct ask q;
-    struct answer a;
-};
-static struct asked asked[asks_max];
-static size_t nasked, ndone;
-
-static void ask_one(void *ctx)
-{
-    struct asked *k = ctx;
-    k->a = fx_ask(&k->q);
-    if (++ndone == nasked)
-        loop_stop(loop);
-}
 
 static void add(const char *plural, const char *body, const char *key)
 {
-    assert_true(nasked < asks_max);
-    asked[nasked++] = (struct asked){
-        .q = { "POST", plural, NULL, NULL, body, key, &p_admin }
-    };
-}
-
-static void (*helper)(void *ctx);
-
-static void start_all(void *ctx)
-{
-    (void)ctx;
-    for (size_t i = 0; i < nasked; i++)
-        assert_true(fiber_spawn(loop, ask_one, &asked[i]));
-    if (helper)
-        assert_true(fiber_spawn(loop, helper, NULL));
-}
-
-/* All at once, each a fiber; `with` is one more. */
-static void ask_all(void (*with)(void *ctx))
-{
-    ndone = 0;
-    helper = with;
-    loop_post(loop, start_all, NULL);
-    loop_run(loop);
-    assert_int_equal(ndone, nasked);
+    add_ask(&(struct ask){ "POST", plural, NULL, NULL, body, key, &p_admin });
 }
 
 static const char *post(const char *format, ...)
@@ -60,13 +17,6 @@ static const char *post(const char *format, ...)
     const char *more = arena_vprintf(fx.a, format, ap);
     va_end(ap);
     return arena_printf(fx.a, "{\"content\":\"Some \\\"text\\\" \\\\ ü €, {a,b} NULL\",%s}", more);
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    nasked = 0;
-    return 0;
 }
 
 static int64_t count_of(const char *where)
