@@ -48,7 +48,7 @@ char *buf_room(struct buf *b, size_t n)
     return b->data + b->len;
 }
 
-void buf_put(struct buf *b, const void *data, size_t n)
+void buf_put_more(struct buf *b, const void *data, size_t n)
 {
     char *p;
 
@@ -62,17 +62,6 @@ void buf_put(struct buf *b, const void *data, size_t n)
     memcpy(p, data, n);
     b->len += n;
     b->data[b->len] = '\0';
-}
-
-void buf_putc(struct buf *b, char c)
-{
-    char *p = buf_room(b, 1);
-
-    if (!p)
-        return;
-    p[0] = c;
-    p[1] = '\0';
-    b->len++;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
@@ -119,36 +108,51 @@ void buf_put_i64(struct buf *b, int64_t v)
 }
 
 typedef unsigned char block __attribute__((vector_size(16)));
+typedef uint64_t halves __attribute__((vector_size(16)));
+typedef block anywhere __attribute__((aligned(1), may_alias));
 
 /* A mask of the bytes that are < 0x20, '"' or '\\'. */
-static inline block escapes(const char *s)
+static inline block escapes(block v)
 {
-    block v;
-
-    memcpy(&v, s, sizeof(v));
     return (block)((v < 0x20) | (v == '"') | (v == '\\'));
 }
 
 static inline bool any(block mask)
 {
-    uint64_t w[2];
+    halves h = (halves)mask;
 
-    memcpy(w, &mask, sizeof(w));
-    return w[0] | w[1];
+    return h[0] | h[1];
 }
 
-static size_t plain_prefix(const char *s, size_t n)
+/* Copies what is written as it is, up to the first byte that is not: how many. */
+static size_t copy_plain(char *to, const char *s, size_t n)
 {
-    enum { size = sizeof(block), four = 4 * size };
+    enum { size = sizeof(block) };
     size_t i = 0;
 
-    while (n - i >= four && !any(escapes(s + i) | escapes(s + i + size) |
-                                 escapes(s + i + 2 * size) | escapes(s + i + 3 * size)))
-        i += four;
-    while (n - i >= size && !any(escapes(s + i)))
-        i += size;
-    while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
-        i++;
+    for (; n - i >= 4 * size; i += 4 * size) {
+        const anywhere *from = (const anywhere *)(s + i);
+        anywhere *at = (anywhere *)(to + i);
+        block v0 = from[0], v1 = from[1], v2 = from[2], v3 = from[3];
+
+        if (any(escapes(v0) | escapes(v1) | escapes(v2) | escapes(v3)))
+            break;
+        at[0] = v0;
+        at[1] = v1;
+        at[2] = v2;
+        at[3] = v3;
+    }
+    while (i < n && n >= size) {
+        size_t at = n - i >= size ? i : n - size; /* the last one overlaps the one before it */
+        block v = *(const anywhere *)(s + at);
+
+        if (any(escapes(v)))
+            break;
+        *(anywhere *)(to + at) = v;
+        i = at + size;
+    }
+    for (; i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\'; i++)
+        to[i] = s[i];
     return i;
 }
 
@@ -174,26 +178,44 @@ static void put_escape(struct buf *b, unsigned char c)
     }
 }
 
+/* Cut off where the buffer ends, as buf_put does. */
+static void put_escaped(struct buf *b, const char *s, size_t n)
+{
+    while (n) {
+        size_t fits = n < b->max - b->len ? n : b->max - b->len;
+        size_t plain = copy_plain(buf_room(b, fits), s, fits);
+
+        b->len += plain;
+        b->data[b->len] = '\0';
+        s += plain;
+        n -= plain;
+        if (plain == fits) {
+            b->overflow |= n > 0;
+            return;
+        }
+        put_escape(b, (unsigned char)*s++);
+        n--;
+    }
+}
+
 void buf_put_json_string(struct buf *b, const char *s, size_t n)
 {
-    size_t plain = plain_prefix(s, n);
-    char *p = plain == n ? buf_room(b, n + 2) : NULL;
+    size_t plain = 0;
 
-    if (p) { /* nearly all: one look for room, one copy */
+    if (n + 2 <= b->max - b->len) {
+        char *p = buf_room(b, n + 2);
+
         *p = '"';
-        memcpy(p + 1, s, n);
-        memcpy(p + 1 + n, "\"", 2);
-        b->len += n + 2;
-        return;
+        plain = copy_plain(p + 1, s, n);
+        b->len += plain + 1;
+        if (plain == n) { /* nearly all: one look for room, one pass */
+            memcpy(p + n + 1, "\"", 2);
+            b->len++;
+            return;
+        }
+    } else {
+        buf_putc(b, '"');
     }
-    buf_putc(b, '"');
-    for (size_t i = 0;;) {
-        buf_put(b, s + i, plain);
-        i += plain;
-        if (i == n)
-            break;
-        put_escape(b, (unsigned char)s[i++]);
-        plain = plain_prefix(s + i, n - i);
-    }
+    put_escaped(b, s + plain, n - plain);
     buf_putc(b, '"');
 }

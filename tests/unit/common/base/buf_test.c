@@ -132,7 +132,7 @@ static void json_strings_at_each_offset(void **state)
     enum { most = 150 };
     for (unsigned c = 1; c < 256; c++) {
         for (size_t at = 0; at < most; at++) {
-            static const size_t lens[] = { 20, 64, 80, 143, most };
+            static const size_t lens[] = { 1, 15, 16, 17, 20, 31, 32, 64, 80, 143, most };
             bool special = c < 0x20 || c == '"' || c == '\\';
             for (size_t k = 0; k < ARRAY_LEN(lens); k++) {
                 char text[most];
