@@ -64,6 +64,7 @@ static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct
                  struct db_rows **ret, struct err *err)
 {
     bool fast = (s->flags & DB_FAST) && !(s->flags & (DB_WRITE | DB_ONCE)) && !db->pool;
+    bool text = (s->flags & DB_ONCE) && !(s->flags & DB_WRITE) && !p->n && !db->pool;
     struct db_loop *dl = fast ? db_loop_here(db) : NULL;
     if (dl)
         return fast_query(dl, a, s, p, ret, err);
@@ -74,9 +75,11 @@ static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct
         int rc = db_borrow(db, &c, err);
         if (rc < 0)
             return rc;
-        rc = conn_run(c, s, p, &res, err);
+        rc = text ? conn_run_text(c, s, &res, err) : conn_run(c, s, p, &res, err);
         /* Alone it is a transaction of its own, which the server has taken back (db_tx). */
         bool rerun = rc < 0 && !c->broken && db_state_is_rerun(c->sqlstate);
+        /* Prepared for tables that are no more: not run, and its connection is closed. */
+        bool stale = rc < 0 && (text || !(s->flags & DB_ONCE)) && db_state_is_stale(c->sqlstate);
         db_return(db, c);
         if (rc == 0) {
             *ret = db_rows_make(a, res);
@@ -86,6 +89,8 @@ static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct
             fiber_sleep_ms((unsigned)random_below((uint64_t)4 << sent) + 1);
             continue;
         }
+        if (stale && sent < db_tx_tries_max)
+            continue;
         /* In a plain thread a fast read is sent once more too. */
         if (!fast || rc != -E_unavailable || sent == 2)
             return rc;

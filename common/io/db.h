@@ -6,9 +6,10 @@
  * Connections.  Each event loop has one pipelined connection for DB_FAST statements (primary key or
  * (sort, id) index, at most 100 rows, no count; prepared when it opens) and its share of
  * `conns_max` borrowed ones for everything else (prepared by name on first use, or unnamed with
- * DB_ONCE).  A plain thread has a connection of its own, opened on first use.  A broken connection
- * is reopened with back-off; DB_FAST reads that were queued on it are sent once more, writes never
- * are.
+ * DB_ONCE; a composed text without values is prepared when it comes again, for a minute).  A plain
+ * thread has a connection of its own, opened on first use.  A broken connection is reopened with
+ * back-off; DB_FAST reads that were queued on it are sent once more, writes never are.  What was
+ * prepared for tables that are no more is sent again.
  *
  * Errors.  E_unavailable (retryable, retry_after_s 1) when the database cannot be reached, no
  * connection came free within wait_ms, the connection broke under a statement, the server has no
@@ -18,7 +19,7 @@
  * err->detail.  After E_unavailable or E_timeout of a write its fate is unknown.
  *
  * Results belong to the arena given.  SQL text comes from sql/<name>.sql blocks and the CRUD
- * composer only; values are always parameters.
+ * composer only; values are always parameters (LIMIT and OFFSET are bounded numbers of its own).
  */
 #include "common/base/arena.h"
 #include "common/base/err.h"

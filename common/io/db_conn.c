@@ -3,6 +3,7 @@
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "common/base/resolve.h"
+#include "common/base/siphash.h"
 #include "common/io/db_internal.h"
 
 #include <assert.h>
@@ -239,6 +240,8 @@ void conn_close_off_loop(struct db_conn *c)
     atomic_fetch_sub(&c->count->open, 1);
     for (size_t i = 0; i < db_prepared_slots; i++)
         free(c->prepared[i]);
+    for (size_t i = 0; i < db_texts_max; i++)
+        free(c->texts[i].sql);
     free(c->schema);
     free(c);
 }
@@ -413,6 +416,108 @@ int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params 
     if (rc < 0)
         return rc;
     if (((s->flags & DB_WRITE) && FAULT("db.write")) || !conn_send(c, s, p, named))
+        return conn_lost(c, s->name, err);
+    return conn_collect(c, s->name, deadline_of(c), ret, err);
+}
+
+/* --- composed texts without values ----------------------------------------------------- */
+
+static struct db_text *text_find(struct db_conn *c, const char *sql, uint64_t hash)
+{
+    for (size_t i = 0; i < db_texts_max; i++)
+        if (c->texts[i].hash == hash && c->texts[i].sql && !strcmp(c->texts[i].sql, sql))
+            return &c->texts[i];
+    return NULL;
+}
+
+/* Has it come before?  It is remembered if not. */
+static bool text_again(struct db_conn *c, uint64_t hash)
+{
+    for (size_t i = 0; i < db_texts_seen; i++)
+        if (c->seen[i] == hash)
+            return true;
+    c->seen[c->nseen++ % db_texts_seen] = hash;
+    return false;
+}
+
+/* A free place, or one whose text has not been asked for in a while; or NULL. */
+static struct db_text *text_place(struct db_conn *c)
+{
+    struct db_text *least = &c->texts[0];
+    for (size_t i = 1; i < db_texts_max && least->sql; i++)
+        if (!c->texts[i].sql || c->texts[i].run < least->run)
+            least = &c->texts[i];
+    return !least->sql || least->run + db_text_idle_runs < c->runs ? least : NULL;
+}
+
+static void text_name(const struct db_conn *c, const struct db_text *t, char ret[db_text_name])
+{
+    snprintf(ret, db_text_name, "text_%zu", (size_t)(t - c->texts));
+}
+
+static int text_forget(struct db_conn *c, struct db_text *t, struct err *err)
+{
+    static const struct db_params none = { 0 };
+    char name[db_text_name], sql[2 * db_text_name];
+    PGresult *res;
+    text_name(c, t, name);
+    snprintf(sql, sizeof(sql), "deallocate %s", name);
+    free(t->sql);
+    *t = (struct db_text){ 0 };
+    int rc = conn_run(c, &(struct db_stmt){ .sql = sql, .flags = DB_ONCE }, &none, &res, err);
+    if (rc == 0)
+        PQclear(res);
+    return rc;
+}
+
+/* Leaves the place free if the server refuses the text. */
+static int text_prepare(struct db_conn *c, struct db_text *t, const struct db_stmt *s,
+                        uint64_t hash, struct err *err)
+{
+    char name[db_text_name];
+    PGresult *res;
+    int rc = t->sql ? text_forget(c, t, err) : 0;
+    if (rc < 0)
+        return rc;
+    text_name(c, t, name);
+    if (!PQsendPrepare(c->pg, name, s->sql, 0, NULL))
+        return conn_lost(c, s->name, err);
+    rc = conn_collect(c, s->name, deadline_of(c), &res, err);
+    if (rc < 0)
+        return rc;
+    PQclear(res);
+    *t = (struct db_text){ .sql = strdup(s->sql), .hash = hash, .at_ms = clock_ms() };
+    if (!t->sql)
+        abort();
+    return 0;
+}
+
+int conn_run_text(struct db_conn *c, const struct db_stmt *s, PGresult **ret, struct err *err)
+{
+    static const unsigned char key[16];
+    static const struct db_params none = { 0 };
+    char name[db_text_name];
+    size_t n = strlen(s->sql);
+    int rc = 0;
+    if (n > db_text_bytes_max || c->schema)
+        return conn_run(c, s, &none, ret, err);
+    uint64_t hash = siphash(key, s->sql, n);
+    struct db_text *t = text_find(c, s->sql, hash);
+    bool make = t && clock_ms() - t->at_ms > db_text_age_ms;
+    c->runs++;
+    if (!t && text_again(c, hash)) {
+        t = text_place(c);
+        make = t;
+    }
+    if (make)
+        rc = text_prepare(c, t, s, hash, err);
+    if (rc < 0 && c->broken)
+        return rc;
+    if (!t || rc < 0) /* it says itself what is wrong with it */
+        return conn_run(c, s, &none, ret, err);
+    t->run = c->runs;
+    text_name(c, t, name);
+    if (!PQsendQueryPrepared(c->pg, name, 0, NULL, NULL, NULL, 0))
         return conn_lost(c, s->name, err);
     return conn_collect(c, s->name, deadline_of(c), ret, err);
 }

@@ -23,6 +23,12 @@ enum {
     db_fast_batch_max = 16, /* reads that share one sync, and so one transaction */
     db_unsent_max = 8192,   /* bytes that libpq keeps before it sends them by itself */
     db_prepared_slots = 1024,
+    db_texts_max = 32,       /* composed texts without values that a connection keeps prepared, */
+    db_texts_seen = 32,      /* those that it prepares when they come again, */
+    db_text_idle_runs = 256, /* how many others came since one whose place another takes, */
+    db_text_age_ms = 60000,  /* and how long its plan is good: tables grow */
+    db_text_bytes_max = 8192,
+    db_text_name = 32,
     db_reopen_first_ms = 10,
     db_reopen_most_ms = 500,
     db_guard_ms = 1000, /* beyond statement_timeout before the client gives the server up */
@@ -47,6 +53,12 @@ struct db_counters {
 
 struct db_loop;
 
+struct db_text {        /* prepared under its place's name */
+    char *sql;          /* NULL: free */
+    uint64_t hash, run; /* run: the connection's when it was last asked for */
+    int64_t at_ms;      /* when it was prepared */
+};
+
 /* One connection.  With `loop` set, waiting parks the fiber; without, it blocks the thread. */
 struct db_conn {
     PGconn *pg;
@@ -66,6 +78,10 @@ struct db_conn {
     char *schema; /* its search_path, NULL: the role's */
     size_t nprepared;
     char *prepared[db_prepared_slots]; /* names, open addressing */
+    struct db_text texts[db_texts_max];
+    uint64_t seen[db_texts_seen]; /* hashes, the oldest is replaced */
+    size_t nseen;
+    uint64_t runs; /* of composed texts */
 };
 
 /* A DB_FAST statement under way; it lives on the stack of the fiber that waits for it. */
@@ -154,6 +170,11 @@ int conn_prepare(struct db_conn *c, const struct db_stmt *s, struct err *err) MU
 /* Runs one statement, waiting for its end.  *ret is a good result. */
 int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p, PGresult **ret,
              struct err *err) MUST_CHECK;
+/* The same for a composed text without values.  When it comes again it is prepared, and from then
+ * on neither parsed nor planned.  (One with values is planned for them each time: a plan for any
+ * value is a bad one for a rare value.) */
+int conn_run_text(struct db_conn *c, const struct db_stmt *s, PGresult **ret,
+                  struct err *err) MUST_CHECK;
 /* BEGIN and the statement in one round trip; *ret_begun says whether a transaction is open. */
 int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p,
                    PGresult **ret, struct err *err) MUST_CHECK;

@@ -248,20 +248,22 @@ static void put_extra(struct list *l, unsigned extra)
         buf_printf(b, ", t.%s", l->q->sort[i].field->name);
 }
 
-static void put_limit(struct list *l, unsigned limit, unsigned offset)
+/* Bounded numbers, written out: with them the planner knows that it is a few rows, and a text
+ * without values is prepared when it comes again (db.h). */
+static void put_limit(struct list *l, int64_t offset)
 {
     put_order(&l->b, l->q);
-    buf_printf(&l->b, " LIMIT $%u::bigint", limit);
+    buf_printf(&l->b, " LIMIT %lld", (long long)l->q->limit + 1);
     if (offset)
-        buf_printf(&l->b, " OFFSET $%u::bigint", offset);
+        buf_printf(&l->b, " OFFSET %lld", (long long)offset);
 }
 
-static void put_range(struct list *l, const char *condition, unsigned limit, unsigned offset)
+static void put_range(struct list *l, const char *condition, int64_t offset)
 {
     buf_printf(&l->b, "SELECT t.id FROM %s t", l->who->e->table);
     buf_put(&l->b, l->where.data, l->where.len);
     buf_puts(&l->b, condition);
-    put_limit(l, limit, offset);
+    put_limit(l, offset);
 }
 
 static void put_source(struct list *l)
@@ -271,29 +273,26 @@ static void put_source(struct list *l)
     buf_init(&first, b->arena, 256, sqlgen_text_max);
     buf_init(&second, b->arena, 64, 256);
     unsigned ranges = q->place.set ? put_behind(q, l->t, &first, &second) : 0;
-    unsigned limit = sqlgen_param(l->t, db_i64(q->limit + 1)), offset = 0;
-    if (q->offset)
-        offset = sqlgen_param(l->t, db_i64(q->offset));
     assert(!first.overflow && !second.overflow);
     /* Where the program says in which rows to look, it does so for whole rows. */
     if (ranges < 2 && (q->offset < sqlgen_deep_offset || q->within.where)) {
         buf_printf(b, " FROM %s t", l->who->e->table);
         buf_put(b, l->where.data, l->where.len);
         buf_put(b, first.data, first.len);
-        put_limit(l, limit, offset);
+        put_limit(l, q->offset);
         return;
     }
     buf_puts(b, ranges < 2 ? " FROM (" : " FROM ((");
-    put_range(l, ranges ? first.data : "", limit, offset);
+    put_range(l, ranges ? first.data : "", q->offset);
     if (ranges == 2) {
         buf_puts(b, ") UNION ALL (");
-        put_range(l, second.data, limit, 0);
+        put_range(l, second.data, 0);
         buf_puts(b, ")");
     }
     buf_printf(b, ") k JOIN %s t ON t.id = k.id", l->who->e->table);
     put_order(b, q);
     if (ranges == 2)
-        buf_printf(b, " LIMIT $%u::bigint", limit);
+        buf_printf(b, " LIMIT %lld", (long long)q->limit + 1);
 }
 
 void sqlgen_list(struct arena *a, const struct sqlgen_who *who, const struct query *q,

@@ -460,7 +460,8 @@ static void a_relation_is_one_statement(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         for (int limit = 1; limit <= 100; limit += 99) {
             const char *q = arena_printf(fx.a, "limit=%d&count=none&%s", limit, cases[i].query);
-            EXPECT(list(cases[i].plural, q, &p_admin), 200); /* what is prepared once, is now */
+            for (int k = 0; k < 2; k++) /* what is prepared by name is now, and so is the text */
+                EXPECT(list(cases[i].plural, q, &p_admin), 200);
             uint64_t before = statements();
             EXPECT(list(cases[i].plural, q, &p_admin), 200);
             if (statements() - before > 1 + cases[i].more)
