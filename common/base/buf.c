@@ -189,10 +189,8 @@ static void put_escaped(struct buf *b, const char *s, size_t n)
         b->data[b->len] = '\0';
         s += plain;
         n -= plain;
-        if (plain == fits) {
-            b->overflow |= n > 0;
+        if (plain == fits) /* the quote behind it finds no room if this did not */
             return;
-        }
         put_escape(b, (unsigned char)*s++);
         n--;
     }

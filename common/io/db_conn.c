@@ -499,7 +499,7 @@ int conn_run_text(struct db_conn *c, const struct db_stmt *s, PGresult **ret, st
     char name[db_text_name];
     size_t n = strlen(s->sql);
     int rc = 0;
-    if (n > db_text_bytes_max || c->schema)
+    if (n > db_text_bytes_max)
         return conn_run(c, s, &none, ret, err);
     uint64_t hash = siphash(key, s->sql, n);
     struct db_text *t = text_find(c, s->sql, hash);

@@ -125,6 +125,29 @@ static void json_strings(void **state)
     }
 }
 
+/* Whatever fits is the beginning of the whole, and the end is told by the flag alone. */
+static void json_strings_are_cut_off(void **state)
+{
+    static const char text[] =
+        "01234567890123456789\n\"\1 plain again, and again, for more than 64 "
+        "bytes, which is four blocks and a bit\\";
+    struct buf whole;
+
+    buf_init(&whole, *state, 0, 400);
+    buf_put_json_string(&whole, text, sizeof(text) - 1);
+    assert_false(whole.overflow);
+    for (size_t max = 0; max <= whole.len; max++) {
+        struct buf b;
+
+        buf_init(&b, *state, 0, max);
+        buf_put_json_string(&b, text, sizeof(text) - 1);
+        assert_int_equal(b.overflow, max < whole.len);
+        assert_int_equal(b.len, max);
+        assert_memory_equal(b.data, whole.data, max);
+        assert_int_equal(b.data[max], '\0');
+    }
+}
+
 /* The block-wise scan must find a special byte at any place, and nothing else: strings as long as
  * its blocks of 16 and 64, and between. */
 static void json_strings_at_each_offset(void **state)
@@ -165,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(grows_up_to_the_cap, setup, teardown),
         cmocka_unit_test_setup_teardown(overflow_drops_what_is_too_much, setup, teardown),
         cmocka_unit_test_setup_teardown(json_strings, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_strings_are_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(json_strings_at_each_offset, setup, teardown),
     };
 
