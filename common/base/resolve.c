@@ -52,6 +52,14 @@ static void ask_again_soon(void)
     }
 }
 
+static bool may_ask_again(const struct host *h)
+{
+    pthread_mutex_lock(&mu);
+    bool yes = !h->last.n && clock_mono_us() < h->asked_us + resolve_wait_ms * 1000;
+    pthread_mutex_unlock(&mu);
+    return yes;
+}
+
 /* A thread of its own, which nobody waits for at the end of the program. */
 static void *ask(void *arg)
 {
@@ -61,7 +69,10 @@ static void *ask(void *arg)
                                     .ai_flags = AI_ADDRCONFIG };
     struct addrinfo *list = NULL;
     ask_again_soon();
-    int result = getaddrinfo(h->name, NULL, &hints, &list); /* the name stays while asking */
+    int result; /* the name stays while asking */
+    /* A name server that starts anew refuses at once. */
+    while ((result = getaddrinfo(h->name, NULL, &hints, &list)) == EAI_AGAIN && may_ask_again(h))
+        nanosleep(&(struct timespec){ .tv_nsec = resolve_again_ms * 1000000 }, NULL);
     pthread_mutex_lock(&mu);
     if (result == 0)
         copy(&h->last, list);

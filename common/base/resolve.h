@@ -16,6 +16,7 @@
 
 enum {
     resolve_wait_ms = 2000,
+    resolve_again_ms = 100, /* a name that was not known before is asked for again meanwhile */
     resolve_hosts_max = 32, /* names that are remembered; a new one takes the oldest one's place */
     resolve_addresses_max = 8,
 };

@@ -94,6 +94,21 @@ static void *unknown(void *host)
     return (void *)(intptr_t)resolve(host, &got);
 }
 
+static void a_name_server_that_starts_again_is_asked_again(void **state)
+{
+    static char host[] = "starting.test";
+    unsigned before = names_count();
+    pthread_t t;
+    void *ret;
+    (void)state;
+    names_set(NAMES_AGAIN);
+    assert_int_equal(pthread_create(&t, NULL, unknown, host), 0);
+    WAIT_FOR(names_count() > before + 1);
+    names_set(NAMES_ANSWER);
+    assert_int_equal(pthread_join(t, &ret), 0);
+    assert_int_equal((intptr_t)ret, 0);
+}
+
 /* One more than there is room for: all wait, and none for ever. */
 static void many_names_wait_side_by_side(void **state)
 {
@@ -122,6 +137,7 @@ int main(void)
         cmocka_unit_test_setup(numbers_ask_nobody, setup),
         cmocka_unit_test_setup(last_addresses_stay_while_the_name_server_is_away, setup),
         cmocka_unit_test_setup(what_is_no_name_any_more_is_forgotten, setup),
+        cmocka_unit_test_setup(a_name_server_that_starts_again_is_asked_again, setup),
         cmocka_unit_test_setup(many_names_wait_side_by_side, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
