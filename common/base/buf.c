@@ -110,12 +110,12 @@ void buf_put_i64(struct buf *b, int64_t v)
 typedef unsigned char block __attribute__((vector_size(16)));
 typedef uint64_t halves __attribute__((vector_size(16)));
 typedef block anywhere __attribute__((aligned(1), may_alias));
+typedef unsigned char wide __attribute__((vector_size(32)));
+typedef uint64_t quarters __attribute__((vector_size(32)));
+typedef wide wide_anywhere __attribute__((aligned(1), may_alias));
 
 /* A mask of the bytes that are < 0x20, '"' or '\\'. */
-static inline block escapes(block v)
-{
-    return (block)((v < 0x20) | (v == '"') | (v == '\\'));
-}
+#define ESCAPES(v) (((v) < 0x20) | ((v) == '"') | ((v) == '\\'))
 
 static inline bool any(block mask)
 {
@@ -124,29 +124,45 @@ static inline bool any(block mask)
     return h[0] | h[1];
 }
 
-/* Copies what is written as it is, up to the first byte that is not: how many. */
-static size_t copy_plain(char *to, const char *s, size_t n)
+#ifdef __x86_64__
+#define WIDEST __attribute__((target_clones("avx2", "default"))) /* the program's start chooses */
+#else
+#define WIDEST
+#endif
+
+/* Copies pieces of 128 bytes, up to the first that has a byte which is not written as it is. */
+WIDEST static size_t copy_pieces(char *to, const char *s, size_t n)
 {
-    enum { size = sizeof(block) };
+    enum { size = sizeof(wide) };
     size_t i = 0;
 
     for (; n - i >= 4 * size; i += 4 * size) {
-        const anywhere *from = (const anywhere *)(s + i);
-        anywhere *at = (anywhere *)(to + i);
-        block v0 = from[0], v1 = from[1], v2 = from[2], v3 = from[3];
+        const wide_anywhere *from = (const wide_anywhere *)(s + i);
+        wide_anywhere *at = (wide_anywhere *)(to + i);
+        wide v0 = from[0], v1 = from[1], v2 = from[2], v3 = from[3];
+        quarters found = (quarters)(ESCAPES(v0) | ESCAPES(v1) | ESCAPES(v2) | ESCAPES(v3));
 
-        if (any(escapes(v0) | escapes(v1) | escapes(v2) | escapes(v3)))
+        if (found[0] | found[1] | found[2] | found[3])
             break;
         at[0] = v0;
         at[1] = v1;
         at[2] = v2;
         at[3] = v3;
     }
+    return i;
+}
+
+/* Copies what is written as it is, up to the first byte that is not: how many. */
+static size_t copy_plain(char *to, const char *s, size_t n)
+{
+    enum { size = sizeof(block) };
+    size_t i = copy_pieces(to, s, n);
+
     while (i < n && n >= size) {
         size_t at = n - i >= size ? i : n - size; /* the last one overlaps the one before it */
         block v = *(const anywhere *)(s + at);
 
-        if (any(escapes(v)))
+        if (any((block)ESCAPES(v)))
             break;
         *(anywhere *)(to + at) = v;
         i = at + size;
