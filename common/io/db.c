@@ -34,6 +34,7 @@ void db_free(struct db *db)
         struct db_loop *dl = db->loops[i];
         assert(!dl->sent.head && !dl->waiting.head && !dl->wait_head);
         conn_close_off_loop(dl->fast);
+        wire_free(&dl->wire);
         for (struct db_conn *c; (c = dl->idle);) {
             dl->idle = c->next;
             conn_close_off_loop(c);

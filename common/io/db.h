@@ -24,6 +24,8 @@
 #include "common/base/arena.h"
 #include "common/base/err.h"
 
+#include <assert.h>
+
 struct json_t;
 struct db;
 struct db_tx;
@@ -141,15 +143,56 @@ int db_session_script(struct db_session *s, const char *sql,
 int db_session_tx(struct db_session *s, int (*fn)(struct db_tx *tx, void *ctx, struct err *err),
                   void *ctx, struct err *err) MUST_CHECK;
 
-size_t db_nrows(const struct db_rows *r);
-size_t db_ncols(const struct db_rows *r);
-size_t db_rows_bytes(const struct db_rows *r); /* memory they take: a bound for their text */
-size_t db_affected(const struct db_rows *r);   /* rows touched by a write without RETURNING */
-const char *db_col_name(const struct db_rows *r, size_t col);
-bool db_is_null(const struct db_rows *r, size_t row, size_t col);
+/* What was found, read by the functions below: a list of 100 rows asks thousands of times. */
+struct db_cell {
+    const char *text; /* ends with a NUL; "" for null */
+    int len;          /* negative: null */
+};
+struct db_rows {
+    size_t nrows, ncols;
+    const struct db_cell **rows;
+    size_t bytes, affected;
+    size_t cap; /* of rows, while they arrive */
+};
+static inline size_t db_nrows(const struct db_rows *r)
+{
+    return r->nrows;
+}
+static inline size_t db_ncols(const struct db_rows *r) /* may be 0 when there is no row */
+{
+    return r->ncols;
+}
+static inline size_t db_rows_bytes(const struct db_rows *r) /* of their texts, or a little more */
+{
+    return r->bytes;
+}
+static inline size_t db_affected(const struct db_rows *r) /* by a write without RETURNING */
+{
+    return r->affected;
+}
+static inline const struct db_cell *db_cell_at(const struct db_rows *r, size_t row, size_t col)
+{
+    assert(row < r->nrows && col < r->ncols);
+    return &r->rows[row][col];
+}
+static inline bool db_is_null(const struct db_rows *r, size_t row, size_t col)
+{
+    return db_cell_at(r, row, col)->len < 0;
+}
 /* The text form, NUL-terminated, borrowed from the rows; "" for null. */
-const char *db_cell(const struct db_rows *r, size_t row, size_t col, size_t *ret_len);
-const char *db_str(const struct db_rows *r, size_t row, size_t col); /* NULL for null */
+static inline const char *db_cell(const struct db_rows *r, size_t row, size_t col, size_t *ret_len)
+{
+    const struct db_cell *c = db_cell_at(r, row, col);
+    if (ret_len)
+        *ret_len = c->len < 0 ? 0 : (size_t)c->len;
+    return c->text;
+}
+/* The same, NULL for null. */
+static inline const char *db_str(const struct db_rows *r, size_t row, size_t col)
+{
+    const struct db_cell *c = db_cell_at(r, row, col);
+    return c->len < 0 ? NULL : c->text;
+}
 int64_t db_get_i64(const struct db_rows *r, size_t row, size_t col); /* 0 for null */
 bool db_get_bool(const struct db_rows *r, size_t row, size_t col);
 /* Splits a text[] (or any one-dimensional array) cell: elements in the arena; returns how many.

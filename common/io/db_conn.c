@@ -105,7 +105,7 @@ static void on_notice(void *ctx, const char *text)
 struct start {
     const char *options;         /* of the server's session, after those of the conninfo */
     const char *host, *hostaddr; /* NULL: as the conninfo says */
-    const char *unknown;         /* a host whose addresses nobody knows */
+    const char *wrong;           /* why it is of no use to start, or NULL */
 };
 
 /* One plain name is resolved here, where it takes no longer than resolve_wait_ms; a directory,
@@ -117,8 +117,9 @@ static void find_host(struct arena *a, const char *host, struct start *s)
     char text[NI_MAXHOST];
     if (!*host || strpbrk(host, "/@,"))
         return;
-    if (resolve(host, &found)) {
-        s->unknown = host;
+    int rc = resolve(host, &found);
+    if (rc) {
+        s->wrong = arena_printf(a, "the database's host %s: %s", host, gai_strerror(rc));
         return;
     }
     buf_init(&names, a, 256, resolve_addresses_max * (NI_MAXHOST + 1));
@@ -134,13 +135,14 @@ static void find_host(struct arena *a, const char *host, struct start *s)
 
 static void prepare_start(struct arena *a, const struct db_conf *conf, struct start *s)
 {
-    const char *own = "", *host = "", *hostaddr = "";
+    const char *own = "", *host = "", *hostaddr = "", *gss = "";
     PQconninfoOption *all = PQconninfoParse(conf->conninfo, NULL);
     for (PQconninfoOption *o = all; o && o->keyword; o++) {
-        const char **to = strcmp(o->keyword, "options") == 0    ? &own
-                          : strcmp(o->keyword, "host") == 0     ? &host
-                          : strcmp(o->keyword, "hostaddr") == 0 ? &hostaddr
-                                                                : NULL;
+        const char **to = strcmp(o->keyword, "options") == 0      ? &own
+                          : strcmp(o->keyword, "host") == 0       ? &host
+                          : strcmp(o->keyword, "hostaddr") == 0   ? &hostaddr
+                          : strcmp(o->keyword, "gssencmode") == 0 ? &gss
+                                                                  : NULL;
         if (to && o->val)
             *to = arena_strdup(a, o->val);
     }
@@ -153,7 +155,9 @@ static void prepare_start(struct arena *a, const struct db_conf *conf, struct st
                      " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
                      " -c tcp_keepalives_count=3 -c tcp_user_timeout=3000",
                      own, conf->statement_timeout_ms);
-    if (!*hostaddr)
+    if (strcmp(gss, "require") == 0)
+        s->wrong = "gssencmode=require is not supported; sslmode encrypts";
+    else if (!*hostaddr)
         find_host(a, host, s);
 }
 
@@ -168,6 +172,7 @@ static PGconn *pg_start(const struct db_conf *conf, const struct start *s)
         { "options",             s->options        },
         { "application_name",    conf->application },
         { "client_encoding",     "UTF8"            },
+        { "gssencmode",          "disable"         }, /* db_wire.c reads in the clear and TLS */
         { "keepalives",          "1"               },
         { "keepalives_idle",     "5"               },
         { "keepalives_interval", "2"               },
@@ -207,13 +212,13 @@ int conn_open(const struct db_conf *conf, struct db_counters *count, struct db_c
     struct arena *a = arena_new();
     struct start s = { 0 };
     prepare_start(a, conf, &s);
-    PGconn *pg = s.unknown || FAULT("db.connect") ? NULL : pg_start(conf, &s);
+    PGconn *pg = s.wrong || FAULT("db.connect") ? NULL : pg_start(conf, &s);
     bool ok = pg && pg_finish_start(pg, clock_mono_us() + (int64_t)ms * 1000);
     if (!ok) {
         char state[db_sqlstate_len + 1];
         db_error(pg, NULL, "connect", state, err);
-        if (s.unknown)
-            err_detail(err, "the database's host %s has no address", s.unknown);
+        if (s.wrong)
+            err_detail(err, "%s", s.wrong);
         PQfinish(pg);
     }
     arena_free(a);

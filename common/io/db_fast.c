@@ -34,13 +34,11 @@ static struct db_fast *take(struct db_fastq *q)
     return f;
 }
 
-static void fast_end(struct db_fast *f, PGresult *res, const struct err *why)
+static void fast_fail(struct db_fast *f, const struct err *why)
 {
-    f->res = res;
-    if (!res) {
-        *f->err = *why;
-        f->result = -(int)why->code;
-    }
+    *f->err = *why;
+    f->result = -(int)why->code;
+    f->rows = NULL;
     fiber_wake(f->fiber);
 }
 
@@ -57,15 +55,14 @@ static void fast_watch(struct db_loop *dl, bool out)
     watch_set(dl->loop, &dl->fast->watch, (uint32_t)EPOLLIN | (out ? (uint32_t)EPOLLOUT : 0));
 }
 
-/* Ends the open batch, if there is one; libpq flushes with it. */
-static bool fast_sync(struct db_loop *dl)
+/* Ends the open batch, if there is one. */
+static void fast_sync(struct db_loop *dl)
 {
     if (!dl->unsynced)
-        return true;
+        return;
+    wire_put_sync(&dl->wire);
     dl->unsynced = 0;
     dl->batch++;
-    dl->syncs++;
-    return PQpipelineSync(dl->fast->pg);
 }
 
 static void on_flush(struct deferred *d)
@@ -73,133 +70,135 @@ static void on_flush(struct deferred *d)
     struct db_loop *dl = container_of(d, struct db_loop, flush);
     if (!dl->fast)
         return;
-    int left = fast_sync(dl) ? PQflush(dl->fast->pg) : -1;
+    fast_sync(dl);
+    int left = wire_flush(&dl->wire);
     if (left < 0)
         fast_lost(dl);
     else
         fast_watch(dl, left > 0);
 }
 
-/* What the messages of a statement take, or a little more. */
-static size_t message_bytes(const struct db_params *p, const char *name_or_sql)
-{
-    enum { fixed_bytes = 64, value_bytes = 8 };
-    size_t n = fixed_bytes + strlen(name_or_sql);
-    for (int i = 0; i < p->n; i++) {
-        bool binary = p->format && p->format[i];
-        n += value_bytes + (!p->v[i] ? 0 : binary ? (size_t)p->len[i] : strlen(p->v[i]));
-    }
-    return n;
-}
-
-/* libpq does not wait for a sync once it has db_unsent_max bytes, some of which may be left from
- * the batch before. */
-static void count_unsent(struct db_loop *dl, size_t bytes)
-{
-    if (!dl->unsynced)
-        dl->unsent = PQflush(dl->fast->pg) > 0 ? db_unsent_max : 0;
-    dl->unsent += bytes;
-    if (dl->unsent >= db_unsent_max)
-        dl->batch++;
-}
-
-static bool fast_send(struct db_loop *dl, struct db_fast *f)
+static void fast_send(struct db_loop *dl, struct db_fast *f)
 {
     const struct db_stmt *s = f->stmt;
-    const struct db_params *p = f->params;
-    PGconn *pg = dl->fast->pg;
     /* One that could not be prepared when the connection opened (its table was not there yet) goes
      * with its text, and so gets its own error or its answer. */
     bool named = s->name && conn_is_prepared(dl->fast, s->name);
-    count_unsent(dl, message_bytes(p, named ? s->name : s->sql));
-    int ok = named ? PQsendQueryPrepared(pg, s->name, p->n, p->v, p->len, p->format, 0)
-                   : PQsendQueryParams(pg, s->sql, p->n, NULL, p->v, p->len, p->format, 0);
-    if (!ok)
-        return false;
-    dl->unsynced++;
-    if (dl->unsynced == db_fast_batch_max && !fast_sync(dl))
-        return false;
+    wire_put_statement(&dl->wire, named ? s->name : NULL, s->sql, f->params);
     f->at_us = clock_mono_us();
+    f->batch = dl->batch;
     f->sent++;
     push(&dl->sent, f);
+    if (++dl->unsynced == db_fast_batch_max)
+        fast_sync(dl);
     loop_defer(dl->loop, &dl->flush);
     if (dl->guard.slot == 0)
         timer_set(dl->loop, &dl->guard, guard_us(dl));
-    return true;
 }
 
 static void fast_send_waiting(struct db_loop *dl)
 {
     struct db_fast *f;
-    while (dl->fast && (f = take(&dl->waiting))) {
-        if (!fast_send(dl, f)) {
-            push(&dl->waiting, f);
-            fast_lost(dl);
-        }
-    }
+    while ((f = take(&dl->waiting)))
+        fast_send(dl, f);
 }
 
 /* --- receiving ------------------------------------------------------------------------- */
 
-/* False: the connection is of no use any more, and the statement is to be sent again. */
-static bool fast_take_result(struct db_fast *f, PGresult *res)
+/* The head of `sent`, if what comes next can be about it. */
+static struct db_fast *asked(const struct db_loop *dl)
 {
-    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    bool failed = PQresultStatus(res) == PGRES_FATAL_ERROR;
-    if (failed &&
-        (!state || db_state_is_loss(state) || (db_state_is_stale(state) && f->sent < 2))) {
-        PQclear(res);
+    struct db_fast *f = dl->sent.head;
+    return f && f->batch == dl->answering && f->batch < dl->batch && !dl->skipping ? f : NULL;
+}
+
+/* These return false when the connection is of no use any more. */
+
+static bool fast_row(struct db_loop *dl, const struct wire_message *m)
+{
+    struct db_fast *f = asked(dl);
+    return f && wire_add_row(f->arena, m, &f->rows);
+}
+
+static bool fast_done(struct db_loop *dl)
+{
+    struct db_fast *f = asked(dl);
+    if (!f)
         return false;
-    }
-    PQclear(f->res);
-    f->res = res;
+    if (!f->rows)
+        f->rows = arena_alloc(f->arena, sizeof(*f->rows));
+    fiber_wake(take(&dl->sent)->fiber);
     return true;
 }
 
-/* The head of `sent` has all its results. */
-static bool fast_answered(struct db_loop *dl)
+static bool fast_refused(struct db_loop *dl, const struct db_refusal *refusal)
 {
-    struct db_fast *f = take(&dl->sent);
-    if (PQresultStatus(f->res) != PGRES_PIPELINE_ABORTED) {
-        fast_end(f, f->res, NULL);
-        return true;
-    }
-    PQclear(f->res); /* one before it in its batch failed: it was not run */
-    f->res = NULL;
-    f->sent--;
-    if (fast_send(dl, f))
-        return true;
-    push(&dl->waiting, f);
-    return false;
+    struct db_fast *f = asked(dl);
+    struct err why;
+    if (!f || !*refusal->state || db_state_is_loss(refusal->state) ||
+        (db_state_is_stale(refusal->state) && f->sent < 2))
+        return false;
+    (void)db_refused(refusal, f->stmt->name, &why);
+    fast_fail(take(&dl->sent), &why);
+    dl->skipping = true;
+    return true;
 }
 
-/* All answers that have arrived.  False: the connection broke. */
+static bool fast_synced(struct db_loop *dl)
+{
+    if (asked(dl) || dl->answering == dl->batch)
+        return false;
+    /* One of the batch failed, and those after it were not run. */
+    while (dl->sent.head && dl->sent.head->batch == dl->answering) {
+        struct db_fast *f = take(&dl->sent);
+        f->sent--;
+        fast_send(dl, f);
+    }
+    dl->skipping = false;
+    dl->answering++;
+    return true;
+}
+
+/* All answers that have arrived. */
 static bool fast_receive(struct db_loop *dl)
 {
-    PGconn *pg = dl->fast->pg;
-    while ((dl->sent.head || dl->syncs) && !PQisBusy(pg)) {
-        PGresult *res = PQgetResult(pg);
-        if (res && PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
-            PQclear(res);
-            dl->syncs--;
-        } else if (res) {
-            if (!dl->sent.head || !fast_take_result(dl->sent.head, res))
-                return false;
-        } else if (!dl->sent.head || !dl->sent.head->res) {
-            break; /* libpq is idle */
-        } else if (!fast_answered(dl)) {
-            return false;
+    struct wire_message m;
+    for (;;) {
+        bool ok = false;
+        switch (wire_next(&dl->wire, &m)) {
+        case WIRE_MORE:
+            return true;
+        case WIRE_ROW:
+            ok = fast_row(dl, &m);
+            break;
+        case WIRE_DONE:
+            ok = fast_done(dl);
+            break;
+        case WIRE_REFUSED:
+            ok = fast_refused(dl, &m.refusal);
+            break;
+        case WIRE_SYNCED:
+            ok = fast_synced(dl);
+            break;
+        case WIRE_BROKEN:
+            break;
         }
+        if (!ok)
+            return false;
     }
-    return PQstatus(pg) == CONNECTION_OK;
 }
 
 static void on_fast(struct watch *w, uint32_t events)
 {
     struct db_conn *c = container_of(w, struct db_conn, watch);
     struct db_loop *dl = c->home;
-    int alive = PQconsumeInput(c->pg);
-    if (!fast_receive(dl) || !alive)
+    int more;
+    do { /* a part at a time, so that it is used while it is in the cache */
+        more = wire_read(&dl->wire);
+        if (!fast_receive(dl))
+            more = -1;
+    } while (more > 0);
+    if (more < 0)
         fast_lost(dl);
     else if (events & EPOLLOUT)
         loop_defer(dl->loop, &dl->flush);
@@ -213,7 +212,7 @@ static void fail_waiting(struct db_loop *dl, int64_t before_us, const struct err
     struct db_fast *f;
     while ((f = take(&dl->waiting))) {
         if (f->at_us <= before_us)
-            fast_end(f, NULL, why);
+            fast_fail(f, why);
         else
             push(&keep, f);
     }
@@ -227,22 +226,6 @@ struct fast_opening {
     int result;
     struct err err;
 };
-
-/* libpq reads at most what its buffer has room for, 16 KB at first, and grows it for a value that
- * does not fit: an answer of 50 KB would be four reads and four turns of the loop.  One large value
- * makes room once. */
-static int grow_buffer(struct db_conn *c, struct err *err)
-{
-    static const struct db_stmt grow = { .name = "grow",
-                                         .sql = "select repeat(' ', 100000)",
-                                         .flags = DB_ONCE };
-    static const struct db_params none = { 0 };
-    PGresult *res;
-    int rc = conn_run(c, &grow, &none, &res, err);
-    if (rc == 0)
-        PQclear(res);
-    return rc;
-}
 
 static int open_fast_failed(struct fast_opening *o, const struct err *err)
 {
@@ -259,10 +242,6 @@ static void open_fast(void *ctx)
     o->result = conn_open(&o->db->conf, &o->db->count, &o->conn, &o->err);
     if (o->result < 0)
         return;
-    if (grow_buffer(o->conn, &err) < 0) {
-        o->result = open_fast_failed(o, &err);
-        return;
-    }
     for (const struct db_stmt *const *s = o->db->conf.fast; s && *s; s++) {
         if (((*s)->flags & DB_FAST) && !conn_is_prepared(o->conn, (*s)->name) &&
             o->conn->nprepared < db_prepared_max && conn_prepare(o->conn, *s, &err) < 0 &&
@@ -275,8 +254,9 @@ static void open_fast(void *ctx)
 
 static void fast_install(struct db_loop *dl, struct db_conn *c)
 {
-    if (!PQenterPipelineMode(c->pg))
-        abort(); /* fresh and idle */
+    /* Fresh and idle: libpq has read all that was sent, and will only close it. */
+    wire_init(&dl->wire, PQsocket(c->pg), PQsslStruct(c->pg, "OpenSSL"));
+    dl->answering = dl->batch;
     c->loop = dl->loop;
     c->home = dl;
     c->watch.fd = PQsocket(c->pg);
@@ -347,18 +327,19 @@ static void fast_lost(struct db_loop *dl)
     err_detail(&late, "no answer in time");
 
     conn_close(dl->fast);
+    wire_free(&dl->wire);
     dl->fast = NULL;
-    dl->unsynced = dl->syncs = 0;
+    dl->unsynced = 0;
+    dl->skipping = false;
     dl->batch++;
     timer_clear(dl->loop, &dl->guard);
     int64_t now_us = clock_mono_us();
     while ((f = take(&dl->sent))) {
-        PQclear(f->res);
-        f->res = NULL;
+        f->rows = NULL; /* half of an answer */
         if (now_us - f->at_us >= guard_us(dl)) {
-            fast_end(f, NULL, &late);
+            fast_fail(f, &late);
         } else if (f->sent >= 2) {
-            fast_end(f, NULL, &gone);
+            fast_fail(f, &gone);
         } else {
             f->at_us = now_us;
             push(&dl->waiting, f);
@@ -400,28 +381,19 @@ uint64_t db_fast_batch(struct db *db)
 int fast_query(struct db_loop *dl, struct arena *a, const struct db_stmt *s,
                const struct db_params *p, struct db_rows **ret, struct err *err)
 {
-    struct db_fast f = { .stmt = s, .params = p, .fiber = fiber_self(), .err = err };
-    /* Nothing here may wake this fiber before it parks: a send that fails only queues it. */
-    if (!dl->fast || !fast_send(dl, &f)) {
+    struct db_fast f = { .stmt = s, .params = p, .arena = a, .fiber = fiber_self(), .err = err };
+    if (dl->fast) {
+        fast_send(dl, &f);
+    } else {
         f.at_us = clock_mono_us();
         push(&dl->waiting, &f);
-        if (dl->fast)
-            fast_lost(dl);
         fast_open_soon(dl);
     }
     fiber_park();
 
     atomic_fetch_add_explicit(&dl->db->count.statements, 1, memory_order_relaxed);
-    int rc = f.result;
-    if (f.res && PQresultStatus(f.res) != PGRES_TUPLES_OK &&
-        PQresultStatus(f.res) != PGRES_COMMAND_OK) {
-        char state[db_sqlstate_len + 1];
-        rc = db_error(NULL, f.res, s->name, state, err);
-        PQclear(f.res);
-    } else if (f.res) {
-        *ret = db_rows_make(a, f.res);
-    }
-    if (rc < 0)
+    if (f.result < 0)
         atomic_fetch_add_explicit(&dl->db->count.errors, 1, memory_order_relaxed);
-    return rc;
+    *ret = f.rows;
+    return f.result;
 }

@@ -6,12 +6,14 @@
  *   db.c       a program's pools: db_new, db_query, statistics
  *   db_conn.c  one connection: opening, preparing, running a statement, waiting for its socket
  *   db_fast.c  the pipelined connection of a loop
+ *   db_wire.c  the messages of that connection
  *   db_pool.c  the borrowed connections of a loop, and the one of a plain thread
  *   db_tx.c    transactions and sessions
  *   db_rows.c  parameters, results, and what an SQLSTATE means
  */
 #include "common/base/fiber.h"
 #include "common/io/db.h"
+#include "common/io/db_wire.h"
 
 #include <postgresql/libpq-fe.h>
 #include <pthread.h>
@@ -21,7 +23,6 @@ enum {
     db_loops_max = 64,
     db_prepared_max = 512,  /* names a connection; more statements are sent unnamed */
     db_fast_batch_max = 16, /* reads that share one sync, and so one transaction */
-    db_unsent_max = 8192,   /* bytes that libpq keeps before it sends them by itself */
     db_prepared_slots = 1024,
     db_texts_max = 32,       /* composed texts without values that a connection keeps prepared, */
     db_texts_seen = 32,      /* those that it prepares when they come again, */
@@ -33,11 +34,6 @@ enum {
     db_reopen_most_ms = 500,
     db_guard_ms = 1000, /* beyond statement_timeout before the client gives the server up */
     db_sqlstate_len = 5,
-};
-
-struct db_rows {
-    PGresult *res;
-    size_t nrows, ncols; /* asked of libpq once, not for each cell */
 };
 
 struct db_params {
@@ -89,10 +85,12 @@ struct db_fast {
     const struct db_stmt *stmt;
     const struct db_params *params;
     struct fiber *fiber;
-    int64_t at_us; /* when it was sent, or began to wait for a connection */
-    unsigned sent; /* how often */
-    PGresult *res;
-    int result; /* when res is NULL */
+    int64_t at_us;  /* when it was sent, or began to wait for a connection */
+    unsigned sent;  /* how often */
+    uint64_t batch; /* in which */
+    struct arena *arena;
+    struct db_rows *rows;
+    int result; /* when rows is NULL */
     struct err *err;
     struct db_fast *next;
 };
@@ -115,12 +113,13 @@ struct db_loop {
     struct loop *loop;
 
     struct db_conn *fast; /* NULL: closed or being opened */
+    struct db_wire wire;  /* on it */
     bool opening;
     struct db_fastq sent, waiting;
-    size_t unsynced; /* statements of the open batch */
-    size_t unsent;   /* bytes of it, or more */
-    uint64_t batch;  /* number of what is not sent yet, from 1 */
-    size_t syncs;    /* sent and not answered */
+    size_t unsynced;    /* statements of the open batch */
+    uint64_t batch;     /* its number, from 1; nothing of it has been sent */
+    uint64_t answering; /* number of the batch whose answers come next */
+    bool skipping;      /* one of it failed, what comes after it is not run */
     struct deferred flush, open;
     struct timer guard;
 
@@ -156,6 +155,7 @@ struct db_rows *db_rows_make(struct arena *a, PGresult *res); /* takes res */
 /* Fills *err by the result (NULL: the connection failed) and its SQLSTATE; returns -err->code. */
 int db_error(PGconn *pg, const PGresult *res, const char *stmt, char sqlstate[db_sqlstate_len + 1],
              struct err *err);
+int db_refused(const struct db_refusal *r, const char *stmt, struct err *err); /* the same */
 bool db_state_is_loss(const char *sqlstate);  /* the server ended the connection */
 bool db_state_is_stale(const char *sqlstate); /* what was prepared on it is of no use any more */
 bool db_state_is_rerun(const char *sqlstate); /* 40001, 40P01 */

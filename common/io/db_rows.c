@@ -148,57 +148,23 @@ static void clear_result(void *res)
 struct db_rows *db_rows_make(struct arena *a, PGresult *res)
 {
     struct db_rows *r = arena_alloc(a, sizeof(*r));
-    *r = (struct db_rows){ .res = res,
-                           .nrows = (size_t)PQntuples(res),
-                           .ncols = (size_t)PQnfields(res) };
+    int64_t affected;
     arena_defer(a, clear_result, res);
+    r->nrows = r->cap = (size_t)PQntuples(res);
+    r->ncols = (size_t)PQnfields(res);
+    r->affected = str_to_i64(PQcmdTuples(res), 0, INT64_MAX, &affected) ? (size_t)affected : 0;
+    struct db_cell *cell = arena_raw(a, r->nrows * r->ncols * sizeof(*cell));
+    r->rows = arena_raw(a, r->nrows * sizeof(*r->rows));
+    for (size_t row = 0; row < r->nrows; row++) {
+        r->rows[row] = cell;
+        for (size_t col = 0; col < r->ncols; col++, cell++) {
+            int i = (int)row, k = (int)col;
+            *cell = (struct db_cell){ .text = PQgetvalue(res, i, k),
+                                      .len = PQgetisnull(res, i, k) ? -1 : PQgetlength(res, i, k) };
+            r->bytes += cell->len < 0 ? 0 : (size_t)cell->len;
+        }
+    }
     return r;
-}
-
-size_t db_nrows(const struct db_rows *r)
-{
-    return r->nrows;
-}
-
-size_t db_rows_bytes(const struct db_rows *r)
-{
-    return PQresultMemorySize(r->res);
-}
-
-size_t db_ncols(const struct db_rows *r)
-{
-    return r->ncols;
-}
-
-size_t db_affected(const struct db_rows *r)
-{
-    int64_t n;
-    return str_to_i64(PQcmdTuples(r->res), 0, INT64_MAX, &n) ? (size_t)n : 0;
-}
-
-const char *db_col_name(const struct db_rows *r, size_t col)
-{
-    assert(col < r->ncols);
-    return PQfname(r->res, (int)col);
-}
-
-bool db_is_null(const struct db_rows *r, size_t row, size_t col)
-{
-    assert(row < r->nrows && col < r->ncols);
-    return PQgetisnull(r->res, (int)row, (int)col);
-}
-
-const char *db_cell(const struct db_rows *r, size_t row, size_t col, size_t *ret_len)
-{
-    assert(row < r->nrows && col < r->ncols);
-    if (ret_len)
-        *ret_len = (size_t)PQgetlength(r->res, (int)row, (int)col);
-    return PQgetvalue(r->res, (int)row, (int)col);
-}
-
-const char *db_str(const struct db_rows *r, size_t row, size_t col)
-{
-    return db_is_null(r, row, col) ? NULL : PQgetvalue(r->res, (int)row, (int)col);
 }
 
 int64_t db_get_i64(const struct db_rows *r, size_t row, size_t col)
@@ -306,22 +272,32 @@ static int map_state(const char *state, struct err *err)
     return rc;
 }
 
+int db_refused(const struct db_refusal *r, const char *stmt, struct err *err)
+{
+    int rc = map_state(r->state, err);
+    if (rc == -E_conflict || rc == -E_validation)
+        snprintf(err->pointer, sizeof(err->pointer), "%s", r->at);
+    err_detail(err, "%s: %.*s (%s)", *r->state ? r->state : "connection",
+               (int)strcspn(r->text, "\n"), r->text, stmt ? stmt : "-");
+    return rc;
+}
+
+static const char *field_of(const PGresult *res, int field)
+{
+    const char *s = res ? PQresultErrorField(res, field) : NULL;
+    return s ? s : "";
+}
+
 int db_error(PGconn *pg, const PGresult *res, const char *stmt, char sqlstate[db_sqlstate_len + 1],
              struct err *err)
 {
-    const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-    const char *text = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-    snprintf(sqlstate, db_sqlstate_len + 1, "%s", state ? state : "");
-    int rc = map_state(sqlstate, err);
-    if (rc == -E_conflict || rc == -E_validation) {
-        const char *at = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
-        if (!at)
-            at = PQresultErrorField(res, PG_DIAG_COLUMN_NAME);
-        snprintf(err->pointer, sizeof(err->pointer), "%s", at ? at : "");
-    }
-    if (!text)
-        text = pg ? PQerrorMessage(pg) : "";
-    err_detail(err, "%s: %.*s (%s)", *sqlstate ? sqlstate : "connection", (int)strcspn(text, "\n"),
-               text, stmt ? stmt : "-");
-    return rc;
+    struct db_refusal r = { .state = field_of(res, PG_DIAG_SQLSTATE),
+                            .text = field_of(res, PG_DIAG_MESSAGE_PRIMARY),
+                            .at = field_of(res, PG_DIAG_CONSTRAINT_NAME) };
+    if (!*r.at)
+        r.at = field_of(res, PG_DIAG_COLUMN_NAME);
+    if (!*r.text && pg)
+        r.text = PQerrorMessage(pg);
+    snprintf(sqlstate, db_sqlstate_len + 1, "%s", r.state);
+    return db_refused(&r, stmt, err);
 }

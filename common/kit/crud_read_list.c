@@ -484,7 +484,7 @@ int crud_list_blocks(struct req *req, struct res *res, const struct crud_blocks 
     if (rc < 0)
         return rc;
     say(&l);
-    (void)buf_room(&res->body, db_rows_bytes(l.rows)); /* grown once, not by doubling */
+    (void)buf_room(&res->body, rowjson_bytes(l.plan, l.rows)); /* grown once, not by doubling */
     buf_puts(&res->body, l.q.bare ? "[" : "{\"data\":[");
     for (size_t i = 0; i < l.n; i++) {
         if (i)

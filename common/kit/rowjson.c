@@ -216,6 +216,15 @@ static void put_many(struct buf *b, const struct rowinc *inc, int64_t id)
     buf_putc(b, ']');
 }
 
+size_t rowjson_bytes(const struct rowplan *p, const struct db_rows *r)
+{
+    enum { more_of_a_cell = 16 }; /* quotes, escapes, what a time or a reference grows by */
+    size_t row = 0;
+    for (size_t i = 0; i < p->n; i++)
+        row += p->cols[i].key_len + more_of_a_cell;
+    return db_rows_bytes(r) + db_nrows(r) * row;
+}
+
 void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r, size_t row,
                  uint64_t mask, const struct rowinc *inc, size_t ninc)
 {

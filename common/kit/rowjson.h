@@ -53,6 +53,8 @@ void rowinc_index(struct rowinc *inc, struct arena *a);
 /* One object.  `mask`: which fields (~0: all of the plan). */
 void rowjson_put(struct buf *b, const struct rowplan *p, const struct db_rows *r, size_t row,
                  uint64_t mask, const struct rowinc *inc, size_t ninc);
+/* About what they take, a little too much rather than too little; without what is included. */
+size_t rowjson_bytes(const struct rowplan *p, const struct db_rows *r);
 /* "2026-02-19 08:00:00.5+00" -> 2026-02-19T08:00:00.500000Z with quotes; anything else becomes
  * null. */
 void rowjson_put_time(struct buf *b, const char *cell, size_t len);

@@ -144,6 +144,20 @@ static void a_server_that_says_nothing_is_given_up(void **state)
 
 /* --- errors ---------------------------------------------------------------------------- */
 
+/* The pipelined connection reads in the clear or by TLS; what asks for more than that is told. */
+static void encryption_that_is_not_ours_is_refused(void **state)
+{
+    (void)state;
+    char conninfo[1200];
+    struct db_conf conf = conf_of("db_test");
+    struct db_session *s;
+    struct err err;
+    snprintf(conninfo, sizeof(conninfo), "%s&gssencmode=require", conf.conninfo);
+    conf.conninfo = conninfo;
+    assert_int_equal(db_session_open(&conf, &s, &err), -E_unavailable);
+    assert_non_null(strstr(err.detail, "gssencmode=require is not supported"));
+}
+
 static void violations_name_their_constraint(void **state)
 {
     (void)state;
@@ -184,6 +198,7 @@ int main(void)
         cmocka_unit_test(session_settings_hold),
         cmocka_unit_test(a_database_that_is_down_is_waited_for_then_unavailable),
         cmocka_unit_test(a_server_that_says_nothing_is_given_up),
+        cmocka_unit_test(encryption_that_is_not_ours_is_refused),
         cmocka_unit_test(violations_name_their_constraint),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
