@@ -8,7 +8,7 @@ import threading
 import pytest
 import requests
 
-from support.stack import ROOT, SETTINGS, URL, Client, unique, wait_for
+from support.stack import ROOT, SETTINGS, URL, Client, psql, unique, wait_for
 
 
 def dev(*args, timeout=120, **env):
@@ -122,6 +122,11 @@ def test_status_tells_every_process_ready():
 def test_psql_takes_the_programs_own_role():
     done = dev("psql", "webhooks-out", "-Atc", "select current_user, current_schema")
     assert done.stdout.strip() == "cms365_webhooks_out_owner|webhooks_out", done.stderr
+
+
+def test_long_texts_are_kept_in_a_form_that_reads_fast(cms):
+    made = cms.make("/api/v2/posts", title=unique("Prose"), status="draft", content=" ".join(f"word{i}" for i in range(1000)))
+    assert psql(f"select pg_column_compression(content) from content.posts where id = {made['id']}") == "lz4"
 
 
 @pytest.mark.parametrize("args, says", [
