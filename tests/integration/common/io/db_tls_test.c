@@ -1,6 +1,8 @@
 /* Needs PostgreSQL: CMS365_TEST_DATABASE_URL, on this machine, with a role that may turn its TLS on
  * and off, and rights to write in its data directory. */
+#define _GNU_SOURCE /* raw_http.h */
 #include "tests/support/db_crowd.h"
+#include "tests/support/raw_http.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +14,8 @@
 STMT(f_encrypted, "select ssl from pg_stat_ssl where pid = pg_backend_pid()", DB_FAST);
 STMT(f_long, "select repeat($2, $1::int)", DB_FAST);
 STMT(data_directory, "select current_setting('data_directory')", 0);
+
+static const char *cert_path, *key_path;
 
 static struct db_conf conf_with_tls(void)
 {
@@ -49,9 +53,8 @@ static void make_certificate(const char **ret_cert, const char **ret_key)
 }
 
 /* A file in the server's data directory, which nobody else may read. */
-static void put_file(const char *directory, const char *name, const char *text)
+static void put_file(const char *directory, const char *path, const char *text)
 {
-    const char *path = arena_printf(arena, "%s/%s", directory, name);
     struct stat owner;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0 || stat(directory, &owner) || fchown(fd, owner.st_uid, owner.st_gid))
@@ -83,30 +86,23 @@ static bool tls_is_on(void)
     return on;
 }
 
-/* The server reads its settings again some time after it was told to. */
-static void wait_until(bool on)
-{
-    int64_t end_us = clock_mono_us() + 10 * 1000000;
-    while (tls_is_on() != on) {
-        assert_true(clock_mono_us() < end_us);
-        usleep(20 * 1000);
-    }
-}
-
 static int tls_setup(void **state)
 {
     const char *cert, *key;
     if (group_setup(state) < 0)
         return -1;
+    const char *directory = directory_of_server();
+    cert_path = arena_printf(arena, "%s/cms365_test.crt", directory);
+    key_path = arena_printf(arena, "%s/cms365_test.key", directory);
     make_certificate(&cert, &key);
-    put_file(directory_of_server(), "cms365_test.crt", cert);
-    put_file(directory_of_server(), "cms365_test.key", key);
+    put_file(directory, cert_path, cert);
+    put_file(directory, key_path, key);
     /* Each alone: ALTER SYSTEM runs in no transaction. */
     script("alter system set ssl_cert_file = 'cms365_test.crt'");
     script("alter system set ssl_key_file = 'cms365_test.key'");
     script("alter system set ssl = on");
     script("select pg_reload_conf()");
-    wait_until(true);
+    WAIT_FOR(tls_is_on()); /* it reads its settings again some time after it was told to */
     return 0;
 }
 
@@ -116,9 +112,9 @@ static int tls_teardown(void **state)
     script("alter system reset ssl_cert_file");
     script("alter system reset ssl_key_file");
     script("select pg_reload_conf()");
-    wait_until(false);
-    (void)unlink(arena_printf(arena, "%s/cms365_test.crt", directory_of_server()));
-    (void)unlink(arena_printf(arena, "%s/cms365_test.key", directory_of_server()));
+    WAIT_FOR(!tls_is_on());
+    (void)unlink(cert_path);
+    (void)unlink(key_path);
     return group_teardown(state);
 }
 
