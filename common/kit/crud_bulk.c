@@ -73,7 +73,7 @@ static void begin_item(struct bulk *b, struct db_tx *tx, struct bulk_item *it)
  * why when its turn comes.  An error that has ended the transaction. */
 static int begin_creates(struct bulk *b, struct db_tx *tx, size_t from, struct err *err)
 {
-    enum { rows_max = 64, bytes_max = 4 * 1024 * 1024 };
+    enum { rows_max = 256 };
     struct write *writes[rows_max];
     const struct bulk_item *first = &b->items[from];
     struct err why;

@@ -106,18 +106,21 @@ int write_many(const struct req *req, struct write *const *w, size_t n, unsigned
     struct db_val v[sqlgen_params_max];
     struct db_rows *done;
     size_t cols = 0;
+    bool answer = false;
     for (size_t i = 0; i < n; i++) {
-        struct db_val *row = arena_alloc(req->arena, sqlgen_params_max * sizeof(*row));
+        struct db_val *row = arena_raw(req->arena, sqlgen_params_max * sizeof(*row));
         cols = write_insert_params(w[i], true, row);
         rows[i] = row;
         w[i]->rows = NULL;
+        answer = answer || w[i]->prefer.answer != PREFER_MINIMAL;
     }
-    assert(cols < sqlgen_params_max);
+    assert(cols + sqlgen_many_first <= sqlgen_params_max);
     v[0] = lock_ms ? db_i64(lock_ms) : db_null();
+    v[1] = db_bool(answer);
     for (size_t k = 0; k < cols; k++)
-        v[k + 1] = db_column(rows, n, k);
-    int rc =
-        crud_change_query(req, w[0]->c, &w[0]->c->write[SQL_INSERT_MANY], v, cols + 1, &done, err);
+        v[k + sqlgen_many_first] = db_column(rows, n, k);
+    int rc = crud_change_query(req, w[0]->c, &w[0]->c->write[SQL_INSERT_MANY], v,
+                               cols + sqlgen_many_first, &done, err);
     for (size_t i = 0; rc >= 0 && i < db_nrows(done); i++) {
         struct write *one = w[db_get_i64(done, i, WR_ORD) - 1];
         one->rows = done;

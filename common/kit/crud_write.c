@@ -78,8 +78,9 @@ int write_need_body(const struct req *req, struct err *err)
 static size_t put_common(const struct write *w, struct db_val *v)
 {
     struct arena *a = w->req->arena;
-    const char **ids = arena_alloc(a, sqlgen_events_max * sizeof(*ids));
-    for (size_t i = 0; i < sqlgen_events_max; i++) {
+    size_t n = w->id ? sqlgen_events_max : sqlgen_events_new;
+    const char **ids = arena_alloc(a, n * sizeof(*ids));
+    for (size_t i = 0; i < n; i++) {
         char *id = arena_alloc(a, uuid_len + 1);
         uuid7(id);
         ids[i] = id;
@@ -89,7 +90,7 @@ static size_t put_common(const struct write *w, struct db_val *v)
     v[2] = w->actor ? db_text(w->actor)
                     : db_text(arena_printf(a, "user:%lld key:%lld", (long long)w->req->who.user_id,
                                            (long long)w->req->who.key_id));
-    v[3] = db_texts(ids, sqlgen_events_max);
+    v[3] = db_texts(ids, n);
     return WP_EVENTS;
 }
 

@@ -106,7 +106,10 @@ enum {
     WP_UNMODIFIED /* timestamptz, null: any */,
     WP_MASK /* update: bigint, bit = field index */,
 };
-enum { sqlgen_events_max = 4 };
+enum {
+    sqlgen_events_max = 4,
+    sqlgen_events_new = 2, /* created, and published or scheduled */
+};
 enum sqlgen_write {
     SQL_INSERT,
     SQL_INSERT_IDEM,
@@ -125,10 +128,11 @@ enum sqlgen_part {
     SQLW_PURGED = 1 << 2,    /* and `purged`, what is left of rows that were purged */
 };
 /* SQL_INSERT_MANY: rows that nobody knows of each other share a statement.  $1 is the lock timeout
- * (null: as it is), then text[] columns: those of SQL_INSERT_IDEM with an element a row, the key
- * null where there is none.  What cannot be inserted (a unique value that is taken, a reference
- * that leads nowhere, a key that was used) is left out, for SQL_INSERT to say why; any other
- * failure is that of all. */
+ * (null: as it is), $2 a boolean, whether WR_BODY is wanted (else null: it need not travel), then
+ * text[] columns: those of SQL_INSERT_IDEM with an element a row, the key null where there is none.
+ * What cannot be inserted (a unique value that is taken, a reference that leads nowhere, a key that
+ * was used) is left out, for SQL_INSERT to say why; any other failure is that of all. */
+enum { sqlgen_many_first = 2 };                   /* parameters before the columns */
 bool sqlgen_can_many(const struct entity_def *e); /* not what has F_REFS */
 const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlgen_write w,
                          unsigned parts);

@@ -35,8 +35,8 @@ size_t sqlgen_fixed_params(enum sqlgen_write w)
         return WP_EVENTS;
     case SQL_INSERT_IDEM:
         return WP_LOCATION;
-    case SQL_INSERT_MANY: /* and the limit before them */
-        return WP_LOCATION + 1;
+    case SQL_INSERT_MANY:
+        return WP_LOCATION + sqlgen_many_first;
     case SQL_UPDATE:
         return WP_MASK;
     default:
@@ -91,18 +91,40 @@ static void put_json(struct buf *b, const struct entity_def *e, const struct fie
     }
 }
 
+/* Halves in brackets: a long text is copied some five times on its way into the whole, not once by
+ * each `||` that follows it. */
+static void put_concat(struct buf *b, const char *const *parts, size_t n)
+{
+    if (n == 1) {
+        buf_puts(b, parts[0]);
+        return;
+    }
+    buf_putc(b, '(');
+    put_concat(b, parts, n / 2);
+    buf_puts(b, " || ");
+    put_concat(b, parts + n / 2, n - n / 2);
+    buf_putc(b, ')');
+}
+
 void sqlgen_body(struct buf *b, const struct entity_def *e, const char *alias, const char *refs)
 {
-    bool first = true;
+    size_t n = 0;
+    while (e->fields[n].name)
+        n++;
+    const char **parts = arena_alloc(b->arena, n * sizeof(*parts));
+    n = 0;
     for (const struct field_def *f = e->fields; f->name; f++) {
         if (f->flags & (FF_HIDDEN | FF_SECRET))
             continue;
-        buf_printf(b, "%s'%s\"%s\":' || coalesce(", first ? "" : " || ", first ? "{" : ",",
-                   f->name);
-        put_json(b, e, f, alias, f->type == F_REFS ? refs : NULL);
-        buf_puts(b, ", 'null')");
-        first = false;
+        struct buf one;
+        buf_init(&one, b->arena, 256, sqlgen_text_max);
+        buf_printf(&one, "('%s\"%s\":' || coalesce(", n ? "," : "{", f->name);
+        put_json(&one, e, f, alias, f->type == F_REFS ? refs : NULL);
+        buf_puts(&one, ", 'null'))");
+        assert(!one.overflow);
+        parts[n++] = one.data;
     }
+    put_concat(b, parts, n);
 }
 
 /* What the later parts need of the written row. */
@@ -218,7 +240,7 @@ static void put_many(struct writer *w)
                "nextval((SELECT pg_get_serial_sequence('%s', 'id')::regclass)) AS id, u.ord_",
                e->table);
     for (int p = WP_TRACE; p <= WP_LOCATION; p++) {
-        buf_printf(w->b, ", u.%s", many_fixed[p]);
+        buf_printf(w->b, p == WP_EVENTS ? ", u.%s::uuid[]" : ", u.%s", many_fixed[p]);
         buf_printf(&cols, "%s, ", many_fixed[p]);
     }
     for (const struct field_def *f = e->fields; f->name; f++) {
@@ -228,12 +250,12 @@ static void put_many(struct writer *w)
         buf_printf(w->b, ", u.%s%s::%s", f->name, suffix, sqlgen_type(f));
         buf_printf(&cols, "%s%s, ", f->name, suffix);
     }
-    unsigned n = (unsigned)sqlgen_fixed_params(w->w) - 1;
+    unsigned n = (unsigned)sqlgen_fixed_params(w->w) - sqlgen_many_first;
     for (const struct field_def *f = e->fields; f->name; f++)
         n += sqlgen_is_input(e, f);
     buf_puts(w->b, " FROM lim, unnest(");
     for (unsigned p = 0; p < n; p++)
-        buf_printf(w->b, "%s$%u::text[]", p ? ", " : "", p + 2);
+        buf_printf(w->b, "%s$%u::text[]", p ? ", " : "", p + 1 + sqlgen_many_first);
     buf_printf(w->b, ") WITH ORDINALITY AS u(%sord_) WHERE lim.v IS NOT NULL), ", cols.data);
 }
 
@@ -458,8 +480,11 @@ const char *sqlgen_write(struct arena *a, const struct entity_def *e, enum sqlge
     if (e->events)
         writer_put_events(&w);
     writer_put_idem(&w);
-    buf_puts(&b, " SELECT w.id, w.version, '{\"data\":' || w.body_ || '}}', "
-                 "floor(extract(epoch FROM w.updated_at))::bigint, ");
+    const char *body = "'{\"data\":' || w.body_ || '}}'";
+    if (what == SQL_INSERT_MANY)
+        body = arena_printf(a, "CASE WHEN $2::boolean THEN %s END", body);
+    buf_printf(&b, " SELECT w.id, w.version, %s, floor(extract(epoch FROM w.updated_at))::bigint, ",
+               body);
     buf_puts(&b, w.owner ? "w.owner_" : "NULL::bigint");
     buf_puts(&b, what == SQL_INSERT_MANY ? ", i.ord_ FROM w JOIN i ON i.id = w.id ORDER BY i.ord_"
                                          : " FROM w");

@@ -148,14 +148,14 @@ void writer_put_events(struct writer *w)
         ", ev AS (INSERT INTO outbox (event_id, type, also_ids, also_types, topic, key, "
         "payload, trace, request_id, actor) SELECT (%s)[1], v.t[1], CASE WHEN "
         "cardinality(v.t) > 1 THEN (%s)[2:cardinality(v.t)] END, CASE WHEN "
-        "cardinality(v.t) > 1 THEN v.t[2:] END, '%s', '%s:' || w.id, '{\"data\":' || w.body_",
+        "cardinality(v.t) > 1 THEN v.t[2:] END, '%s', '%s:' || w.id, '{\"data\":' || w.body_ || (",
         ids, ids, def->topic, e->name);
     if (e->soft_delete) {
-        buf_puts(w->b, " || ',\"deleted_at\":' || coalesce(");
+        buf_puts(w->b, "',\"deleted_at\":' || coalesce(");
         writer_put_time(w->b, "w.deleted_at");
-        buf_puts(w->b, ", 'null')");
+        buf_puts(w->b, ", 'null') || ");
     }
-    buf_puts(w->b, " || '},\"changed\":' || ");
+    buf_puts(w->b, "'},\"changed\":' || ");
     buf_puts(w->b, w->w == SQL_UPDATE ? "array_to_json(w.changed_)::text" : "'[]'");
     if (w->has_status && !insert)
         buf_puts(w->b, " || ',\"before\":{\"status\":' || to_json(w.old_status)::text || '}'");
@@ -163,7 +163,7 @@ void writer_put_events(struct writer *w)
         buf_puts(w->b, " || ',\"owner_id\":' || coalesce(w.owner_::text, 'null')");
     if (w->w == SQL_PURGE)
         buf_puts(w->b, " || ',\"purged\":true'");
-    buf_printf(w->b, " || '}', %s, %s, %s FROM w %sCROSS JOIN LATERAL (SELECT array_remove(ARRAY[",
+    buf_printf(w->b, " || '}'), %s, %s, %s FROM w %sCROSS JOIN LATERAL (SELECT array_remove(ARRAY[",
                writer_fixed(w, WP_TRACE, "text"), writer_fixed(w, WP_REQUEST, "text"),
                writer_fixed(w, WP_ACTOR, "text"),
                w->w == SQL_INSERT_MANY ? "JOIN i ON i.id = w.id " : "");
