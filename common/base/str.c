@@ -136,9 +136,15 @@ bool str_utf8_ok(const char *s, size_t n)
 
 size_t str_utf8_len(const char *s, size_t n)
 {
-    size_t count = 0;
+    const uint64_t ones = 0x0101010101010101u;
+    size_t count = 0, i = 0;
+    uint64_t w;
 
-    for (size_t i = 0; i < n; i++)
+    for (; n - i >= sizeof(w); i += sizeof(w)) { /* all bytes but those that continue a character */
+        memcpy(&w, s + i, sizeof(w));
+        count += sizeof(w) - ((w >> 7 & ~w >> 6 & ones) * ones >> 56);
+    }
+    for (; i < n; i++)
         count += ((unsigned char)s[i] & 0xC0) != 0x80;
     return count;
 }

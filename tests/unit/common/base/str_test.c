@@ -104,30 +104,32 @@ static void utf8(void **state)
         bool ok;
         size_t len;
     } cases[] = {
-        { "",                                 0,  true,  0  },
-        { "0123456789abcdef",                 16, true,  16 },
-        { "\x7F\xC2\x80\xDF\xBF",             5,  true,  3  },
-        { "\xE0\xA0\x80\xEF\xBF\xBF",         6,  true,  2  },
-        { "\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 8,  true,  2  },
-        { "\xED\x9F\xBF\xEE\x80\x80",         6,  true,  2  },
-        { "\xED\xA0\x80",                     3,  false, 0  }, /* surrogate */
-        { "\xED\xBF\xBF",                     3,  false, 0  },
-        { "\xC0\x80",                         2,  false, 0  }, /* overlong NUL */
-        { "\xC1\xBF",                         2,  false, 0  },
-        { "\xE0\x9F\xBF",                     3,  false, 0  },
-        { "\xF0\x8F\xBF\xBF",                 4,  false, 0  },
-        { "\xF4\x90\x80\x80",                 4,  false, 0  }, /* above U+10FFFF */
-        { "\xF5\x80\x80\x80",                 4,  false, 0  },
-        { "\x80",                             1,  false, 0  },
-        { "\xFF",                             1,  false, 0  },
-        { "\xC3",                             1,  false, 0  }, /* cut */
-        { "\xE2\x82",                         2,  false, 0  },
-        { "\xE2\x82z",                        3,  false, 0  },
-        { "01234567\0",                       9,  false, 0  },
-        { "0123\000567",                      8,  false, 0  },
-        { "\0",                               1,  false, 0  },
-        { "01234567012345\xC3\xA4",           16, true,  15 },
-        { "01234567012345\xC3",               15, false, 0  },
+        { "",                                           0,  true,  0  },
+        { "0123456789abcdef",                           16, true,  16 },
+        { "\x7F\xC2\x80\xDF\xBF",                       5,  true,  3  },
+        { "\xE0\xA0\x80\xEF\xBF\xBF",                   6,  true,  2  },
+        { "\xF0\x90\x80\x80\xF4\x8F\xBF\xBF",           8,  true,  2  },
+        { "\xED\x9F\xBF\xEE\x80\x80",                   6,  true,  2  },
+        { "\xED\xA0\x80",                               3,  false, 0  }, /* surrogate */
+        { "\xED\xBF\xBF",                               3,  false, 0  },
+        { "\xC0\x80",                                   2,  false, 0  }, /* overlong NUL */
+        { "\xC1\xBF",                                   2,  false, 0  },
+        { "\xE0\x9F\xBF",                               3,  false, 0  },
+        { "\xF0\x8F\xBF\xBF",                           4,  false, 0  },
+        { "\xF4\x90\x80\x80",                           4,  false, 0  }, /* above U+10FFFF */
+        { "\xF5\x80\x80\x80",                           4,  false, 0  },
+        { "\x80",                                       1,  false, 0  },
+        { "\xFF",                                       1,  false, 0  },
+        { "\xC3",                                       1,  false, 0  }, /* cut */
+        { "\xE2\x82",                                   2,  false, 0  },
+        { "\xE2\x82z",                                  3,  false, 0  },
+        { "01234567\0",                                 9,  false, 0  },
+        { "0123\000567",                                8,  false, 0  },
+        { "\0",                                         1,  false, 0  },
+        { "01234567012345\xC3\xA4",                     16, true,  15 },
+        { "01234567012345\xC3",                         15, false, 0  },
+        { "äöüßäöüßäöü",                     22, true,  11 }, /* in every lane */
+        { "x€y€z€\xF0\x9F\x98\x80€0123456\x7F", 27, true,  16 },
     };
 
     (void)state;
