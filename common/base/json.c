@@ -1,4 +1,4 @@
-#include "common/base/json.h"
+#include "common/base/json_read.h"
 
 #include "common/base/str.h"
 
@@ -19,32 +19,6 @@ static int fail_at(struct arena *a, struct err *err, const char *text, size_t at
                   line, str_utf8_len(text + start, at - start) + 1);
 }
 
-/* What jansson's recursion must never see: only brackets outside strings count. */
-static int check_depth(struct arena *a, const char *text, size_t n, struct err *err)
-{
-    size_t depth = 0;
-    bool in_string = false;
-
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i];
-
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '[' || c == '{') {
-            if (++depth > json_depth_max)
-                return fail_at(a, err, text, i, "Nesting is too deep");
-        } else if ((c == ']' || c == '}') && depth > 0) {
-            depth--;
-        }
-    }
-    return 0;
-}
-
 static size_t first_bad_utf8(const char *text, size_t n)
 {
     size_t at = 0;
@@ -60,7 +34,7 @@ static size_t first_bad_utf8(const char *text, size_t n)
     return at;
 }
 
-/* Our own sentences: jansson's quote the text, which may be a secret. */
+/* None quotes the text, which may be a secret. */
 static const char *sentence(enum json_error_code code)
 {
     switch (code) {
@@ -69,14 +43,13 @@ static const char *sentence(enum json_error_code code)
     case json_error_numeric_overflow:
         return "A number is out of range";
     case json_error_null_character:
-    case json_error_null_byte_in_key:
         return "A string has a NUL character";
     case json_error_premature_end_of_input:
         return "The text ends too early";
     case json_error_end_of_input_expected:
         return "There is more after the value";
-    case json_error_invalid_utf8:
-        return "The text is not valid UTF-8";
+    case json_error_stack_overflow:
+        return "Nesting is too deep";
     default:
         return "The text is not JSON";
     }
@@ -94,16 +67,11 @@ json_t *json_in(struct arena *a, json_t *owned)
     return owned;
 }
 
-static size_t position_of(const json_error_t *why, size_t n)
-{
-    return why->position < 0 || (size_t)why->position > n ? n : (size_t)why->position;
-}
-
 int json_parse(struct arena *a, const char *text, size_t n, json_t **ret, struct err *err)
 {
-    json_error_t why;
+    enum json_error_code why;
+    size_t at;
     json_t *v;
-    int r;
 
     if (n == 0)
         return err_set(err, E_invalid_json, "The body is empty.");
@@ -111,14 +79,9 @@ int json_parse(struct arena *a, const char *text, size_t n, json_t **ret, struct
         return fail_at(a, err, text, 0, "A byte order mark is not allowed");
     if (!str_utf8_ok(text, n))
         return fail_at(a, err, text, first_bad_utf8(text, n), "The text is not valid UTF-8");
-    r = check_depth(a, text, n, err);
-    if (r < 0)
-        return r;
-    v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    v = json_read(a, text, n, &why, &at);
     if (!v)
-        return err_at(err, E_invalid_json, json_place(a, text, position_of(&why, n)),
-                      "%s at line %d, column %d.", sentence(json_error_code(&why)),
-                      why.line > 0 ? why.line : 1, why.column > 0 ? why.column : 1);
+        return fail_at(a, err, text, at, sentence(why));
     *ret = json_in(a, v);
     return 0;
 }

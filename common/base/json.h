@@ -3,8 +3,8 @@
 /*
  * JSON for request bodies, configuration and cold paths (jansson is the vocabulary; hot responses
  * are written with buf_put_json_string).  Parsing is I-JSON strict (RFC 7493): UTF-8 without BOM,
- * no duplicate keys, no NUL, no lone surrogates, nesting at most json_depth_max (scanned before
- * jansson, which recurses), integers within 64 bits; a number outside is refused, not rounded.
+ * no duplicate keys, no NUL, no lone surrogates, nesting at most json_depth_max, integers within 64
+ * bits; a number outside is refused, not rounded.
  */
 #include "common/base/arena.h"
 #include "common/base/buf.h"

@@ -1,5 +1,5 @@
 /* Where in a text that is no JSON the fault is, for people: a JSON pointer (RFC 6901). */
-#include "common/base/json.h"
+#include "common/base/json_read.h"
 
 #include "common/base/str.h"
 
@@ -15,9 +15,8 @@ enum { name_bytes_max = 100 }; /* a place below a longer one is not told */
 
 static const char *string_end(const char *p, const char *end)
 {
-    for (; p < end && *p != '"'; p++)
-        if (*p == '\\')
-            p++;
+    while ((p = json_plain_end(p, end)) < end && *p != '"')
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
     return p < end ? p : NULL;
 }
 

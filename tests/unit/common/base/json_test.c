@@ -99,6 +99,87 @@ static void invalid_texts_are_refused(void **state)
     }
 }
 
+/* Takes what jansson's own reader takes, for the same values. */
+static void as_jansson(struct arena *a, const char *text, size_t n)
+{
+    struct err err = { 0 };
+    json_t *mine = NULL, *its = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+    bool taken = json_parse(a, text, n, &mine, &err) == 0;
+    bool same = taken == (its != NULL) && (!taken || json_equal(mine, its));
+    json_decref(its);
+    if (!same)
+        fail_msg("%.*s: %s", (int)n, text, err.msg);
+}
+
+/* Each text, each of its beginnings, and with each byte left out or replaced. */
+static void reads_as_jansson_does(void **state)
+{
+    static const char *const seeds[] = {
+        "{\"a\":[1,-2.5e+3,0,true,false,null],\"b\\n\":{\"\":\"x\"},\"c\" : [ ] }",
+        "[\"plain enough to be taken by eights\",\"\\u00e4\\uD83D\\ude00 "
+        "\\\"\\\\\\/\\b\\f\\n\\r\\t end\"]",
+        "\"\\ud83d\\ud83d\\ude00\"",
+        "\"1234567\\u0041\\ud800\\udc00\\udbff\\udfff\"",
+        "\"\\u0800\\uffff\\u007f\\u0080\\u07ff\"",
+        "[9223372036854775807,-9223372036854775808,-0,-0.0,1E5,1e-400,0.1]",
+        " \t\r\n{\"k\":0,\"kk\":{\"k\":1}} \n",
+        "[\"ä€\xF0\x9F\x98\x80\",\"0123456\x7f\"]",
+        "true",
+        "[[[]],{}]",
+    };
+    static const char swaps[] = "\"\\{}[]:,0123456789aAeEuUv.+-tfn/ \n\x01\x1f\x7f\x80\xff";
+    for (size_t i = 0; i < ARRAY_LEN(seeds); i++) {
+        size_t n = strlen(seeds[i]);
+        char text[128];
+        assert_true(n < sizeof(text));
+        for (size_t at = 0; at <= n; at++) {
+            if (at)
+                as_jansson(*state, seeds[i], at);
+            for (size_t k = 0; at < n && k < sizeof(swaps) - 1; k++) {
+                memcpy(text, seeds[i], n);
+                text[at] = swaps[k];
+                as_jansson(*state, text, n);
+            }
+            if (at < n && n > 1) {
+                memcpy(text, seeds[i], at);
+                memcpy(text + at, seeds[i] + at + 1, n - at - 1);
+                as_jansson(*state, text, n - 1);
+            }
+        }
+    }
+}
+
+/* Where it went wrong, to the byte. */
+static void faults_have_their_places(void **state)
+{
+    static const struct {
+        const char *in, *msg, *at;
+    } cases[] = {
+        { "{\"a\":{\"b\":1,\"b\":2}}",   "An object has the same key twice at line 1, column 16.",
+         "/a/b"                                                                                           },
+        { "[1,\n 2e999]",                "A number is out of range at line 2, column 2.",          "/1"   },
+        { "{\"a\":[\"x\",\"\\q\"]}",     "The text is not JSON at line 1, column 12.",             "/a/1" },
+        { "{\"a\":\"12345678\\u0000\"}", "A string has a NUL character at line 1, column 15.",
+         "/a"                                                                                             },
+        { "{\"a\":\"12345678\x02\"}",    "The text is not JSON at line 1, column 15.",             "/a"   },
+        { "{\"a\" 1}",                   "The text is not JSON at line 1, column 6.",              "/a"   },
+        { "{\"a\":1 \"b\":2}",           "The text is not JSON at line 1, column 8.",              "/a"   },
+        { "[tru]",                       "The text is not JSON at line 1, column 5.",              "/0"   },
+        { "[1,2",                        "The text ends too early at line 1, column 5.",           "/1"   },
+        { "[\"abc\\",                    "The text ends too early at line 1, column 7.",           "/0"   },
+        { "[-]",                         "The text is not JSON at line 1, column 3.",              "/0"   },
+        { "[1.]",                        "The text is not JSON at line 1, column 4.",              "/0"   },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+        json_t *v;
+        assert_int_equal(json_parse(*state, cases[i].in, strlen(cases[i].in), &v, &err),
+                         -E_invalid_json);
+        assert_string_equal(err.msg, cases[i].msg);
+        assert_string_equal(err.pointer, cases[i].at);
+    }
+}
+
 static void message_does_not_quote_the_text(void **state)
 {
     static const char *const secrets[] = { "{\"password\":\"hunter2\" x}", "[hunter2]",
@@ -245,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ARENA_TEST(valid_texts_round_trip),
         ARENA_TEST(invalid_texts_are_refused),
+        ARENA_TEST(reads_as_jansson_does),
+        ARENA_TEST(faults_have_their_places),
         ARENA_TEST(message_does_not_quote_the_text),
         ARENA_TEST(deep_nesting_is_an_error),
         ARENA_TEST(nesting_up_to_the_limit_is_fine),
