@@ -64,8 +64,9 @@ struct db *db_in_schema(struct db *pool, struct arena *a, const char *schema)
 static int query(struct db *db, struct arena *a, const struct db_stmt *s, struct db_params *p,
                  struct db_rows **ret, struct err *err)
 {
-    bool fast = (s->flags & DB_FAST) && !(s->flags & (DB_WRITE | DB_ONCE)) && !db->pool;
     bool text = (s->flags & DB_ONCE) && !(s->flags & DB_WRITE) && !p->n && !db->pool;
+    bool fast = (s->flags & DB_FAST) && !(s->flags & DB_WRITE) && !db->pool &&
+                (text || !(s->flags & DB_ONCE));
     struct db_loop *dl = fast ? db_loop_here(db) : NULL;
     if (dl)
         return fast_query(dl, a, s, p, ret, err);

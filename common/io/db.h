@@ -4,12 +4,12 @@
  * PostgreSQL.  The same calls park the calling fiber or, in a plain thread, block it.
  *
  * Connections.  Each event loop has one pipelined connection for DB_FAST statements (primary key or
- * (sort, id) index, at most 100 rows, no count; prepared when it opens) and its share of
- * `conns_max` borrowed ones for everything else (prepared by name on first use, or unnamed with
- * DB_ONCE; a composed text without values is prepared when it comes again, for a minute).  A plain
- * thread has a connection of its own, opened on first use.  A broken connection is reopened with
- * back-off; DB_FAST reads that were queued on it are sent once more, writes never are.  What was
- * prepared for tables that are no more is sent again.
+ * (sort, id) index, a few hundred rows at most, no count; prepared when it opens) and its share of
+ * `conns_max` borrowed ones for everything else (prepared by name on first use).  With DB_ONCE a
+ * text goes as it is; one without values is prepared when it comes again, for a minute, and may be
+ * DB_FAST too.  A plain thread has a connection of its own, opened on first use.  A broken
+ * connection is reopened with back-off; DB_FAST reads that were queued on it are sent once more,
+ * writes never are.  What was prepared for tables that are no more is sent again.
  *
  * Errors.  E_unavailable (retryable, retry_after_s 1) when the database cannot be reached, no
  * connection came free within wait_ms, the connection broke under a statement, the server has no
@@ -32,7 +32,7 @@ struct db_tx;
 struct db_rows;
 
 enum db_flags {
-    DB_FAST = 1 << 0,  /* pipelined, prepared at connect */
+    DB_FAST = 1 << 0,  /* pipelined */
     DB_WRITE = 1 << 1, /* never retried; FAULT("db.write") */
     DB_ONCE = 1 << 2,  /* composed text: not prepared by name */
 };

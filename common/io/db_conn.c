@@ -455,20 +455,63 @@ static struct db_text *text_place(struct db_conn *c)
     return !least->sql || least->run + db_text_idle_runs < c->runs ? least : NULL;
 }
 
-static void text_name(const struct db_conn *c, const struct db_text *t, char ret[db_text_name])
+void conn_text_name(const struct db_conn *c, const struct db_text *t, char ret[db_text_name])
 {
     snprintf(ret, db_text_name, "text_%zu", (size_t)(t - c->texts));
 }
 
-static int text_forget(struct db_conn *c, struct db_text *t, struct err *err)
+static uint64_t text_hash(const char *sql, size_t n)
+{
+    static const unsigned char key[16];
+    return siphash(key, sql, n);
+}
+
+struct db_text *conn_text(struct db_conn *c, const char *sql, bool *ret_make)
+{
+    size_t n = strlen(sql);
+    *ret_make = false;
+    if (n > db_text_bytes_max)
+        return NULL;
+    uint64_t hash = text_hash(sql, n);
+    struct db_text *t = text_find(c, sql, hash);
+    c->runs++;
+    if (t) {
+        *ret_make = clock_ms() - t->at_ms > db_text_age_ms;
+    } else if (text_again(c, hash)) {
+        t = text_place(c);
+        *ret_make = t;
+    }
+    if (t)
+        t->run = c->runs;
+    return t;
+}
+
+void conn_text_keep(struct db_text *t, const char *sql, uint64_t batch)
+{
+    char *kept = strdup(sql); /* it may be the one that is there */
+    if (!kept)
+        abort();
+    free(t->sql);
+    t->sql = kept;
+    t->hash = text_hash(sql, strlen(sql));
+    t->at_ms = clock_ms();
+    t->batch = batch;
+}
+
+void conn_text_forget(struct db_text *t)
+{
+    free(t->sql);
+    *t = (struct db_text){ 0 };
+}
+
+static int text_deallocate(struct db_conn *c, struct db_text *t, struct err *err)
 {
     static const struct db_params none = { 0 };
     char name[db_text_name], sql[2 * db_text_name];
     PGresult *res;
-    text_name(c, t, name);
+    conn_text_name(c, t, name);
     snprintf(sql, sizeof(sql), "deallocate %s", name);
-    free(t->sql);
-    *t = (struct db_text){ 0 };
+    conn_text_forget(t);
     int rc = conn_run(c, &(struct db_stmt){ .sql = sql, .flags = DB_ONCE }, &none, &res, err);
     if (rc == 0)
         PQclear(res);
@@ -477,51 +520,38 @@ static int text_forget(struct db_conn *c, struct db_text *t, struct err *err)
 
 /* Leaves the place free if the server refuses the text. */
 static int text_prepare(struct db_conn *c, struct db_text *t, const struct db_stmt *s,
-                        uint64_t hash, struct err *err)
+                        struct err *err)
 {
     char name[db_text_name];
     PGresult *res;
-    int rc = t->sql ? text_forget(c, t, err) : 0;
+    uint64_t run = t->run;
+    int rc = t->sql ? text_deallocate(c, t, err) : 0;
     if (rc < 0)
         return rc;
-    text_name(c, t, name);
+    conn_text_name(c, t, name);
     if (!PQsendPrepare(c->pg, name, s->sql, 0, NULL))
         return conn_lost(c, s->name, err);
     rc = conn_collect(c, s->name, deadline_of(c), &res, err);
     if (rc < 0)
         return rc;
     PQclear(res);
-    *t = (struct db_text){ .sql = strdup(s->sql), .hash = hash, .at_ms = clock_ms() };
-    if (!t->sql)
-        abort();
+    conn_text_keep(t, s->sql, 0);
+    t->run = run;
     return 0;
 }
 
 int conn_run_text(struct db_conn *c, const struct db_stmt *s, PGresult **ret, struct err *err)
 {
-    static const unsigned char key[16];
     static const struct db_params none = { 0 };
     char name[db_text_name];
-    size_t n = strlen(s->sql);
-    int rc = 0;
-    if (n > db_text_bytes_max)
-        return conn_run(c, s, &none, ret, err);
-    uint64_t hash = siphash(key, s->sql, n);
-    struct db_text *t = text_find(c, s->sql, hash);
-    bool make = t && clock_ms() - t->at_ms > db_text_age_ms;
-    c->runs++;
-    if (!t && text_again(c, hash)) {
-        t = text_place(c);
-        make = t;
-    }
-    if (make)
-        rc = text_prepare(c, t, s, hash, err);
+    bool make;
+    struct db_text *t = conn_text(c, s->sql, &make);
+    int rc = make ? text_prepare(c, t, s, err) : 0;
     if (rc < 0 && c->broken)
         return rc;
     if (!t || rc < 0) /* it says itself what is wrong with it */
         return conn_run(c, s, &none, ret, err);
-    t->run = c->runs;
-    text_name(c, t, name);
+    conn_text_name(c, t, name);
     if (!PQsendQueryPrepared(c->pg, name, 0, NULL, NULL, NULL, 0))
         return conn_lost(c, s->name, err);
     return conn_collect(c, s->name, deadline_of(c), ret, err);

@@ -78,13 +78,39 @@ static void on_flush(struct deferred *d)
         fast_watch(dl, left > 0);
 }
 
-static void fast_send(struct db_loop *dl, struct db_fast *f)
+/* The name that a composed text is prepared under by the time it is run, or NULL: nor is it used
+ * before it is known that it was prepared, but in the batch that shares its fate. */
+static const char *fast_text(struct db_loop *dl, const char *sql, char name[db_text_name])
+{
+    bool make;
+    struct db_text *t = conn_text(dl->fast, sql, &make);
+    if (!t || (t->batch >= dl->answering && t->batch < dl->batch))
+        return NULL;
+    conn_text_name(dl->fast, t, name);
+    if (make) {
+        wire_put_prepare(&dl->wire, name, sql);
+        conn_text_keep(t, sql, dl->batch);
+    }
+    return name;
+}
+
+static void fast_put(struct db_loop *dl, const struct db_fast *f)
 {
     const struct db_stmt *s = f->stmt;
+    char text[db_text_name];
+    const char *name = NULL;
+    if (s->flags & DB_ONCE)
+        name = fast_text(dl, s->sql, text);
+    else if (s->name && conn_is_prepared(dl->fast, s->name))
+        name = s->name;
     /* One that could not be prepared when the connection opened (its table was not there yet) goes
      * with its text, and so gets its own error or its answer. */
-    bool named = s->name && conn_is_prepared(dl->fast, s->name);
-    wire_put_statement(&dl->wire, named ? s->name : NULL, s->sql, f->params);
+    wire_put_statement(&dl->wire, name, s->sql, f->params);
+}
+
+static void fast_send(struct db_loop *dl, struct db_fast *f)
+{
+    fast_put(dl, f);
     f->at_us = clock_mono_us();
     f->batch = dl->batch;
     f->sent++;
@@ -131,6 +157,15 @@ static bool fast_done(struct db_loop *dl)
     return true;
 }
 
+/* What was to be prepared in the batch may not have been: it is prepared anew when it is sent
+ * again. */
+static void forget_texts(struct db_loop *dl)
+{
+    for (size_t i = 0; i < db_texts_max; i++)
+        if (dl->fast->texts[i].batch == dl->answering)
+            conn_text_forget(&dl->fast->texts[i]);
+}
+
 static bool fast_refused(struct db_loop *dl, const struct db_refusal *refusal)
 {
     struct db_fast *f = asked(dl);
@@ -140,6 +175,7 @@ static bool fast_refused(struct db_loop *dl, const struct db_refusal *refusal)
         return false;
     (void)db_refused(refusal, f->stmt->name, &why);
     fast_fail(take(&dl->sent), &why);
+    forget_texts(dl);
     dl->skipping = true;
     return true;
 }

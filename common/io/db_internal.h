@@ -53,6 +53,7 @@ struct db_text {        /* prepared under its place's name */
     char *sql;          /* NULL: free */
     uint64_t hash, run; /* run: the connection's when it was last asked for */
     int64_t at_ms;      /* when it was prepared */
+    uint64_t batch;     /* in which, on a pipelined connection */
 };
 
 /* One connection.  With `loop` set, waiting parks the fiber; without, it blocks the thread. */
@@ -175,6 +176,13 @@ int conn_run(struct db_conn *c, const struct db_stmt *s, const struct db_params 
  * value is a bad one for a rare value.) */
 int conn_run_text(struct db_conn *c, const struct db_stmt *s, PGresult **ret,
                   struct err *err) MUST_CHECK;
+/* The place where a composed text is prepared, under the place's name, or is to be: *ret_make.
+ * What is there then goes, and conn_text_keep says that the text has come.  NULL: it is sent as it
+ * is. */
+struct db_text *conn_text(struct db_conn *c, const char *sql, bool *ret_make);
+void conn_text_name(const struct db_conn *c, const struct db_text *t, char ret[db_text_name]);
+void conn_text_keep(struct db_text *t, const char *sql, uint64_t batch);
+void conn_text_forget(struct db_text *t); /* the place is free */
 /* BEGIN and the statement in one round trip; *ret_begun says whether a transaction is open. */
 int conn_begin_run(struct db_conn *c, const struct db_stmt *s, const struct db_params *p,
                    PGresult **ret, struct err *err) MUST_CHECK;

@@ -114,10 +114,11 @@ static void end_message(struct wire_bytes *b, size_t begun)
     memcpy(b->data + from, &be, sizeof(be));
 }
 
-static void put_parse(struct wire_bytes *b, const char *sql)
+/* name "": the unnamed statement. */
+static void put_parse(struct wire_bytes *b, const char *name, const char *sql)
 {
     size_t m = begin_message(b, 'P');
-    put_text(b, ""); /* the unnamed statement */
+    put_text(b, name);
     put_text(b, sql);
     put_u16(b, 0); /* types of parameters that are given: none */
     end_message(b, m);
@@ -151,12 +152,21 @@ void wire_put_statement(struct db_wire *w, const char *name, const char *sql,
 {
     struct wire_bytes *b = &w->out;
     if (!name)
-        put_parse(b, sql);
+        put_parse(b, "", sql);
     put_bind(b, name ? name : "", p);
     size_t m = begin_message(b, 'E');
     put_text(b, "");
     put_u32(b, 0); /* rows at most: all */
     end_message(b, m);
+}
+
+void wire_put_prepare(struct db_wire *w, const char *name, const char *sql)
+{
+    size_t m = begin_message(&w->out, 'C'); /* no error if there is none */
+    put_u8(&w->out, 'S');
+    put_text(&w->out, name);
+    end_message(&w->out, m);
+    put_parse(&w->out, name, sql);
 }
 
 void wire_put_sync(struct db_wire *w)
@@ -295,6 +305,7 @@ enum wire_kind wire_next(struct db_wire *w, struct wire_message *ret)
             break;
         case '1': /* parsed */
         case '2': /* bound */
+        case '3': /* closed */
         case 'A': /* a notification, which nobody listens to */
         case 'S': /* a parameter's value */
             break;

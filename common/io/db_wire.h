@@ -61,6 +61,9 @@ void wire_free(struct db_wire *w);                    /* not fd and tls */
 /* By the name it was prepared under, or with its text (name NULL).  All results are text. */
 void wire_put_statement(struct db_wire *w, const char *name, const char *sql,
                         const struct db_params *p);
+/* Prepares it, in the place of what had the name before; the answer is that of the statements that
+ * follow. */
+void wire_put_prepare(struct db_wire *w, const char *name, const char *sql);
 void wire_put_sync(struct db_wire *w);
 /* 0: all is sent; 1: the socket takes no more now; negative: broken. */
 int wire_flush(struct db_wire *w) MUST_CHECK;

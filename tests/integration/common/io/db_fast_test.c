@@ -198,6 +198,202 @@ static void a_migration_under_a_prepared_read_is_not_noticed(void **state)
     script("drop table star");
 }
 
+/* --- composed texts on it --------------------------------------------------------------- */
+
+static int try_text(struct crowd *c, struct arena *a, const char *sql, struct db_rows **ret,
+                    struct err *err)
+{
+    const struct db_stmt s = { .sql = sql, .flags = DB_FAST | DB_ONCE };
+    return db_query(c->db, a, &s, NULL, 0, ret, err);
+}
+
+static int64_t ask_text(struct crowd *c, struct arena *a, const char *sql)
+{
+    struct db_rows *r;
+    struct err err;
+    int rc = try_text(c, a, sql, &r, &err);
+    CHECK(rc == 0);
+    return rc == 0 ? db_get_i64(r, 0, 0) : -1;
+}
+
+/* No connection is opened but the pipelined one, and that once. */
+static void crowd_on_one_connection(size_t n, void (*fn)(struct crowd *, size_t, struct arena *))
+{
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    struct db_stats st;
+    run_crowd(db, n, fn, NULL);
+    db_stats(db, &st);
+    assert_int_equal(st.reconnects, 1);
+    db_free(db);
+}
+
+/* How many of these texts the shared connection has prepared. */
+static int64_t prepared(struct crowd *c, struct arena *a)
+{
+    return ask_text(c, a,
+                    "select count(*) from pg_prepared_statements where statement like "
+                    "'select % /* text %' and statement not like '%pg_prepared%'");
+}
+
+static void texts(struct crowd *c, size_t i, struct arena *a)
+{
+    static const char pid[] = "select pg_backend_pid() /* text */";
+    const struct db_stmt borrowed = { .sql = pid, .flags = DB_ONCE },
+                         with_value = { .sql = "select pg_backend_pid(), $1::bigint",
+                                        .flags = DB_FAST | DB_ONCE };
+    const struct db_val v[] = { db_i64(1) };
+    struct db_rows *r;
+    struct err err;
+    (void)i;
+    int64_t shared = ask_text(c, a, pid);
+    CHECK(prepared(c, a) == 0);
+    for (int k = 0; k < 3; k++) {
+        CHECK(ask_text(c, a, pid) == shared);
+        CHECK(prepared(c, a) == 1);
+    }
+    CHECK(db_query(c->db, a, &borrowed, NULL, 0, &r, &err) == 0);
+    CHECK(db_get_i64(r, 0, 0) != shared);
+    CHECK(db_query(c->db, a, &with_value, v, 1, &r, &err) == 0);
+    CHECK(db_get_i64(r, 0, 0) != shared); /* planned for it, which others need not wait for */
+}
+
+static void a_quick_text_that_comes_again_is_prepared_there(void **state)
+{
+    (void)state;
+    struct db_conf conf = conf_of("db_test");
+    struct db *db = db_new(&conf);
+    run_crowd(db, 1, texts, NULL);
+    db_free(db);
+}
+
+enum { texts_n = 8 };
+
+/* All ask in the same batches: they are answered in order, and so ask again in order. */
+static void text_beside_a_failure(struct crowd *c, size_t i, struct arena *a)
+{
+    const char *sql = arena_printf(a, "select %zu /* text */", i);
+    const struct db_val zero[] = { db_i64(0) };
+    struct db_rows *r;
+    struct err err;
+    echo_text(c, a);
+    CHECK(ask_text(c, a, sql) == (int64_t)i);
+    if (i == 2) /* before some that are to be prepared, behind others */
+        CHECK(db_query(c->db, a, &f_divide, zero, 1, &r, &err) == -E_internal);
+    else
+        CHECK(ask_text(c, a, sql) == (int64_t)i);
+    for (int k = 0; k < 3; k++)
+        CHECK(ask_text(c, a, sql) == (int64_t)i);
+    CHECK(prepared(c, a) == texts_n);
+}
+
+static void a_failure_spoils_no_text_of_its_batch(void **state)
+{
+    (void)state;
+    crowd_on_one_connection(texts_n, text_beside_a_failure);
+}
+
+/* One is to be prepared in a batch that is slow and fails before it comes to that: who asks for the
+ * same meanwhile does not count on it. */
+static void text_on_its_way(struct crowd *c, size_t i, struct arena *a)
+{
+    const struct db_val nap_ms[] = { db_i64(0), db_i64(300) }, zero[] = { db_i64(0) };
+    struct db_rows *r;
+    struct err err;
+    echo_text(c, a);
+    CHECK(ask_text(c, a, "select 9 /* text */") == 9);
+    if (i == 0)
+        CHECK(db_query(c->db, a, &f_nap, nap_ms, 2, &r, &err) == 0);
+    else if (i == 1)
+        CHECK(db_query(c->db, a, &f_divide, zero, 1, &r, &err) == -E_internal);
+    else if (i == 3)
+        fiber_sleep_ms(100);
+    CHECK(ask_text(c, a, "select 9 /* text */") == 9);
+}
+
+static void a_text_is_used_when_it_is_known_to_be_there(void **state)
+{
+    (void)state;
+    crowd_on_one_connection(4, text_on_its_way);
+}
+
+static void bad_text(struct crowd *c, size_t i, struct arena *a)
+{
+    struct db_rows *r;
+    struct err err;
+    for (int k = 0; k < 4; k++) {
+        if (i % 2) {
+            CHECK(ask_text(c, a, "select 5 /* text */") == 5);
+            continue;
+        }
+        CHECK(try_text(c, a, "select nonsense /* text */", &r, &err) == -E_internal);
+        CHECK(str_starts(err.detail, "42703"));
+    }
+}
+
+static void a_text_that_is_refused_says_so_to_those_who_ask_it(void **state)
+{
+    (void)state;
+    crowd_on_one_connection(texts_n, bad_text);
+}
+
+static void grown_text(struct crowd *c, size_t i, struct arena *a)
+{
+    static const char sql[] = "select * from grown /* text */";
+    struct db_rows *r;
+    struct err err;
+    (void)i;
+    for (size_t columns = 1; columns < 3; columns++) {
+        for (int k = 0; k < 3; k++)
+            CHECK(try_text(c, a, sql, &r, &err) == 0 && db_ncols(r) == columns);
+        const struct db_stmt grow = { .sql = arena_printf(a, "alter table grown add c%zu int",
+                                                          columns),
+                                      .flags = DB_ONCE | DB_WRITE };
+        CHECK(db_query(c->db, a, &grow, NULL, 0, &r, &err) == 0);
+    }
+    /* Nor is the end of the connection. */
+    CHECK(db_query(c->db, a, &end_others, (struct db_val[]){ db_text(c->ctx) }, 1, &r, &err) == 0);
+    for (int k = 0; k < 3; k++)
+        CHECK(try_text(c, a, sql, &r, &err) == 0 && db_ncols(r) == 3);
+    CHECK(prepared(c, a) == 1);
+}
+
+static void a_migration_under_a_prepared_text_is_not_noticed(void **state)
+{
+    (void)state;
+    static char app[] = "db_test_grown";
+    struct db_conf conf = conf_of(app);
+    struct db *db = db_new(&conf);
+    script("create table grown(id bigint); insert into grown values (3)");
+    run_crowd(db, 1, grown_text, app);
+    db_free(db);
+    script("drop table grown");
+}
+
+static void old_text(struct crowd *c, size_t i, struct arena *a)
+{
+    static const char when[] = "select floor(extract(epoch from prepare_time) * 1000000)::bigint "
+                               "from pg_prepared_statements where statement like 'select 7 /* t%'";
+    (void)i;
+    for (int k = 0; k < 2; k++)
+        CHECK(ask_text(c, a, "select 7 /* text */") == 7);
+    int64_t first = ask_text(c, a, when);
+    clock_set_ms(clock_ms() + db_text_age_ms / 2);
+    CHECK(ask_text(c, a, "select 7 /* text */") == 7);
+    CHECK(ask_text(c, a, when) == first);
+    clock_set_ms(clock_ms() + db_text_age_ms);
+    CHECK(ask_text(c, a, "select 7 /* text */") == 7);
+    CHECK(ask_text(c, a, when) > first);
+    CHECK(prepared(c, a) == 1);
+    clock_set_ms(0);
+}
+
+static void a_plan_of_a_text_gets_no_older_than_that(void **state)
+{
+    (void)state;
+    crowd_on_one_connection(1, old_text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +404,12 @@ int main(void)
         cmocka_unit_test(fast_reads_are_sent_once_more_and_no_more),
         cmocka_unit_test(a_statement_that_cannot_be_prepared_does_not_spoil_the_others),
         cmocka_unit_test(a_migration_under_a_prepared_read_is_not_noticed),
+        cmocka_unit_test(a_quick_text_that_comes_again_is_prepared_there),
+        cmocka_unit_test(a_failure_spoils_no_text_of_its_batch),
+        cmocka_unit_test(a_text_is_used_when_it_is_known_to_be_there),
+        cmocka_unit_test(a_text_that_is_refused_says_so_to_those_who_ask_it),
+        cmocka_unit_test(a_migration_under_a_prepared_text_is_not_noticed),
+        cmocka_unit_test(a_plan_of_a_text_gets_no_older_than_that),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

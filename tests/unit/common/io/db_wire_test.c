@@ -80,6 +80,7 @@ static void send_all(int fd, const char *data, size_t n)
 /* Two rows, none, a refusal with what is skipped, the sync; and what may come at any time. */
 static void whole_story(struct script *s)
 {
+    MESSAGE(s, '3', "");
     MESSAGE(s, '1', "");
     MESSAGE(s, '2', "");
     ROW(s, "1", "one", "-");
@@ -384,6 +385,8 @@ static void statements_are_sent_as_the_protocol_says(void **state)
         "P\0\0\0\21\0select $1\0\0\0"
         "B\0\0\0\24\0\0\0\1\0\1\0\1\0\0\0\2\0\7\0\0"
         "E\0\0\0\11\0\0\0\0\0"
+        "C\0\0\0\14Stext_7\0"
+        "P\0\0\0\26text_7\0select 1\0\0\0"
         "S\0\0\0\4";
     int server;
     struct db_wire w = pair(&server);
@@ -396,6 +399,7 @@ static void statements_are_sent_as_the_protocol_says(void **state)
     };
     wire_put_statement(&w, "read", "not sent", &texts);
     wire_put_statement(&w, NULL, "select $1", &binary);
+    wire_put_prepare(&w, "text_7", "select 1");
     wire_put_sync(&w);
     assert_int_equal(wire_flush(&w), 0);
     size_t n = receive_all(server, got, sizeof(got));
