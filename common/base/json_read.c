@@ -1,5 +1,7 @@
 #include "common/base/json_read.h"
 
+#include "common/base/str.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -56,24 +58,13 @@ const char *json_plain_end(const char *p, const char *end)
     return p;
 }
 
-static int hex_digit(char c)
+/* The four digits at p, before the closing quote. */
+static bool read_hex(const char *p, const char *quote, uint32_t *ret)
 {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* The four digits at p, which stand before a quote that is not one of them. */
-static bool read_hex(const char *p, uint32_t *ret)
-{
-    *ret = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(p[i]);
-        if (digit < 0)
-            return false;
-        *ret = *ret << 4 | (uint32_t)digit;
-    }
+    unsigned char bytes[2];
+    if (quote - p < 4 || !hex_decode(p, 4, bytes))
+        return false;
+    *ret = (uint32_t)bytes[0] << 8 | bytes[1];
     return true;
 }
 
@@ -99,15 +90,15 @@ static char *put_utf8(char *out, uint32_t cp)
 }
 
 /* At p, past the `u`: a character, in UTF-16 (RFC 8259 §7); where it ends, or NULL. */
-static const char *read_unicode(struct reader *r, const char *p, char **out)
+static const char *read_unicode(struct reader *r, const char *p, const char *quote, char **out)
 {
     uint32_t cp, low;
     const char *start = p - 2;
-    if (!read_hex(p, &cp))
+    if (!read_hex(p, quote, &cp))
         return none(r, start, json_error_invalid_syntax);
     p += 4;
-    if (cp >= 0xD800 && cp < 0xDC00 && p[0] == '\\' && p[1] == 'u' && read_hex(p + 2, &low) &&
-        low >= 0xDC00 && low < 0xE000) {
+    if (cp >= 0xD800 && cp < 0xDC00 && p[0] == '\\' && p[1] == 'u' &&
+        read_hex(p + 2, quote, &low) && low >= 0xDC00 && low < 0xE000) {
         cp = 0x10000 + ((cp - 0xD800) << 10) + (low - 0xDC00);
         p += 6;
     } else if (cp >= 0xD800 && cp < 0xE000) {
@@ -120,11 +111,11 @@ static const char *read_unicode(struct reader *r, const char *p, char **out)
 }
 
 /* One escape, past its backslash; where it ends, or NULL. */
-static const char *read_escape(struct reader *r, const char *p, char **out)
+static const char *read_escape(struct reader *r, const char *p, const char *quote, char **out)
 {
     static const char plain[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
     if (*p == 'u')
-        return read_unicode(r, p + 1, out);
+        return read_unicode(r, p + 1, quote, out);
     const char *known = memchr(plain, *p, sizeof(plain) - 1);
     if (!known)
         return none(r, p - 1, json_error_invalid_syntax);
@@ -144,7 +135,7 @@ static bool unescape(struct reader *r, const char *p, const char *quote, const c
         out += n;
         p += n;
         if (slash)
-            p = read_escape(r, slash + 1, &out);
+            p = read_escape(r, slash + 1, quote, &out);
         if (!p)
             return false;
     }
