@@ -501,7 +501,7 @@ void conn_text_keep(struct db_text *t, const char *sql, uint64_t batch)
 void conn_text_forget(struct db_text *t)
 {
     free(t->sql);
-    *t = (struct db_text){ 0 };
+    t->sql = NULL;
 }
 
 static int text_deallocate(struct db_conn *c, struct db_text *t, struct err *err)
@@ -524,7 +524,6 @@ static int text_prepare(struct db_conn *c, struct db_text *t, const struct db_st
 {
     char name[db_text_name];
     PGresult *res;
-    uint64_t run = t->run;
     int rc = t->sql ? text_deallocate(c, t, err) : 0;
     if (rc < 0)
         return rc;
@@ -536,7 +535,6 @@ static int text_prepare(struct db_conn *c, struct db_text *t, const struct db_st
         return rc;
     PQclear(res);
     conn_text_keep(t, s->sql, 0);
-    t->run = run;
     return 0;
 }
 
